@@ -1,0 +1,51 @@
+"""A demand is all that one VM asks of a place, as integers with their units."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+
+class Reach(StrEnum):
+    """How far a relocation may go; the configuration widens it from the rack."""
+
+    RACK = "RACK"
+    DATACENTER = "DATACENTER"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a VM that relocates is now; `shared` when other hosts see its datastore too.
+
+    `hypervisor` is the name of the configured block that drives the host.
+    """
+
+    host: int
+    rack: int
+    hypervisor: str
+    datastore: int
+    shared: bool
+    reach: Reach = Reach.RACK
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one VM needs: virtual CPUs, MiB of memory, bytes for all its disks together.
+
+    For a reconfiguration the amounts are the growth on the one host in `only`; 0 where a
+    resource does not grow. Negative amounts raise ValueError.
+    """
+
+    vm: UUID
+    cpu: int
+    ram_mib: int
+    disk_bytes: int
+    type: str
+    datacenter: int
+    network: str | None = None
+    origin: Origin | None = None
+    only: frozenset[int] | None = None
+
+    def __post_init__(self) -> None:
+        """A negative demand would make room out of nothing."""
+        if min(self.cpu, self.ram_mib, self.disk_bytes) < 0:
+            raise ValueError(f"a demand cannot be negative: {self}")

@@ -1,0 +1,195 @@
+"""Explanations turn answers into sentences for people and rows for programs; both say the same."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import assert_never
+
+from scheduler.demand import Demand
+from scheduler.disks import spare
+from scheduler.inventory import Datastore
+from scheduler.placement import HostVerdict, Placement, Refusal
+from scheduler.reason import Lack, Reason
+
+NAMES_MAX = 20
+"""Hosts named in a summary; the rows name all of them."""
+
+_TOPICS = {
+    Lack.DATACENTER: "in another datacenter",
+    Lack.NOT_ASKED: "not asked for",
+    Lack.SAME_HOST: "running the VM already",
+    Lack.SAME_RACK: "in another rack",
+    Lack.SAME_MANAGER: "with another hypervisor manager",
+    Lack.HYPERVISOR_TYPE: "of another hypervisor type",
+    Lack.HOST_STATE: "not MANAGED",
+    Lack.UNREACHABLE: "not reachable",
+    Lack.NETWORK: "without the network",
+    Lack.NO_DATASTORE: "without an enabled datastore",
+    Lack.CPU: "CPU",
+    Lack.MEMORY: "RAM",
+    Lack.STORAGE: "no datastore with enough free space",
+    Lack.AGGREGATED_CPU: "CPU of an aggregated element",
+    Lack.AGGREGATED_MEMORY: "RAM of an aggregated element",
+    Lack.AGGREGATED_STORAGE: "disk space of an aggregated element",
+}
+
+
+def summary(refusal: Refusal) -> str:
+    """What happened in a few sentences: how many candidates, what they lack, what was wanted."""
+    candidates = [each for each in refusal.verdicts if each.candidate]
+    others = [each for each in refusal.verdicts if not each.candidate]
+    parts = [_oversubscribed(candidates), f"The VM requires {requirement(refusal.demand)}."]
+    if candidates:
+        names = [each.name for each in candidates]
+        parts.append(f"{_plural(len(names), 'Candidate')}: {_listed(names)}.")
+    if others:
+        hosts = _plural(len(others), "host")
+        parts.append(f"{len(others)} {hosts} could not be considered: {_tally(others)}.")
+    known = {each.host for each in refusal.verdicts}
+    unknown = sorted((refusal.demand.only or frozenset()) - known)
+    if unknown:
+        parts.append(f"Not known: host {_listed([str(each) for each in unknown])}.")
+    return " ".join(parts)
+
+
+def requirement(demand: Demand) -> str:
+    """What a VM needs, as in "1 CPU -- 128 RAM (MiB) -- 10 GiB disk"."""
+    return f"{demand.cpu} CPU -- {demand.ram_mib} RAM (MiB) -- {size(demand.disk_bytes)} disk"
+
+
+def size(amount: int) -> str:
+    """Bytes in the largest unit that says them exactly."""
+    for unit, factor in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20)):
+        if amount and amount % factor == 0:
+            return f"{amount // factor} {unit}"
+    return f"{amount} bytes"
+
+
+def rows(refusal: Refusal) -> list[dict[str, object]]:
+    """One row a host, ready for JSON: every reason with its numbers, and the datastores tried."""
+    return [
+        {
+            "host": each.host,
+            "name": each.name,
+            "candidate": each.candidate,
+            "reasons": [row(reason) for reason in each.reasons],
+            "datastores": [_tried(datastore) for datastore in each.datastores],
+        }
+        for each in refusal.verdicts
+    ]
+
+
+def row(reason: Reason) -> dict[str, object]:
+    """One reason, ready for JSON; amounts in virtual CPUs, MiB and bytes."""
+    return {
+        "lack": reason.lack.value,
+        "wanted": reason.wanted,
+        "spare": reason.spare,
+        "limit": reason.limit,
+        "shortfall": reason.shortfall,
+        "rule": reason.rule,
+        "where": reason.where,
+        "lasting": reason.lasting,
+        "sentence": sentence(reason),
+    }
+
+
+def decision(placement: Placement) -> dict[str, object]:
+    """A placement, ready for JSON: what was chosen, why, and what was passed over."""
+    return {
+        "host": placement.host,
+        "datastore": placement.datastore,
+        "policy": placement.policy.value,
+        "score": placement.score,
+        "rejected": {lack.value: count for lack, count in placement.rejected},
+        "seen": [
+            {"kind": seen.kind, "id": seen.id, "generation": seen.generation}
+            for seen in placement.seen
+        ],
+    }
+
+
+def sentence(reason: Reason) -> str:
+    """One reason in one sentence about the host."""
+    match reason.lack:
+        case Lack.DATACENTER:
+            return "It is in another datacenter."
+        case Lack.NOT_ASKED:
+            return "It is not among the hosts asked for."
+        case Lack.SAME_HOST:
+            return "The VM is on it already."
+        case Lack.SAME_RACK:
+            return f"It is in rack {reason.spare}, and the VM in another."
+        case Lack.SAME_MANAGER:
+            return f"Its manager is {reason.spare}, and the VM's is {reason.wanted}."
+        case Lack.HYPERVISOR_TYPE:
+            return f"Its hypervisor runs {reason.spare} and the VM is {reason.wanted}."
+        case Lack.HOST_STATE:
+            return f"It is {reason.spare}, and only a {reason.wanted} host takes VMs."
+        case Lack.UNREACHABLE:
+            return "It is not reachable at present."
+        case Lack.NETWORK:
+            return f"It does not map the network {reason.wanted}."
+        case Lack.NO_DATASTORE:
+            return "It sees no enabled datastore."
+        case Lack.CPU | Lack.AGGREGATED_CPU:
+            return _amounts("CPU", reason, str)
+        case Lack.MEMORY | Lack.AGGREGATED_MEMORY:
+            return _amounts("RAM", reason, _mib)
+        case Lack.STORAGE | Lack.AGGREGATED_STORAGE:
+            return _amounts("Disk space", reason, size)
+        case _:
+            assert_never(reason.lack)
+
+
+def _oversubscribed(candidates: list[HostVerdict]) -> str:
+    if not candidates:
+        return "No host is a candidate for the VM."
+    lacks = Counter(lack for each in candidates for lack in {r.lack for r in each.reasons})
+    told = ", ".join(f"{_TOPICS[lack]} on {lacks[lack]}" for lack in Lack if lacks[lack])
+    if len(candidates) == 1:
+        return f"The only candidate host is oversubscribed by the current workload rules ({told})."
+    count = len(candidates)
+    return f"All {count} candidate hosts are oversubscribed by the current workload rules ({told})."
+
+
+def _tally(others: list[HostVerdict]) -> str:
+    """Each host counted once, by the first reason that has nothing to do with capacity."""
+    lacks = Counter(
+        next(reason.lack for reason in each.reasons if not reason.lack.capacity) for each in others
+    )
+    return ", ".join(f"{lacks[lack]} {_TOPICS[lack]}" for lack in Lack if lacks[lack])
+
+
+def _listed(names: list[str]) -> str:
+    told = ", ".join(names[:NAMES_MAX])
+    left = len(names) - NAMES_MAX
+    return told if left <= 0 else f"{told} and {left} more"
+
+
+def _plural(count: int, noun: str) -> str:
+    return noun if count == 1 else f"{noun}s"
+
+
+def _amounts(resource: str, reason: Reason, unit: Callable[[int], str]) -> str:
+    wanted, spare, limit = (
+        unit(each) if isinstance(each, int) else str(each)
+        for each in (reason.wanted, reason.spare, reason.limit)
+    )
+    where = f" of {reason.where}" if reason.where else ""
+    rule = reason.rule or "the physical amount"
+    return f"{resource}{where}: {wanted} wanted, {spare} spare of {limit} (by {rule})."
+
+
+def _mib(amount: int) -> str:
+    return f"{amount} MiB"
+
+
+def _tried(datastore: Datastore) -> dict[str, object]:
+    return {
+        "id": datastore.id,
+        "name": datastore.name,
+        "enabled": datastore.enabled,
+        "spare": spare(datastore),
+        "limit": datastore.limit_bytes,
+        "rule": datastore.rule,
+    }

@@ -1,0 +1,62 @@
+"""The rulebook lists every hard rule once; a host will do exactly when none of them objects."""
+
+from collections.abc import Callable
+
+from scheduler.demand import Demand
+from scheduler.inventory import Candidate
+from scheduler.reason import Lack, Reason
+from scheduler.rules.aggregated_cpu import datacenter_cpu, rack_cpu
+from scheduler.rules.aggregated_memory import datacenter_memory, rack_memory
+from scheduler.rules.aggregated_storage import datacenter_storage, rack_storage
+from scheduler.rules.another_host import another_host
+from scheduler.rules.asked_for import asked_for
+from scheduler.rules.cpu import enough_cpu
+from scheduler.rules.host_state import host_state
+from scheduler.rules.hypervisor_type import hypervisor_type
+from scheduler.rules.memory import enough_memory
+from scheduler.rules.network import network
+from scheduler.rules.reachable import reachable
+from scheduler.rules.same_datacenter import same_datacenter
+from scheduler.rules.same_hypervisor import same_hypervisor
+from scheduler.rules.same_rack import same_rack
+from scheduler.rules.some_datastore import some_datastore
+from scheduler.rules.storage import enough_storage
+
+Rule = Callable[[Demand, Candidate], Reason | None]
+
+RULES: tuple[Rule, ...] = (
+    same_datacenter,
+    asked_for,
+    another_host,
+    same_rack,
+    same_hypervisor,
+    hypervisor_type,
+    host_state,
+    reachable,
+    network,
+    enough_cpu,
+    enough_memory,
+    some_datastore,
+    enough_storage,
+    rack_cpu,
+    rack_memory,
+    rack_storage,
+    datacenter_cpu,
+    datacenter_memory,
+    datacenter_storage,
+)
+
+
+def objections(demand: Demand, at: Candidate) -> tuple[Reason, ...]:
+    """Every reason against the host, in the order of the rules; empty when it will do."""
+    found = [rule(demand, at) for rule in RULES]
+    return tuple([reason for reason in found if reason is not None])
+
+
+def first_lack(demand: Demand, at: Candidate) -> Lack | None:
+    """What the first rule that objects finds lacking; None when the host will do."""
+    for rule in RULES:
+        reason = rule(demand, at)
+        if reason is not None:
+            return reason.lack
+    return None

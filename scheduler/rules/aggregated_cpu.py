@@ -1,0 +1,27 @@
+"""An aggregated rule limits the virtual CPUs promised over a whole rack or datacenter."""
+
+from scheduler.bookings import holds_scope
+from scheduler.capacity import fits
+from scheduler.demand import Demand
+from scheduler.inventory import Candidate, Scope
+from scheduler.reason import Lack, Reason
+
+
+def rack_cpu(demand: Demand, at: Candidate) -> Reason | None:
+    """The rack's sum, with this demand, stays within the rack's limit."""
+    return _within(demand, at.rack)
+
+
+def datacenter_cpu(demand: Demand, at: Candidate) -> Reason | None:
+    """The datacenter's sum, with this demand, stays within the datacenter's limit."""
+    return _within(demand, at.datacenter)
+
+
+def _within(demand: Demand, scope: Scope | None) -> Reason | None:
+    if scope is None or scope.cpu_limit is None:
+        return None
+    limit, used = scope.cpu_limit, scope.cpu_used
+    if fits(limit, used, demand.cpu) or holds_scope(demand, scope):
+        return None
+    where = f"{scope.kind} {scope.name}"
+    return Reason(Lack.AGGREGATED_CPU, demand.cpu, limit - used, limit, scope.rule, where)

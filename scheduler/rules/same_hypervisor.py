@@ -1,0 +1,13 @@
+"""A relocation stays among the hosts of one driver: only these hand a VM over to each other."""
+
+from scheduler.demand import Demand
+from scheduler.inventory import Candidate
+from scheduler.reason import Lack, Reason
+
+
+def same_hypervisor(demand: Demand, at: Candidate) -> Reason | None:
+    """The host belongs to the same configured hypervisor block as the origin."""
+    origin = demand.origin
+    if origin is None or origin.hypervisor == at.host.hypervisor:
+        return None
+    return Reason(Lack.SAME_MANAGER, wanted=origin.hypervisor, spare=at.host.hypervisor)

@@ -1,0 +1,212 @@
+"""What each rule lets pass and what it objects to, one case a line of the mission."""
+
+from dataclasses import replace
+
+from scheduler.demand import Demand, Reach
+from scheduler.inventory import Candidate
+from scheduler.reason import Lack, Reason
+from tests.scheduler.places import DATASTORE, DEMAND, HOST, ORIGIN, SCOPE, candidate
+
+MOVE = replace(DEMAND, origin=ORIGIN)
+RACK = replace(SCOPE, cpu_limit=10, ram_limit_mib=1000, disk_limit_bytes=500, rule="rule 7")
+CENTER = replace(RACK, kind="datacenter", name="madrid")
+NAMED = replace(HOST, cpu_used=7, cpu_rule="rule 1", ram_used_mib=8000, ram_rule="rule 2")
+
+PASSING: list[tuple[str, Demand, Candidate]] = [
+    ("M-038 exactly the CPU left", replace(DEMAND, cpu=1), candidate(NAMED)),
+    ("M-038 exactly the RAM left", replace(DEMAND, ram_mib=192), candidate(NAMED)),
+    (
+        "M-038 more virtual CPUs than cores under oversubscription",
+        replace(DEMAND, cpu=9),
+        candidate(replace(HOST, cpu_limit=16)),
+    ),
+    ("M-038 exactly the disk left", replace(DEMAND, disk_bytes=1000), candidate()),
+    (
+        "M-038 one of two datastores is enough",
+        replace(DEMAND, disk_bytes=900),
+        candidate(HOST, replace(DATASTORE, used_bytes=500), replace(DATASTORE, id=2)),
+    ),
+    (
+        "M-040 exactly the rack's sum",
+        replace(DEMAND, cpu=10, type="KVM"),
+        candidate(replace(HOST, cpu_limit=10), rack=RACK),
+    ),
+    ("M-040 no limit on this sum", DEMAND, candidate(rack=SCOPE, datacenter=SCOPE)),
+    ("M-040 moving within a full rack", MOVE, candidate(rack=replace(RACK, cpu_used=99))),
+    (
+        "M-040 moving within a full datacenter",
+        replace(MOVE, origin=replace(ORIGIN, rack=2, reach=Reach.DATACENTER)),
+        candidate(datacenter=replace(CENTER, ram_used_mib=9999)),
+    ),
+    (
+        "M-021 a full datastore that the VM is on and the host sees",
+        replace(MOVE, origin=replace(ORIGIN, datastore=1, shared=True)),
+        candidate(HOST, replace(DATASTORE, used_bytes=1000, shared=True)),
+    ),
+    ("M-021 same rack and manager", MOVE, candidate()),
+    (
+        "M-021 another rack where the configuration allows it",
+        replace(MOVE, origin=replace(ORIGIN, rack=2, reach=Reach.DATACENTER)),
+        candidate(),
+    ),
+    ("M-025 the host asked for", replace(DEMAND, only=frozenset({1})), candidate()),
+    ("M-043 the network is mapped", replace(DEMAND, network="lan"), candidate()),
+    (
+        "M-047 no growth on a host over its limit",
+        replace(DEMAND, cpu=0, disk_bytes=0),
+        candidate(replace(HOST, cpu_used=99)),
+    ),
+]
+
+OBJECTING: list[tuple[str, Demand, Candidate, Reason]] = [
+    (
+        "M-038 one CPU too many",
+        replace(DEMAND, cpu=2),
+        candidate(NAMED),
+        Reason(Lack.CPU, 2, 1, 8, "rule 1"),
+    ),
+    (
+        "M-038 one MiB too many",
+        replace(DEMAND, ram_mib=193),
+        candidate(NAMED),
+        Reason(Lack.MEMORY, 193, 192, 8192, "rule 2"),
+    ),
+    (
+        "M-038 over the limit already",
+        DEMAND,
+        candidate(replace(HOST, cpu_used=9)),
+        Reason(Lack.CPU, 1, -1, 8, ""),
+    ),
+    (
+        "M-038 free space is not added up over datastores",
+        replace(DEMAND, disk_bytes=1001),
+        candidate(HOST, replace(DATASTORE, used_bytes=1, rule="rule 3"), replace(DATASTORE, id=2)),
+        Reason(Lack.STORAGE, 1001, 1000, 1000, "", "datastore disks1"),
+    ),
+    (
+        "M-039 the datastore's own rule",
+        replace(DEMAND, disk_bytes=501),
+        candidate(HOST, replace(DATASTORE, limit_bytes=500, rule="rule 3")),
+        Reason(Lack.STORAGE, 501, 500, 500, "rule 3", "datastore disks1"),
+    ),
+    (
+        "M-040 the rack's sum of CPU",
+        DEMAND,
+        candidate(rack=replace(RACK, cpu_used=10)),
+        Reason(Lack.AGGREGATED_CPU, 1, 0, 10, "rule 7", "rack rack1"),
+    ),
+    (
+        "M-040 the rack's sum of RAM",
+        DEMAND,
+        candidate(rack=replace(RACK, ram_used_mib=873)),
+        Reason(Lack.AGGREGATED_MEMORY, 128, 127, 1000, "rule 7", "rack rack1"),
+    ),
+    (
+        "M-040 the rack's sum of disk space",
+        DEMAND,
+        candidate(rack=replace(RACK, disk_used_bytes=401)),
+        Reason(Lack.AGGREGATED_STORAGE, 100, 99, 500, "rule 7", "rack rack1"),
+    ),
+    (
+        "M-040 the datacenter's sum of CPU",
+        DEMAND,
+        candidate(datacenter=replace(CENTER, cpu_used=10)),
+        Reason(Lack.AGGREGATED_CPU, 1, 0, 10, "rule 7", "datacenter madrid"),
+    ),
+    (
+        "M-040 the datacenter's sum of RAM",
+        DEMAND,
+        candidate(datacenter=replace(CENTER, ram_used_mib=1000)),
+        Reason(Lack.AGGREGATED_MEMORY, 128, 0, 1000, "rule 7", "datacenter madrid"),
+    ),
+    (
+        "M-040 the datacenter's sum of disk space",
+        DEMAND,
+        candidate(datacenter=replace(CENTER, disk_used_bytes=500)),
+        Reason(Lack.AGGREGATED_STORAGE, 100, 0, 500, "rule 7", "datacenter madrid"),
+    ),
+    (
+        "M-040 moving into a full rack",
+        replace(MOVE, origin=replace(ORIGIN, rack=2, reach=Reach.DATACENTER)),
+        candidate(rack=replace(RACK, cpu_used=10)),
+        Reason(Lack.AGGREGATED_CPU, 1, 0, 10, "rule 7", "rack rack1"),
+    ),
+    (
+        "M-021 another rack",
+        replace(MOVE, origin=replace(ORIGIN, rack=2)),
+        candidate(),
+        Reason(Lack.SAME_RACK, spare="rack1"),
+    ),
+    (
+        "M-021 another manager, wherever moves may go",
+        replace(MOVE, origin=replace(ORIGIN, hypervisor="vc2", reach=Reach.DATACENTER)),
+        candidate(),
+        Reason(Lack.SAME_MANAGER, wanted="vc2", spare="lab"),
+    ),
+    (
+        "M-023 the host it is on",
+        replace(MOVE, origin=replace(ORIGIN, host=1)),
+        candidate(),
+        Reason(Lack.SAME_HOST),
+    ),
+    (
+        "M-023 the host it is on is not called full as well",
+        replace(MOVE, cpu=9, origin=replace(ORIGIN, host=1, datastore=1)),
+        candidate(HOST, replace(DATASTORE, used_bytes=1000)),
+        Reason(Lack.SAME_HOST),
+    ),
+    (
+        "M-025 another host than asked for",
+        replace(DEMAND, only=frozenset({2})),
+        candidate(),
+        Reason(Lack.NOT_ASKED),
+    ),
+    (
+        "M-043 another datacenter",
+        replace(DEMAND, datacenter=2),
+        candidate(),
+        Reason(Lack.DATACENTER),
+    ),
+    (
+        "M-043 another hypervisor type",
+        replace(DEMAND, type="VMX_04"),
+        candidate(),
+        Reason(Lack.HYPERVISOR_TYPE, wanted="VMX_04", spare="KVM"),
+    ),
+    (
+        "M-043 not reachable",
+        DEMAND,
+        candidate(replace(HOST, reachable=False)),
+        Reason(Lack.UNREACHABLE),
+    ),
+    (
+        "M-043 the network is not mapped",
+        replace(DEMAND, network="san"),
+        candidate(),
+        Reason(Lack.NETWORK, wanted="san"),
+    ),
+    (
+        "M-043 the only datastore is disabled",
+        DEMAND,
+        candidate(HOST, replace(DATASTORE, enabled=False)),
+        Reason(Lack.NO_DATASTORE),
+    ),
+    (
+        "M-043 no datastore at all",
+        DEMAND,
+        Candidate(HOST),
+        Reason(Lack.NO_DATASTORE),
+    ),
+    (
+        "M-043 a disabled datastore is not used even by the VM that is on it",
+        replace(MOVE, origin=replace(ORIGIN, datastore=1, shared=True)),
+        candidate(HOST, replace(DATASTORE, enabled=False, shared=True)),
+        Reason(Lack.NO_DATASTORE),
+    ),
+    (
+        "M-021 a datastore of the same id that is not shared holds no disk of the VM here",
+        replace(MOVE, origin=replace(ORIGIN, datastore=1)),
+        candidate(HOST, replace(DATASTORE, used_bytes=1000)),
+        Reason(Lack.STORAGE, 100, 0, 1000, "", "datastore disks1"),
+    ),
+]
