@@ -1,0 +1,277 @@
+"""What every driver promises: begun twice under one task id, a call is one piece of work.
+
+An order says everything about a call as plain values, so that its ticket can be committed
+before the call and a fresh process can settle it by looking. Every verb returns when the
+hypervisor has ended the call or raises one of the six faults; the caller then settles the
+ticket, since only what was seen counts as done.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from drivers.changes import StateChange
+from drivers.facts import Facts, Sighting
+
+
+class LeaseLost(Exception):
+    """The worker's lease is no longer safely ours: begin nothing more, write nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """The right to touch a hypervisor for one step of one task, asked again before each call.
+
+    `check` raises LeaseLost once the lease, less its margin, has run out. A driver runs it
+    in the thread that makes the vendor call, right before the call, every time.
+    """
+
+    task: UUID
+    step: str
+    check: Callable[[], None]
+
+
+class HypervisorType(StrEnum):
+    """Which kind of VM a driver runs, in the words of the API."""
+
+    KVM = "KVM"
+    VMX_04 = "VMX_04"
+
+
+class PowerRequest(StrEnum):
+    """What a power call asks for; SHUTDOWN asks the guest, OFF pulls the plug."""
+
+    ON = "ON"
+    OFF = "OFF"
+    SHUTDOWN = "SHUTDOWN"
+    PAUSE = "PAUSE"
+    RESUME = "RESUME"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a driver can do; the API offers no more than this."""
+
+    type: HypervisorType
+    live_relocation: bool
+    storage_relocation: bool
+    pause: bool
+    graceful_shutdown: bool
+    reset: bool
+    progress: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HostLink:
+    """How a driver reaches one host: its stable name, address and what it calls things there.
+
+    `networks` maps a network's tag to the bridge or network of the host.
+    """
+
+    name: str
+    address: str
+    networks: Mapping[str, str] = field(default_factory=dict)
+    datastores: tuple[str, ...] = ()
+
+
+class Location(msgspec.Struct, frozen=True):
+    """A host and one of its datastores; `shared` when other hosts see the same datastore."""
+
+    host: str
+    datastore: str
+    shared: bool = False
+
+
+class Disk(msgspec.Struct, frozen=True):
+    """The VM's system disk: a thin clone of a template already known to the datastore's host.
+
+    `volume` names the clone, `{vm}-{task}` of the task that made it; sizes in bytes.
+    """
+
+    volume: str
+    template: str
+    capacity_bytes: int
+    format: str = "QCOW2_SPARSE"
+
+
+class Nic(msgspec.Struct, frozen=True):
+    """A network interface: a fixed MAC on the network with this tag."""
+
+    mac: str
+    network: str
+    address: str = ""
+
+
+class VmSpec(msgspec.Struct, frozen=True):
+    """What a VM shall look like; memory in MiB."""
+
+    vm: UUID
+    name: str
+    cpu: int
+    ram_mib: int
+    disk: Disk
+    nics: tuple[Nic, ...] = ()
+
+
+class Deploy(msgspec.Struct, frozen=True, tag="deploy"):
+    """Create the VM, powered off, at a location."""
+
+    spec: VmSpec
+    at: Location
+
+
+class Power(msgspec.Struct, frozen=True, tag="power"):
+    """Change the power of a VM; `grace_s` bounds a SHUTDOWN, `force` pulls the plug after it."""
+
+    vm: UUID
+    host: str
+    request: PowerRequest
+    grace_s: float = 0.0
+    force: bool = False
+
+
+class Reset(msgspec.Struct, frozen=True, tag="reset"):
+    """Press the reset button of a running VM."""
+
+    vm: UUID
+    host: str
+
+
+class Reconfigure(msgspec.Struct, frozen=True, tag="reconfigure"):
+    """Give a VM that is off another size."""
+
+    spec: VmSpec
+    host: str
+
+
+class Relocate(msgspec.Struct, frozen=True, tag="relocate"):
+    """Move a VM, live when it runs; `volume` is its disk at the source.
+
+    To another datastore the disk moves too and is called `spec.disk.volume` there.
+    """
+
+    spec: VmSpec
+    source: Location
+    target: Location
+    volume: str
+
+
+class Remove(msgspec.Struct, frozen=True, tag="remove"):
+    """Delete a VM that is off, and its disk."""
+
+    vm: UUID
+    at: Location
+    volume: str
+
+
+class Clear(msgspec.Struct, frozen=True, tag="clear"):
+    """Delete what a move left at `at`, after the VM was seen living on `lives_on`.
+
+    Only the named volume, and a definition that is not running, may go. An empty `volume`
+    leaves every disk alone (shared storage).
+    """
+
+    vm: UUID
+    at: Location
+    lives_on: str
+    volume: str = ""
+
+
+Order = Deploy | Power | Reset | Reconfigure | Relocate | Remove | Clear
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """Enough for a fresh process to learn what became of a call."""
+
+    task: UUID
+    step: str
+    order: Order
+
+
+class Verdict(StrEnum):
+    """How a settled ticket stands: seen done, still running, seen not begun, or seen failed."""
+
+    DONE = "DONE"
+    RUNNING = "RUNNING"
+    ABSENT = "ABSENT"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A verdict with what was seen; `reason` says why for FAILED.
+
+    ABSENT: nothing of the call is there and it may safely begin (again). `sighting` is the
+    VM after the call, None when the VM is positively gone from the place the order names.
+    """
+
+    verdict: Verdict
+    sighting: Sighting | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running call is, 0 to 100; None when the hypervisor does not say."""
+
+    percent: int | None
+    detail: str = ""
+
+
+class Driver(Protocol):
+    """One hypervisor technology behind one `[hypervisor.NAME]` block, with many hosts.
+
+    An endpoint is what one connection and one survey cover: a host for libvirt. No method
+    blocks the event loop, and a frozen endpoint delays no other.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def attach(self, link: HostLink) -> None:
+        """Know a host from now on; again with other values replaces them."""
+
+    def detach(self, host: str) -> None:
+        """Forget a host; its VMs stay as they are."""
+
+    def endpoints(self) -> tuple[str, ...]:
+        """The names to survey now."""
+        ...
+
+    async def survey(self, endpoint: str) -> Facts:
+        """List everything; a partial listing raises Unreachable, it never returns less."""
+        ...
+
+    async def look(self, vm: UUID, host: str) -> Sighting | None:
+        """The VM as seen on `host`; None only when it was positively seen not to be there."""
+        ...
+
+    def changes(self) -> AsyncIterator[StateChange]:
+        """Reports of all endpoints as they come; some may be lost, surveys make up for it."""
+        ...
+
+    async def deploy(self, permit: Permit, order: Deploy) -> None: ...
+    async def power(self, permit: Permit, order: Power) -> None: ...
+    async def reset(self, permit: Permit, order: Reset) -> None: ...
+    async def reconfigure(self, permit: Permit, order: Reconfigure) -> None: ...
+    async def relocate(self, permit: Permit, order: Relocate) -> None: ...
+    async def remove(self, permit: Permit, order: Remove) -> None: ...
+    async def clear(self, permit: Permit, order: Clear) -> None: ...
+
+    async def progress(self, ticket: Ticket) -> Progress: ...
+
+    async def settle(self, ticket: Ticket) -> Outcome:
+        """Look, without changing anything, until the ticket's verdict is known.
+
+        Raises Indeterminate when looking cannot decide and Unreachable when it cannot look.
+        """
+        ...
+
+    async def cancel(self, permit: Permit, ticket: Ticket) -> None:
+        """Ask a running call to stop; settle tells what became of it."""
+
+    async def aclose(self) -> None: ...

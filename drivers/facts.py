@@ -1,0 +1,67 @@
+"""Facts are what a driver positively saw at one moment; a thing not listed is not a fact."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class PowerState(StrEnum):
+    """How a VM was seen; UNKNOWN when it is there but its power could not be read."""
+
+    ON = "ON"
+    OFF = "OFF"
+    PAUSED = "PAUSED"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One VM positively seen on one host.
+
+    `task` is the id in our marker (the task that defined it here); None for a foreign VM.
+    `arriving` is true for the half-made copy on the target of a running relocation.
+    """
+
+    vm: UUID
+    host: str
+    state: PowerState
+    name: str
+    cpu: int
+    ram_mib: int
+    task: UUID | None = None
+    arriving: bool = False
+    volumes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DatastoreFacts:
+    """A datastore as one host sees it; sizes in bytes."""
+
+    name: str
+    path: str
+    capacity_bytes: int
+    free_bytes: int
+    usable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """The physical size of a host: logical processors and MiB of memory."""
+
+    name: str
+    cpus: int
+    memory_mib: int
+    hypervisor: str
+    version: str
+    datastores: tuple[DatastoreFacts, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A complete listing of one endpoint: every VM it has, at `taken_at` (start of the look)."""
+
+    endpoint: str
+    taken_at: datetime
+    hosts: tuple[HostFacts, ...]
+    vms: tuple[Sighting, ...]

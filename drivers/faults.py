@@ -1,0 +1,37 @@
+"""The six faults a driver may raise; the saga executor's policy is one match over them."""
+
+
+class Fault(Exception):
+    """A hypervisor did not do what was asked.
+
+    `message` is one sentence for people, free of secrets; `host` names the place, when known.
+    """
+
+    def __init__(self, message: str, *, host: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.host = host
+
+
+class Unreachable(Fault):
+    """The call certainly did not begin, because nobody answered: try again."""
+
+
+class Busy(Fault):
+    """The hypervisor, or our lane to it, is full right now: try again later."""
+
+
+class Rejected(Fault):
+    """The hypervisor said no and did nothing that lasts: undo."""
+
+
+class Missing(Fault):
+    """The thing to act on was positively seen not to be there: undo, or already done."""
+
+
+class Unsupported(Fault):
+    """The driver's capabilities promised what it cannot do: a bug of ours."""
+
+
+class Indeterminate(Fault):
+    """Nobody knows whether the call happened: look first, never repeat blindly."""

@@ -1,0 +1,1 @@
+"""The gateway accepts requests, journals them, and has drivers carry them out."""

@@ -1,0 +1,37 @@
+"""A denial is a request refused for a reason the caller can act on."""
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """The sort of denial; the API alone turns it into a status."""
+
+    INVALID = "INVALID"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    ABSENT = "ABSENT"
+    CONFLICT = "CONFLICT"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+class Denied(Exception):
+    """Refused: `code` as documented, one sentence, and the field or link it is about.
+
+    `task` is the open task that stands in the way (409 VM-2), as (vm id, task id).
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        code: str,
+        message: str,
+        *,
+        field: str | None = None,
+        task: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.code = code
+        self.message = message
+        self.field = field
+        self.task = task
