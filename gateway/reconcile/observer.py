@@ -1,0 +1,132 @@
+"""An observer surveys one endpoint and records what it saw, unless the record moved on since.
+
+Seen: that is the state. Not listed, or nobody answers for too long: UNKNOWN, with the last known
+state kept. Nothing here ever calls a verb of a driver.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from drivers.contract import Driver
+from drivers.facts import Facts
+from drivers.faults import Fault
+from gateway.reconcile.recording import record_facts, record_silence
+from gateway.store import observations
+from gateway.store.pool import Store, StoreConflict, StoreUnavailable
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """How often to survey, and how long silence may last; seconds."""
+
+    period_s: float = 10.0
+    unknown_after_s: float = 30.0
+    lease_s: float = 15.0
+    spacing_s: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint of one driver, and the process that observes it."""
+
+    hypervisor: str
+    name: str
+    owner: str
+
+
+class Observer:
+    """Runs until cancelled; `poke` has it look soon."""
+
+    def __init__(
+        self,
+        store: Store,
+        driver: Driver,
+        at: Endpoint,
+        rounds: Rounds,
+        committed: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._driver = driver
+        self._at = at
+        self._rounds = rounds
+        self._committed = committed
+        self._poked = asyncio.Event()
+        self._silent_since_s: float | None = None
+        self._told = False
+
+    def poke(self) -> None:
+        """Something changed there."""
+        self._poked.set()
+
+    async def run(self) -> None:
+        """One round at once, then one each period or soon after a poke."""
+        while True:
+            self._poked.clear()
+            try:
+                await self.round()
+            except (StoreUnavailable, StoreConflict) as away:
+                _log.warning("endpoint %s: the store is away: %s", self._at.name, away)
+            await asyncio.sleep(self._rounds.spacing_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pause_s()):
+                    await self._poked.wait()
+
+    def _pause_s(self) -> float:
+        """Sooner again while silent, so that a short silence is seen to end."""
+        period = self._rounds.period_s
+        return min(period, self._rounds.unknown_after_s / 4) if self._silent_since_s else period
+
+    async def round(self) -> None:
+        """Survey once and record, if the endpoint is ours to observe."""
+        at = self._at
+        async with self._store.transaction() as c:
+            epoch = await observations.hold(
+                c, at.hypervisor, at.name, at.owner, self._rounds.lease_s
+            )
+        if epoch is None:
+            self._silent_since_s = None
+            return
+        async with self._store.read() as c:
+            before = await observations.believed(c, at.hypervisor, [at.name])
+        facts = await self._survey()
+        if facts is None:
+            await self._silence(epoch, before)
+            return
+        self._silent_since_s, self._told = None, False
+        async with self._store.transaction() as c:
+            if not await observations.fence(c, at.hypervisor, at.name, epoch):
+                return
+            changed = await record_facts(c, at.hypervisor, facts, before, at.owner)
+        if changed:
+            self._committed()
+
+    async def _survey(self) -> Facts | None:
+        try:
+            async with asyncio.timeout(self._rounds.unknown_after_s):
+                return await self._driver.survey(self._at.name)
+        except (Fault, TimeoutError) as silent:
+            _log.info("endpoint %s does not answer: %s", self._at.name, silent)
+            return None
+
+    async def _silence(self, epoch: int, before: list[observations.Believed]) -> None:
+        """Count our own rounds of silence; past the window, say what that makes UNKNOWN."""
+        now_s = time.monotonic()
+        if self._silent_since_s is None:
+            self._silent_since_s = now_s
+        lasted = now_s - self._silent_since_s
+        at = self._at
+        async with self._store.transaction() as c:
+            if not await observations.fence(c, at.hypervisor, at.name, epoch):
+                return
+            past = lasted >= self._rounds.unknown_after_s
+            changed = await record_silence(
+                c, at.hypervisor, at.name, before if past else [], at.owner
+            )
+        if changed:
+            self._committed()

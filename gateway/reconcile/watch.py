@@ -1,0 +1,79 @@
+"""The watch keeps one observer for each endpoint of one driver, and pokes it when told to."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+from drivers.contract import Driver
+from gateway.reconcile.observer import Endpoint, Observer, Rounds
+from gateway.store import observations
+from gateway.store.pool import Store, StoreError
+
+_log = logging.getLogger(__name__)
+NEW_ENDPOINTS_EACH_S = 1.0
+
+
+class Watch:
+    """Observes all endpoints of the driver called `hypervisor`, also those that come later."""
+
+    def __init__(
+        self, store: Store, hypervisor: str, driver: Driver, rounds: Rounds, owner: str
+    ) -> None:
+        self._store = store
+        self._hypervisor = hypervisor
+        self._driver = driver
+        self._rounds = rounds
+        self._owner = owner
+        self._observers: dict[str, tuple[Observer, asyncio.Task[None]]] = {}
+        self.committed: Callable[[], None] = lambda: None
+
+    def poke(self, endpoint: str) -> None:
+        """Look at an endpoint soon."""
+        found = self._observers.get(endpoint)
+        if found is not None:
+            found[0].poke()
+
+    async def run(self) -> None:
+        """Observe until cancelled; then let other processes have the endpoints."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._hear())
+                while True:
+                    self._adjust(group)
+                    await asyncio.sleep(NEW_ENDPOINTS_EACH_S)
+        finally:
+            with suppress(StoreError, TimeoutError):
+                async with asyncio.timeout(1), self._store.transaction() as c:
+                    await observations.let_go(c, self._owner)
+
+    def _adjust(self, group: asyncio.TaskGroup) -> None:
+        present = set(self._driver.endpoints())
+        for gone in self._observers.keys() - present:
+            self._observers.pop(gone)[1].cancel()
+        for new in sorted(present - self._observers.keys()):
+            at = Endpoint(self._hypervisor, new, self._owner)
+            observer = Observer(
+                self._store, self._driver, at, self._rounds, lambda: self.committed()
+            )
+            self._observers[new] = (observer, group.create_task(self._kept(observer, new)))
+
+    async def _kept(self, observer: Observer, endpoint: str) -> None:
+        """A bug while observing one endpoint must not blind us to the others."""
+        while True:
+            try:
+                await observer.run()
+            except Exception:
+                _log.exception("observing %s failed in an unforeseen way", endpoint)
+                await asyncio.sleep(self._rounds.period_s)
+
+    async def _hear(self) -> None:
+        """State changes poke; what a driver loses, the next period makes up for."""
+        while True:
+            try:
+                changes = self._driver.changes()
+                async for change in changes:
+                    self.poke(change.endpoint)
+            except Exception:
+                _log.exception("changes of %s ended", self._hypervisor)
+            await asyncio.sleep(self._rounds.spacing_s)

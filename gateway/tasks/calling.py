@@ -1,0 +1,89 @@
+"""Calling a driver: each order has its verb, and a long call shows how far it is."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import assert_never
+
+from drivers.contract import (
+    Clear,
+    Deploy,
+    Driver,
+    LeaseLost,
+    Order,
+    Permit,
+    Power,
+    Reconfigure,
+    Relocate,
+    Remove,
+    Reset,
+    Ticket,
+)
+from drivers.faults import Fault, Indeterminate
+from gateway.store import tasks
+from gateway.store.pool import StoreUnavailable
+from gateway.tasks.record import TaskRecord
+
+_log = logging.getLogger(__name__)
+PROGRESS_EACH_S = 0.5
+
+
+async def begin(driver: Driver, permit: Permit, order: Order) -> None:
+    """Make the call an order stands for; anything but a fault or a lost lease is a driver's
+    bug, of which nobody knows what it did."""
+    try:
+        await _verb(driver, permit, order)
+    except (Fault, LeaseLost):
+        raise
+    except Exception as bug:
+        _log.exception("a driver failed in an unknown way")
+        raise Indeterminate(f"the driver failed in an unknown way: {type(bug).__name__}") from bug
+
+
+async def _verb(driver: Driver, permit: Permit, order: Order) -> None:
+    match order:
+        case Deploy():
+            await driver.deploy(permit, order)
+        case Power():
+            await driver.power(permit, order)
+        case Reset():
+            await driver.reset(permit, order)
+        case Reconfigure():
+            await driver.reconfigure(permit, order)
+        case Relocate():
+            await driver.relocate(permit, order)
+        case Remove():
+            await driver.remove(permit, order)
+        case Clear():
+            await driver.clear(permit, order)
+        case _:
+            assert_never(order)
+
+
+@asynccontextmanager
+async def progress_shown(
+    record: TaskRecord, driver: Driver, ticket: Ticket, job: int | None
+) -> AsyncIterator[None]:
+    """While inside, copy the progress of a relocation to its job."""
+    if job is None or not isinstance(ticket.order, Relocate) or not driver.capabilities.progress:
+        yield
+        return
+    showing = asyncio.create_task(_show(record, driver, ticket, job))
+    try:
+        yield
+    finally:
+        showing.cancel()
+        with suppress(asyncio.CancelledError):
+            await showing
+
+
+async def _show(record: TaskRecord, driver: Driver, ticket: Ticket, job: int) -> None:
+    while True:
+        await asyncio.sleep(PROGRESS_EACH_S)
+        # Progress is a courtesy: what cannot be read or written now is left out.
+        with suppress(Fault, StoreUnavailable):
+            progress = await driver.progress(ticket)
+            if progress.percent is not None:
+                async with record.store.transaction() as c:
+                    await tasks.set_progress(c, record.task.id, job, progress.percent)

@@ -1,0 +1,78 @@
+"""Deploy places a VM, creates it powered off, and powers it on; undeploy goes the way back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from drivers.contract import Deploy, Order, Outcome, Power, PowerRequest, Remove
+from gateway.lifecycle import VmState
+from gateway.store import bookings, vm_record
+from gateway.store.pool import Connection
+from gateway.tasks.steps import (
+    Behaviour,
+    Call,
+    Reserve,
+    Situation,
+    Write,
+    place_of,
+    seen_by,
+    spec_of,
+    state_seen,
+)
+
+
+def _create(at: Situation) -> Order:
+    return Deploy(spec_of(at.vm), place_of(at.vm))
+
+
+def _remove(at: Situation) -> Order:
+    return Remove(at.vm.uuid, place_of(at.vm), at.vm.volume)
+
+
+def _power_on(at: Situation) -> Order:
+    return Power(at.vm.uuid, place_of(at.vm).host, PowerRequest.ON)
+
+
+def _power_off(at: Situation) -> Order:
+    return Power(at.vm.uuid, place_of(at.vm).host, PowerRequest.OFF)
+
+
+async def _created(c: Connection, at: Situation, outcome: Outcome) -> None:
+    await vm_record.record_state(c, at.vm.id, VmState.CONFIGURED, seen_by(at, outcome))
+
+
+async def _running(c: Connection, at: Situation, outcome: Outcome) -> None:
+    state = state_seen(outcome, VmState.ON)
+    await vm_record.record_state(c, at.vm.id, state, seen_by(at, outcome))
+
+
+async def _stopped(c: Connection, at: Situation, outcome: Outcome) -> None:
+    await vm_record.record_state(c, at.vm.id, VmState.OFF, seen_by(at, outcome))
+
+
+async def _removed(c: Connection, at: Situation, outcome: Outcome) -> None:
+    await vm_record.record_state(c, at.vm.id, VmState.ALLOCATED, seen_by(at, outcome))
+
+
+async def leave(c: Connection, at: Situation) -> None:
+    """Give back every booking of a VM that was seen to live nowhere."""
+    for booked in await bookings.of_vm(c, at.vm.id):
+        await bookings.release(c, booked)
+    await vm_record.record_place(c, at.vm.id, None, None, "")
+    await vm_record.record_state(c, at.vm.id, VmState.NOT_ALLOCATED)
+
+
+async def _release(c: Connection, at: Situation) -> Mapping[str, Any]:
+    await leave(c, at)
+    return {}
+
+
+DEPLOY: Mapping[str, Behaviour] = {
+    "reserve": Reserve(moving=False, undo=leave),
+    "create": Call(_create, _created, undo=_remove, undo_effect=_removed),
+    "power": Call(_power_on, _running, undo=_power_off, undo_effect=_stopped),
+}
+UNDEPLOY: Mapping[str, Behaviour] = {
+    "power": Call(_power_off, _stopped, look_first=True),
+    "remove": Call(_remove, _removed),
+    "release": Write(_release),
+}

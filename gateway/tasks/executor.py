@@ -1,0 +1,319 @@
+"""The executor runs one claimed task, from whatever its journal says, to its end.
+
+It may die on any line: everything it knows is in the journal, and every side effect has its
+intent there before it begins.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+import msgspec
+
+from drivers.contract import Driver, LeaseLost, Outcome, Permit, Ticket, Verdict
+from drivers.faults import Fault, Indeterminate
+from gateway.events.event import Severity
+from gateway.store import vm_record
+from gateway.store.pool import StoreConflict, StoreUnavailable
+from gateway.tasks import policy
+from gateway.tasks.calling import begin, progress_shown
+from gateway.tasks.lease import Lease
+from gateway.tasks.operations import BEHAVIOURS
+from gateway.tasks.policy import Limits, Then
+from gateway.tasks.record import Page, TaskRecord
+from gateway.tasks.reserving import Contended, Reserver
+from gateway.tasks.saga import Act, End, Entry, Mode, Move, Step, next_move, tries
+from gateway.tasks.steps import Behaviour, Call, Reserve, StepFailed, Write
+
+_log = logging.getLogger(__name__)
+Pending = tuple[Move, Ticket]
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What executors of one process share. `changed` hears which VM to look at again."""
+
+    drivers: Mapping[str, Driver]
+    reserver: Reserver
+    limits: Limits
+    committed: Callable[[], None] = lambda: None
+    look_at: Callable[[int], None] = lambda vm_id: None
+
+
+class _Parked(Exception):
+    """The task went back to the queue or is stuck: this run is over."""
+
+
+@dataclass(slots=True)
+class Executor:
+    """Runs one task under one lease."""
+
+    record: TaskRecord
+    lease: Lease
+    tools: Tools
+    _pending: Pending | None = field(default=None)
+    _hypervisor: str | None = field(default=None)
+
+    async def run(self) -> None:
+        """Return when the task is done, parked, or no longer ours; a store that is away is
+        waited for while the lease may still be renewed."""
+        waits = 0
+        while not self.lease.lost:
+            try:
+                self._pending = None
+                await self.record.reload()
+                await self._run()
+                return
+            except LeaseLost as lost:
+                _log.warning("task %s: %s", self.record.task.id, lost)
+                return
+            except (StoreUnavailable, StoreConflict) as away:
+                _log.warning("task %s waits for the store: %s", self.record.task.id, away)
+                await asyncio.sleep(policy.wait_s(waits))
+                waits += 1
+
+    async def _run(self) -> None:
+        move: Move | End = next_move(self.record.saga, self.record.lines)
+        if isinstance(move, End):
+            async with self.record.fenced() as page:
+                await page.finish(move.success, move.reason)
+        try:
+            while isinstance(move, Move):
+                move = await self._act(move)
+        except _Parked:
+            return
+        finally:
+            self.tools.committed()
+        if not move.success:
+            self.tools.look_at(self.record.task.vm_id)
+
+    def _behaviour(self, step: Step) -> Behaviour:
+        return BEHAVIOURS[self.record.task.operation][step.name]
+
+    async def _act(self, move: Move) -> Move | End:
+        behaviour = self._behaviour(move.step)
+        match move.act, behaviour:
+            case ((Act.SETTLE | Act.SETTLE_UNDO), Call()):
+                return await self._settle(move, msgspec.convert(move.ticket, Ticket))
+            case ((Act.BEGIN | Act.UNDO), Call()):
+                return await self._call(move)
+            case Act.BEGIN, Reserve(moving=moving):
+                return await self._reserve(move.step, moving=moving)
+            case Act.BEGIN, Write():
+                return await self._write(move.step, behaviour)
+            case Act.UNDO, (Write() | Reserve()):
+                return await self._unwrite(move.step, behaviour)
+            case _:
+                raise AssertionError(f"{move} does not suit its behaviour")
+
+    # -- steps in the store ------------------------------------------------------------------
+
+    async def _reserve(self, step: Step, *, moving: bool) -> Move | End:
+        async with self.record.store.read() as c:
+            situation = await Page(self.record, c, list(self.record.lines)).situation()
+        try:
+            await self.tools.reserver.reserve(situation, step.name, moving=moving)
+        except StepFailed as failed:
+            return await self._refused(step, failed)
+        except Contended as contended:
+            await self._park(str(contended))
+        await self.record.reload()
+        return next_move(self.record.saga, self.record.lines)
+
+    async def _refused(self, step: Step, failed: StepFailed) -> Move | End:
+        async with self.record.fenced() as page:
+            await page.tell("SCHEDULE", failed.reason, Severity.ERROR, failed.detail)
+            await page.write(step, Entry.FAILED, {"reason": failed.reason, "clean": True})
+            return await self._next(page)
+
+    async def _write(self, step: Step, behaviour: Write) -> Move | End:
+        try:
+            async with self.record.fenced() as page:
+                detail = await behaviour.do(page.c, await page.situation())
+                await page.write(step, Entry.DONE, detail)
+                return await self._next(page)
+        except StepFailed as failed:
+            return await self._refused(step, failed)
+
+    async def _unwrite(self, step: Step, behaviour: Write | Reserve) -> Move | End:
+        async with self.record.fenced() as page:
+            if behaviour.undo is not None:
+                await behaviour.undo(page.c, await page.situation())
+            await page.write(step, Entry.UNDONE, {})
+            return await self._next(page)
+
+    # -- steps on a hypervisor ---------------------------------------------------------------
+
+    async def _next(self, page: Page) -> Move | End:
+        """What follows the page's lines; an intent or the end is written with them at once."""
+        move = next_move(self.record.saga, page.lines)
+        if isinstance(move, End):
+            await page.finish(move.success, move.reason)
+            return move
+        behaviour = self._behaviour(move.step)
+        if move.act is Act.BEGIN and isinstance(behaviour, Call) and not behaviour.look_first:
+            ticket = await self._intend(page, move, behaviour)
+            if ticket is not None:
+                self._pending = (move, ticket)
+        return move
+
+    async def _intend(self, page: Page, move: Move, behaviour: Call) -> Ticket | None:
+        situation = await page.situation()
+        self._hypervisor = situation.vm.hypervisor
+        undoing = move.act is Act.UNDO
+        derive = behaviour.undo if undoing else behaviour.order
+        order = derive(situation) if derive is not None else None
+        if order is None:
+            return None
+        ticket = Ticket(self.record.task.id, move.step.name, order)
+        await page.intend(move.step, Entry.UNDO_INTENT if undoing else Entry.INTENT, ticket)
+        return ticket
+
+    async def _call(self, move: Move) -> Move | End:
+        behaviour = self._behaviour(move.step)
+        assert isinstance(behaviour, Call)
+        pending, self._pending = self._pending, None
+        if pending is not None and pending[0] == move:
+            ticket: Ticket | None = pending[1]
+        else:
+            async with self.record.fenced() as page:
+                ticket = await self._intend(page, move, behaviour)
+        if ticket is None:
+            return await self._done(move, Outcome(Verdict.DONE))
+        if behaviour.look_first or move.act is Act.UNDO:
+            outcome = await self._look(move, ticket)
+            if outcome.verdict is not Verdict.ABSENT:
+                return await self._settled(move, ticket, outcome)
+        return await self._begin(move, ticket)
+
+    async def _begin(self, move: Move, ticket: Ticket) -> Move | End:
+        """Make the call under the lease, and settle it."""
+        driver = await self._driver()
+        permit = Permit(self.record.task.id, move.step.name, self.lease.check)
+        number = self.record.saga.job_number(move.step)
+        try:
+            async with progress_shown(self.record, driver, ticket, number):
+                await begin(driver, permit, ticket.order)
+        except Fault as fault:
+            return await self._after(fault, move, ticket)
+        if move.step.blind:
+            return await self._done(move, Outcome(Verdict.DONE))
+        return await self._settle(move, ticket)
+
+    async def _after(self, fault: Fault, move: Move, ticket: Ticket) -> Move | End:
+        vain = tries(self.record.lines, move.step.name)
+        counted = 0 if _no_way_back(move) else vain
+        match policy.after(fault, counted, self.tools.limits):
+            case Then.LOOK if move.step.blind:
+                return await self._fail(move, f"Indeterminate: {fault.message}", clean=False)
+            case Then.LOOK:
+                return await self._settle(move, ticket)
+            case Then.FAIL:
+                return await self._fail(move, fault.message, clean=policy.clean(fault))
+            case Then.AGAIN:
+                await self._absent(move)
+                await self._park(fault.message, vain)
+        raise AssertionError("a parked task goes nowhere")
+
+    async def _settle(self, move: Move, ticket: Ticket) -> Move | End:
+        if move.step.blind:
+            reason = "Indeterminate: nobody knows whether it happened"
+            return await self._fail(move, reason, clean=False)
+        return await self._settled(move, ticket, await self._look(move, ticket))
+
+    async def _look(self, move: Move, ticket: Ticket) -> Outcome:
+        """Settle, waiting while the call still runs; parks when looking does not decide."""
+        driver = await self._driver()
+        while True:
+            self.lease.check()
+            try:
+                outcome = await driver.settle(ticket)
+            except Indeterminate as unclear:
+                await self._undecided(unclear)
+            except Fault as fault:
+                await self._park(fault.message)
+            if outcome.verdict is not Verdict.RUNNING:
+                return outcome
+            number = self.record.saga.job_number(move.step)
+            async with progress_shown(self.record, driver, ticket, number):
+                await asyncio.sleep(self.tools.limits.poll_s)
+
+    async def _settled(self, move: Move, ticket: Ticket, outcome: Outcome) -> Move | End:
+        match outcome.verdict:
+            case Verdict.DONE:
+                return await self._done(move, outcome)
+            case Verdict.FAILED:
+                return await self._fail(move, outcome.reason, clean=False)
+            case _:
+                await self._absent(move)
+                vain = tries(self.record.lines, move.step.name)
+                if vain >= self.tools.limits.attempts_max:
+                    reason = outcome.reason or f"{vain} attempts had no effect"
+                    return await self._fail(move, reason, clean=True)
+                return next_move(self.record.saga, self.record.lines)
+
+    async def _done(self, move: Move, outcome: Outcome) -> Move | End:
+        behaviour = self._behaviour(move.step)
+        assert isinstance(behaviour, Call)
+        undoing = move.act in (Act.UNDO, Act.SETTLE_UNDO)
+        async with self.record.fenced() as page:
+            effect = behaviour.undo_effect if undoing else behaviour.effect
+            await effect(page.c, await page.situation(), outcome)
+            await page.write(move.step, Entry.UNDONE if undoing else Entry.DONE, {})
+            return await self._next(page)
+
+    async def _absent(self, move: Move) -> None:
+        undoing = move.act in (Act.UNDO, Act.SETTLE_UNDO)
+        async with self.record.fenced() as page:
+            await page.write(move.step, Entry.UNDO_ABSENT if undoing else Entry.ABSENT, {})
+
+    async def _fail(self, move: Move, reason: str, *, clean: bool) -> Move | End:
+        """A step that cannot be done turns the saga back; a final or undoing one cannot turn."""
+        if _no_way_back(move):
+            await self._persist(move, reason)
+        async with self.record.fenced() as page:
+            await page.write(move.step, Entry.FAILED, {"reason": reason, "clean": clean})
+            return await self._next(page)
+
+    async def _persist(self, move: Move, reason: str) -> NoReturn:
+        """What must be done and was refused is tried again for long, then left to a person."""
+        vain = tries(self.record.lines, move.step.name)
+        if vain < self.tools.limits.attempts_max * 2:
+            await self._absent(move)
+            await self._park(reason, vain)
+        async with self.record.fenced() as page:
+            await page.get_stuck(reason)
+        raise _Parked
+
+    async def _undecided(self, unclear: Fault) -> NoReturn:
+        """Look again later; once that went on for too long, only a person can help."""
+        async with self.record.fenced() as page:
+            if await page.undecided_for_s() >= self.tools.limits.settle_for_s:
+                await page.get_stuck(unclear.message)
+            else:
+                wait = policy.wait_s(self.record.task.attempts)
+                await page.postpone(wait, unclear.message)
+        raise _Parked
+
+    async def _park(self, why: str, attempts: int | None = None) -> NoReturn:
+        wait = policy.wait_s(self.record.task.attempts if attempts is None else attempts)
+        async with self.record.fenced() as page:
+            await page.postpone(wait, why)
+        raise _Parked
+
+    async def _driver(self) -> Driver:
+        if self._hypervisor is None:
+            async with self.record.store.read() as c:
+                vm = await vm_record.load(c, self.record.task.vm_id)
+            self._hypervisor = vm.hypervisor
+        driver = self.tools.drivers.get(self._hypervisor or "")
+        if driver is None:
+            await self._park(f"this process has no driver called {self._hypervisor}")
+        return driver
+
+
+def _no_way_back(move: Move) -> bool:
+    """Whether the saga cannot turn back at this move: it undoes, or is past returning."""
+    return move.step.final or move.act in (Act.UNDO, Act.SETTLE_UNDO)

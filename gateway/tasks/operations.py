@@ -1,0 +1,23 @@
+"""Which behaviour each step of each saga has: the table the executor looks things up in."""
+
+from collections.abc import Mapping
+
+from gateway.lifecycle import Operation
+from gateway.tasks.deploy import DEPLOY, UNDEPLOY
+from gateway.tasks.power import POWER, RESET
+from gateway.tasks.reconfigure import RECONFIGURE
+from gateway.tasks.relocate import RELOCATE
+from gateway.tasks.steps import Behaviour
+
+BEHAVIOURS: Mapping[Operation, Mapping[str, Behaviour]] = {
+    Operation.DEPLOY: DEPLOY,
+    Operation.UNDEPLOY: UNDEPLOY,
+    Operation.RECONFIGURE: RECONFIGURE,
+    Operation.RELOCATE: RELOCATE,
+    Operation.RESET: RESET,
+    Operation.POWER_ON: POWER,
+    Operation.POWER_OFF: POWER,
+    Operation.SHUTDOWN: POWER,
+    Operation.PAUSE: POWER,
+    Operation.RESUME: POWER,
+}

@@ -1,0 +1,62 @@
+"""What a fault means for a step: the one place that decides to retry, look, or give up."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from drivers.faults import (
+    Busy,
+    Fault,
+    Indeterminate,
+    Missing,
+    Rejected,
+    Unreachable,
+    Unsupported,
+)
+
+FIRST_WAIT_S = 0.2
+LONGEST_WAIT_S = 15.0
+
+
+class Then(StrEnum):
+    """After a fault. AGAIN: nothing began, try later. LOOK: settle. FAIL: take back."""
+
+    AGAIN = "AGAIN"
+    LOOK = "LOOK"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long tasks try. Times in seconds."""
+
+    attempts_max: int = 5
+    settle_for_s: float = 300.0
+    poll_s: float = 0.5
+
+
+def after(fault: Fault, tries: int, limits: Limits) -> Then:
+    """What to do after `fault`, when the step was tried in vain `tries` times before."""
+    match fault:
+        case Unreachable() | Busy():
+            return Then.AGAIN if tries + 1 < limits.attempts_max else Then.FAIL
+        case Rejected() | Missing() | Unsupported():
+            return Then.FAIL
+        case Indeterminate():
+            return Then.LOOK
+        case _:
+            # A Fault of no known kind is a driver's bug: nobody knows what it did.
+            return Then.LOOK
+
+
+def clean(fault: Fault) -> bool:
+    """Whether the fault itself says that nothing of the call is left behind."""
+    match fault:
+        case Unreachable() | Busy() | Unsupported():
+            return True
+        case _:
+            return False
+
+
+def wait_s(tries: int) -> float:
+    """Seconds before try number `tries` (from 0): doubling, up to the longest."""
+    return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(tries, 10))

@@ -1,0 +1,87 @@
+"""Reconfigure books the new size, gives it to the VM that is off, and records it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from drivers.contract import Order, Reconfigure, VmSpec
+from gateway.store import bookings, vm_record
+from gateway.store.pool import Connection
+from gateway.tasks.steps import Behaviour, Call, Situation, StepFailed, Write, place_of, spec_of
+
+
+def _sizes(at: Situation) -> tuple[int, int]:
+    payload = at.task.payload
+    return int(payload.get("cpu", at.vm.cpu)), int(payload.get("ram_mib", at.vm.ram_mib))
+
+
+async def _rebook(c: Connection, at: Situation) -> Mapping[str, Any]:
+    cpu, ram_mib = _sizes(at)
+    (booked,) = await bookings.of_vm(c, at.vm.id)
+    # The larger of both sizes until the end, so that going back never needs room again.
+    full = await bookings.resize(c, booked, max(cpu, booked.cpu), max(ram_mib, booked.ram_mib))
+    if full:
+        rows = [
+            {
+                "kind": row.kind,
+                "id": row.id,
+                "cpu": {"wanted": cpu - booked.cpu, "spare": _spare(row.cpu_limit, row.cpu_used)},
+                "ram": {
+                    "wanted": ram_mib - booked.ram_mib,
+                    "spare": _spare(row.ram_limit, row.ram_used),
+                },
+            }
+            for row in full
+        ]
+        raise StepFailed(
+            f"There is no room on {at.vm.host} for {cpu} CPU -- {ram_mib} RAM (MiB): "
+            + "; ".join(_sentence(row) for row in rows),
+            {"rows": rows},
+        )
+    return {"cpu": booked.cpu, "ram_mib": booked.ram_mib}
+
+
+def _spare(limit: int | None, used: int) -> int | None:
+    return None if limit is None else limit - used
+
+
+def _sentence(row: Mapping[str, Any]) -> str:
+    cpu, ram = row["cpu"], row["ram"]
+    return (
+        f"{row['kind']} {row['id']} would need {cpu['wanted']} more CPU and has "
+        f"{cpu['spare']} to spare, {ram['wanted']} MiB more RAM and has {ram['spare']}"
+    )
+
+
+async def _restore(c: Connection, at: Situation) -> None:
+    was = at.detail("rebook")
+    (booked,) = await bookings.of_vm(c, at.vm.id)
+    await bookings.resize(c, booked, was["cpu"], was["ram_mib"])
+
+
+def _order(at: Situation) -> Order:
+    cpu, ram_mib = _sizes(at)
+    return Reconfigure(_sized(at, cpu, ram_mib), place_of(at.vm).host)
+
+
+def _order_back(at: Situation) -> Order:
+    return Reconfigure(_sized(at, at.vm.cpu, at.vm.ram_mib), place_of(at.vm).host)
+
+
+def _sized(at: Situation, cpu: int, ram_mib: int) -> VmSpec:
+    return spec_of(replace(at.vm, cpu=cpu, ram_mib=ram_mib))
+
+
+async def _record(c: Connection, at: Situation) -> Mapping[str, Any]:
+    cpu, ram_mib = _sizes(at)
+    (booked,) = await bookings.of_vm(c, at.vm.id)
+    await bookings.resize(c, booked, cpu, ram_mib)
+    await vm_record.record_size(c, at.vm.id, cpu, ram_mib)
+    return {}
+
+
+RECONFIGURE: Mapping[str, Behaviour] = {
+    "rebook": Write(_rebook, _restore),
+    "reconfigure": Call(_order, undo=_order_back),
+    "record": Write(_record),
+}

@@ -1,0 +1,130 @@
+"""Everything a worker writes about a task, each time behind the fence of its epoch."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from drivers.contract import Ticket
+from gateway.events.event import Event, Severity, emit
+from gateway.store import journal, tasks, vm_record
+from gateway.store.pool import Connection, Store
+from gateway.store.tasks import Claimed
+from gateway.tasks.saga import SAGAS, Entry, Line, Saga, Step
+from gateway.tasks.steps import Situation
+from gateway.tasks.words import ENDED, FAILED, TITLES
+
+
+@dataclass(slots=True)
+class TaskRecord:
+    """One claimed task's record. `lines` is the journal as committed."""
+
+    store: Store
+    task: Claimed
+    observer: str
+    lines: list[Line]
+
+    @property
+    def saga(self) -> Saga:
+        """The saga of the task's operation."""
+        return SAGAS[self.task.operation]
+
+    async def reload(self) -> None:
+        """Read the journal anew, after a commit whose end is unknown."""
+        async with self.store.read() as c:
+            read = await journal.read(c, self.task.id)
+        self.lines = [Line(step, Entry(entry), detail) for step, entry, detail in read]
+
+    @asynccontextmanager
+    async def fenced(self) -> AsyncIterator["Page"]:
+        """A transaction that holds the task; its lines count once it is committed.
+
+        Raises LeaseLost when the task is no longer held under our epoch.
+        """
+        async with self.store.transaction() as c:
+            await tasks.fence(c, self.task.id, self.task.epoch)
+            page = Page(self, c, list(self.lines))
+            yield page
+        self.lines = page.lines
+
+
+@dataclass(slots=True)
+class Page:
+    """What one fenced transaction adds to a task's record."""
+
+    record: TaskRecord
+    c: Connection
+    lines: list[Line]
+
+    async def situation(self) -> Situation:
+        """The task with its VM as this transaction sees it."""
+        task = self.record.task
+        vm = await vm_record.load(self.c, task.vm_id)
+        return Situation(task, vm, tuple(self.lines), self.record.observer)
+
+    async def write(self, step: Step, entry: Entry, detail: Mapping[str, Any]) -> None:
+        """Journal one line, and show it on the step's job."""
+        task = self.record.task
+        await journal.append(self.c, task.id, task.epoch, (step.name, entry.value, detail))
+        self.lines.append(Line(step.name, entry, detail))
+        number = self.record.saga.job_number(step)
+        shown = {Entry.INTENT: "STARTED", Entry.DONE: "DONE", Entry.FAILED: "FAILED"}.get(entry)
+        if number is not None and shown is not None:
+            await tasks.set_job(self.c, task.id, number, shown)
+
+    async def intend(self, step: Step, entry: Entry, ticket: Ticket) -> None:
+        """Journal an intent with its ticket."""
+        await self.write(step, entry, {"ticket": msgspec.to_builtins(ticket)})
+
+    async def tell(
+        self, action: str, message: str, severity: Severity, details: Mapping[str, Any]
+    ) -> None:
+        """Put an event about the VM into the feed."""
+        task = self.record.task
+        await emit(
+            self.c,
+            Event(
+                "VIRTUAL_MACHINE",
+                action,
+                task.vm_id,
+                message=message,
+                severity=severity,
+                enterprise_id=task.enterprise_id,
+                user_id=task.user_id,
+                user=str(task.payload.get("nick", "")),
+                entity_name=task.vm_name,
+                task_id=str(task.id),
+                details=dict(details),
+            ),
+        )
+
+    async def finish(self, success: bool, reason: str) -> None:
+        """Close the task and say so."""
+        task = self.record.task
+        await tasks.finish(self.c, task.id, "success" if success else "failure", reason)
+        title = TITLES[task.operation]
+        message = f"{title} finished" if success else f"{title} failed: {reason}"
+        severity = Severity.INFO if success else Severity.ERROR
+        action = ENDED[task.operation] if success else FAILED.get(task.operation)
+        await self.tell(action or ENDED[task.operation], message, severity, {})
+
+    async def postpone(self, wait_s: float, why: str) -> None:
+        """Give the task back to the queue for a while."""
+        task = self.record.task
+        await tasks.postpone(self.c, task.id, wait_s, why, task.attempts + 1)
+
+    async def get_stuck(self, why: str) -> None:
+        """Leave the task to an administrator, and say so."""
+        await tasks.mark_stuck(self.c, self.record.task.id, why)
+        await self.tell("TASK_STUCK", f"The task is stuck: {why}", Severity.ERROR, {})
+
+    async def undecided_for_s(self) -> float:
+        """Seconds since the journal's last line was written."""
+        seconds = await self.c.fetchval(
+            """select extract(epoch from clock_timestamp() - max(at))::float8
+               from journal where task_id = $1""",
+            self.record.task.id,
+        )
+        return float(seconds or 0.0)

@@ -1,0 +1,85 @@
+"""Relocate books a second place, moves the VM, clears the first and gives it back.
+
+The journal of the reserve step names both places: the record changes when the move is seen
+done, and what comes after must still know where the VM came from.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from drivers.contract import Clear, Location, Order, Outcome, Relocate
+from gateway.store import bookings, vm_record
+from gateway.store.pool import Connection
+from gateway.tasks.steps import (
+    Behaviour,
+    Call,
+    Reserve,
+    Situation,
+    Write,
+    seen_by,
+    spec_of,
+    state_seen,
+)
+
+
+def _places(at: Situation) -> tuple[Location, Location]:
+    detail = at.detail("reserve")
+    return Location(**detail["source"]), Location(**detail["target"])
+
+
+def _same_disk(at: Situation) -> bool:
+    detail = at.detail("reserve")
+    return bool(detail["source_volume"] == detail["target_volume"])
+
+
+def _move(at: Situation) -> Order:
+    source, target = _places(at)
+    detail = at.detail("reserve")
+    return Relocate(
+        spec_of(at.vm, detail["target_volume"]), source, target, detail["source_volume"]
+    )
+
+
+async def _moved(c: Connection, at: Situation, outcome: Outcome) -> None:
+    detail = at.detail("reserve")
+    await vm_record.record_place(
+        c, at.vm.id, detail["host_id"], detail["datastore_id"], detail["target_volume"]
+    )
+    state = state_seen(outcome, at.vm.known_state)
+    await vm_record.record_state(c, at.vm.id, state, seen_by(at, outcome))
+
+
+def _clear_target(at: Situation) -> Order:
+    source, target = _places(at)
+    volume = "" if _same_disk(at) else at.detail("reserve")["target_volume"]
+    return Clear(at.vm.uuid, target, source.host, volume)
+
+
+def _clear_source(at: Situation) -> Order:
+    source, target = _places(at)
+    volume = "" if _same_disk(at) else at.detail("reserve")["source_volume"]
+    return Clear(at.vm.uuid, source, target.host, volume)
+
+
+async def _give_back(c: Connection, at: Situation, leaves: int, stays: int) -> None:
+    booked = {one.host_id: one for one in await bookings.of_vm(c, at.vm.id)}
+    await bookings.release(c, booked[leaves], lives_on=booked[stays])
+
+
+async def _release_target(c: Connection, at: Situation) -> None:
+    detail = at.detail("reserve")
+    await _give_back(c, at, leaves=detail["host_id"], stays=detail["source_host_id"])
+
+
+async def _release_source(c: Connection, at: Situation) -> Mapping[str, Any]:
+    detail = at.detail("reserve")
+    await _give_back(c, at, leaves=detail["source_host_id"], stays=detail["host_id"])
+    return {}
+
+
+RELOCATE: Mapping[str, Behaviour] = {
+    "reserve": Reserve(moving=True, undo=_release_target),
+    "move": Call(_move, _moved, undo=_clear_target),
+    "clear": Call(_clear_source),
+    "release": Write(_release_source),
+}

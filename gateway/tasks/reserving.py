@@ -1,0 +1,136 @@
+"""Reserving: the fleet proposes a place, the ledger grants it, and a conflict asks again."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from drivers.contract import LeaseLost
+from gateway.store.bookings import Claim, Conflict, Fenced, Granted
+from gateway.store.pool import Store
+from gateway.tasks.granting import Granter
+from gateway.tasks.planner import Planner, demand_of
+from gateway.tasks.steps import Situation, StepFailed
+from gateway.tasks.words import TITLES
+from scheduler import explanation
+from scheduler.demand import Demand
+from scheduler.placement import Placement, Refusal
+
+CONFLICTS_MAX = 20
+
+
+class Contended(Exception):
+    """Others were quicker each time; the task goes back to the queue for a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reserver:
+    """Places VMs for the executor."""
+
+    store: Store
+    planner: Planner
+    granter: Granter
+
+    async def reserve(self, at: Situation, step: str, *, moving: bool) -> dict[str, Any]:
+        """Book a place for the VM; returns what was journalled with the grant.
+
+        Raises StepFailed with the explained refusal, Contended, or LeaseLost.
+        """
+        target = at.task.payload.get("host_id")
+        demand = demand_of(
+            at.vm, moving=moving, only=frozenset({int(target)}) if target is not None else None
+        )
+        for _ in range(CONFLICTS_MAX):
+            placement = await self.planner.place_surely(demand)
+            if isinstance(placement, Refusal):
+                raise StepFailed(
+                    explanation.summary(placement), {"rows": explanation.rows(placement)}
+                )
+            detail = await self._try(at, step, demand, placement)
+            if detail is not None:
+                return detail
+        raise Contended(f"{CONFLICTS_MAX} proposed places were taken before they were booked")
+
+    async def _try(
+        self, at: Situation, step: str, demand: Demand, placement: Placement
+    ) -> dict[str, Any] | None:
+        claim = await self._claim(at, step, demand, placement)
+        self.planner.promise(placement, demand)
+        try:
+            answer = await self.granter.claim(claim)
+        except BaseException:
+            self.planner.withdraw(placement, demand)
+            raise
+        match answer:
+            case Granted():
+                return claim.detail
+            case Conflict(rows):
+                self.planner.withdraw(placement, demand)
+                await self.planner.refresh(rows)
+                return None
+            case Fenced():
+                self.planner.withdraw(placement, demand)
+                raise LeaseLost(f"task {at.task.id} is held by another worker")
+
+    async def _claim(self, at: Situation, step: str, demand: Demand, placement: Placement) -> Claim:
+        host = self.planner.host(placement.host)
+        assert host is not None
+        disk = sum(row.disk_bytes for row in placement.seen if row.kind == "datastore")
+        moving = demand.origin is not None
+        detail = {
+            "host_id": host.id,
+            "host": host.name,
+            "datastore_id": placement.datastore,
+            "policy": placement.policy.value,
+            "score": placement.score,
+            "passed_over": {lack.value: count for lack, count in placement.rejected},
+        }
+        if moving:
+            detail |= await self._route(at, host.name, placement.datastore)
+        return Claim(
+            task=at.task.id,
+            epoch=at.task.epoch,
+            step=step,
+            vm_id=at.vm.id,
+            host_id=host.id,
+            rack_id=host.rack,
+            datacenter_id=host.datacenter,
+            datastore_id=placement.datastore,
+            cpu=demand.cpu,
+            ram_mib=demand.ram_mib,
+            disk_bytes=disk,
+            characters=tuple((row.kind, row.id, row.character) for row in placement.seen),
+            detail=detail,
+            event=_event(at, host.name),
+            moving=moving,
+        )
+
+    async def _route(self, at: Situation, target: str, datastore_id: int) -> dict[str, Any]:
+        """Both places of a move, in the drivers' words."""
+        vm = at.vm
+        async with self.store.read() as c:
+            there = await c.fetchrow(
+                "select pool, shared from datastore where id = $1", datastore_id
+            )
+        assert there is not None
+        same = vm.datastore_id == datastore_id
+        return {
+            "source": {"host": vm.host, "datastore": vm.pool, "shared": bool(vm.shared)},
+            "target": {"host": target, "datastore": there["pool"], "shared": there["shared"]},
+            "source_host_id": vm.host_id,
+            "source_volume": vm.volume,
+            "target_volume": vm.volume if same else f"{vm.uuid}-{at.task.id}",
+        }
+
+
+def _event(at: Situation, host: str) -> dict[str, Any]:
+    return {
+        "type": "VIRTUAL_MACHINE",
+        "action": "SCHEDULER",
+        "severity": "INFO",
+        "message": f"{TITLES[at.task.operation]}: placed on {host}",
+        "enterprise_id": at.task.enterprise_id,
+        "user_id": at.task.user_id,
+        "user": at.task.payload.get("nick", ""),
+        "entity_name": at.task.vm_name,
+        "task_id": str(at.task.id),
+        "details": {"host": host},
+    }

@@ -1,0 +1,199 @@
+"""What to do next follows from the journal alone: a pure function, the same in any process.
+
+A STORE step and its journal line are one transaction. A CALL step is an intent, the call, and
+a result; an intent without a result is settled by looking, never begun again unseen.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from gateway.lifecycle import Operation
+
+
+class Mode(StrEnum):
+    """Whether a step changes only our record, or asks a hypervisor."""
+
+    STORE = "STORE"
+    CALL = "CALL"
+
+
+class Entry(StrEnum):
+    """The words of the journal. ABSENT: the call of the intent was seen not to have begun."""
+
+    INTENT = "INTENT"
+    ABSENT = "ABSENT"
+    DONE = "DONE"
+    FAILED = "FAILED"
+    UNDO_INTENT = "UNDO_INTENT"
+    UNDO_ABSENT = "UNDO_ABSENT"
+    UNDONE = "UNDONE"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a task's journal."""
+
+    step: str
+    entry: Entry
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step. `job` is its name for clients, None to show none.
+
+    `undo` says how it is taken back, None when later undos or nothing cover it. A `final`
+    step is past the point of no return: it is tried until done, never rolled back from.
+    A `blind` step leaves no trace to look at (reset): it is begun at most once.
+    """
+
+    name: str
+    mode: Mode
+    job: str | None = None
+    undo: Mode | None = None
+    final: bool = False
+    blind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Saga:
+    """The steps of one operation, in order."""
+
+    operation: Operation
+    steps: tuple[Step, ...]
+
+    def jobs(self) -> tuple[str, ...]:
+        """The job names clients see, in order."""
+        return tuple(step.job for step in self.steps if step.job is not None)
+
+    def job_number(self, step: Step) -> int | None:
+        """Which job a step is, None when it shows none."""
+        return None if step.job is None else self.jobs().index(step.job)
+
+
+class Act(StrEnum):
+    """What to do with a step."""
+
+    BEGIN = "BEGIN"
+    SETTLE = "SETTLE"
+    UNDO = "UNDO"
+    SETTLE_UNDO = "SETTLE_UNDO"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The next act; `ticket` is the encoded ticket of an open intent."""
+
+    act: Act
+    step: Step
+    ticket: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Nothing is left to do; `reason` tells why when it did not succeed."""
+
+    success: bool
+    reason: str = ""
+
+
+def next_move(saga: Saga, journal: Sequence[Line]) -> Move | End:
+    """The one thing to do now, given everything that was journalled."""
+    standing: dict[str, Line] = {line.step: line for line in journal}
+    failed = [line for line in journal if line.entry is Entry.FAILED]
+    if failed:
+        return _backward(saga, standing, str(failed[0].detail.get("reason", "")))
+    return _forward(saga, standing)
+
+
+def _forward(saga: Saga, standing: Mapping[str, Line]) -> Move | End:
+    for step in saga.steps:
+        line = standing.get(step.name)
+        match line.entry if line else None:
+            case Entry.DONE:
+                continue
+            case Entry.INTENT:
+                assert line is not None
+                return Move(Act.SETTLE, step, line.detail["ticket"])
+            case _:
+                return Move(Act.BEGIN, step)
+    return End(success=True)
+
+
+def _backward(saga: Saga, standing: Mapping[str, Line], reason: str) -> Move | End:
+    """Take back what was done, last first; a failed call may have left something too."""
+    for step in reversed(saga.steps):
+        line = standing.get(step.name)
+        if line is None or step.undo is None:
+            continue
+        match line.entry:
+            case Entry.UNDO_INTENT:
+                return Move(Act.SETTLE_UNDO, step, line.detail["ticket"])
+            case Entry.DONE | Entry.UNDO_ABSENT:
+                return Move(Act.UNDO, step)
+            case Entry.FAILED if not line.detail.get("clean"):
+                return Move(Act.UNDO, step)
+            case _:
+                continue
+    return End(success=False, reason=reason)
+
+
+def tries(journal: Sequence[Line], step: str) -> int:
+    """How often a step was seen not to have begun, or its undo."""
+    return sum(
+        line.step == step and line.entry in (Entry.ABSENT, Entry.UNDO_ABSENT) for line in journal
+    )
+
+
+_STORE, _CALL = Mode.STORE, Mode.CALL
+SAGAS: Mapping[Operation, Saga] = {
+    saga.operation: saga
+    for saga in (
+        Saga(
+            Operation.DEPLOY,
+            (
+                Step("reserve", _STORE, "SCHEDULE", undo=_STORE),
+                Step("create", _CALL, "CONFIGURE", undo=_CALL),
+                Step("power", _CALL, "POWER_ON", undo=_CALL),
+            ),
+        ),
+        Saga(
+            Operation.UNDEPLOY,
+            (
+                Step("power", _CALL, "POWER_OFF"),
+                Step("remove", _CALL, "DECONFIGURE"),
+                Step("release", _STORE),
+            ),
+        ),
+        Saga(
+            Operation.RECONFIGURE,
+            (
+                Step("rebook", _STORE, "UPDATE_RESOURCES", undo=_STORE),
+                Step("reconfigure", _CALL, "RECONFIGURE", undo=_CALL),
+                Step("record", _STORE, "REGISTER_VM"),
+            ),
+        ),
+        Saga(
+            Operation.RELOCATE,
+            (
+                Step("reserve", _STORE, "SCHEDULE", undo=_STORE),
+                Step("move", _CALL, "RELOCATE", undo=_CALL),
+                Step("clear", _CALL, final=True),
+                Step("release", _STORE),
+            ),
+        ),
+        Saga(Operation.RESET, (Step("reset", _CALL, "RESET", blind=True),)),
+        *(
+            Saga(operation, (Step("power", _CALL, operation.value),))
+            for operation in (
+                Operation.POWER_ON,
+                Operation.POWER_OFF,
+                Operation.SHUTDOWN,
+                Operation.PAUSE,
+                Operation.RESUME,
+            )
+        ),
+    )
+}

@@ -1,0 +1,119 @@
+"""How the steps of sagas act: what each asks of a driver, and what it writes once seen done."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from drivers.contract import Location, Nic, Order, Outcome, VmSpec
+from drivers.contract import Disk
+from drivers.facts import PowerState
+from gateway.lifecycle import VmState
+from gateway.store.pool import Connection
+from gateway.store.tasks import Claimed
+from gateway.store.vm_record import VmRecord
+from gateway.tasks.saga import Entry, Line
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """A task, its VM as recorded now, and its journal so far."""
+
+    task: Claimed
+    vm: VmRecord
+    journal: Sequence[Line]
+    observer: str = ""
+
+    def detail(self, step: str) -> Mapping[str, Any]:
+        """What the step journalled when it was done; raises LookupError when it was not."""
+        for line in reversed(self.journal):
+            if line.step == step and line.entry is Entry.DONE:
+                return line.detail
+        raise LookupError(f"step {step} has not been done")
+
+
+class StepFailed(Exception):
+    """A STORE step cannot be done; `detail` holds structured rows for the event."""
+
+    def __init__(self, reason: str, detail: Mapping[str, Any] | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = dict(detail or {})
+
+
+Effect = Callable[[Connection, Situation, Outcome], Awaitable[None]]
+Derive = Callable[[Situation], Order | None]
+
+
+async def no_effect(c: Connection, at: Situation, outcome: Outcome) -> None:
+    """Nothing to record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A CALL step: `order` derives what is asked, None when there is nothing to ask.
+
+    `effect` runs in the transaction that journals the result. `undo` is the order that takes
+    it back. `look_first` settles before calling, for what may well be so already.
+    """
+
+    order: Derive
+    effect: Effect = no_effect
+    undo: Derive | None = None
+    undo_effect: Effect = no_effect
+    look_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A STORE step: `do` writes and returns what to journal; raises StepFailed."""
+
+    do: Callable[[Connection, Situation], Awaitable[Mapping[str, Any]]]
+    undo: Callable[[Connection, Situation], Awaitable[None]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """The STORE step that places the VM and books its place; `moving` books a second one."""
+
+    moving: bool
+    undo: Callable[[Connection, Situation], Awaitable[None]]
+
+
+Behaviour = Call | Write | Reserve
+
+
+def spec_of(vm: VmRecord, volume: str | None = None) -> VmSpec:
+    """The VM as its driver is told of it."""
+    disk = Disk(
+        volume=volume or vm.volume,
+        template=vm.template,
+        capacity_bytes=vm.disk_bytes,
+        format=vm.disk_format,
+    )
+    nics = tuple(Nic(mac, network, address) for mac, network, address in vm.nics)
+    return VmSpec(vm.uuid, vm.name, vm.cpu, vm.ram_mib, disk, nics)
+
+
+def place_of(vm: VmRecord) -> Location:
+    """Where the VM is recorded to live; raises LookupError when it lives nowhere."""
+    if vm.host is None or vm.pool is None:
+        raise LookupError(f"virtual machine {vm.id} is not placed")
+    return Location(vm.host, vm.pool, bool(vm.shared))
+
+
+def state_seen(outcome: Outcome, otherwise: VmState) -> VmState:
+    """The state of an outcome's sighting; `otherwise` when there is none."""
+    if outcome.sighting is None or outcome.sighting.state is PowerState.UNKNOWN:
+        return otherwise
+    return VmState(outcome.sighting.state.value)
+
+
+def seen_by(at: Situation, outcome: Outcome) -> dict[str, Any]:
+    """The evidence to keep with a state: what was seen, where and by whom."""
+    sighting = outcome.sighting
+    return {
+        "state": sighting.state.value if sighting else "ABSENT",
+        "host": sighting.host if sighting else at.vm.host,
+        "by": at.observer,
+        "task": str(at.task.id),
+    }

@@ -1,0 +1,37 @@
+"""What operations are called in events and job descriptions."""
+
+from collections.abc import Mapping
+
+from gateway.lifecycle import Operation, VmState
+
+TITLES: Mapping[Operation, str] = {
+    operation: operation.value.replace("_", " ").capitalize() for operation in Operation
+}
+REQUESTED: Mapping[Operation, str] = {
+    **{operation: operation.value for operation in Operation},
+    Operation.POWER_ON: "POWERON",
+    Operation.POWER_OFF: "POWEROFF",
+}
+"""The event when an operation was accepted."""
+
+ENDED: Mapping[Operation, str] = {
+    **dict.fromkeys(Operation, "STATE_CHANGE"),
+    Operation.DEPLOY: "DEPLOY_FINISH",
+    Operation.UNDEPLOY: "UNDEPLOY_FINISH",
+    Operation.RECONFIGURE: "RECONFIGURE_FINISH",
+    Operation.RELOCATE: "VSM_VM_MOVED",
+    Operation.RESET: "RESET_FINISH",
+}
+"""The event when it ended, well or not."""
+
+FAILED: Mapping[Operation, str] = {Operation.RELOCATE: "STATE_CHANGE"}
+"""The event when it failed, where that has a word of its own: nothing has moved."""
+
+EXPECTED: Mapping[Operation, VmState] = {
+    Operation.POWER_ON: VmState.ON,
+    Operation.RESUME: VmState.ON,
+    Operation.POWER_OFF: VmState.OFF,
+    Operation.SHUTDOWN: VmState.OFF,
+    Operation.PAUSE: VmState.PAUSED,
+}
+"""The state a power operation is to bring."""

@@ -1,0 +1,158 @@
+"""A worker claims tasks, keeps their leases alive with one heartbeat, and runs an executor each.
+
+It claims no lapsed task for one lease after the store was away: then nobody could renew, and
+the first to come back would take everything.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from gateway.store import tasks
+from gateway.store.pool import Store, StoreConflict, StoreUnavailable
+from gateway.store.tasks import Claimed
+from gateway.tasks.executor import Executor, Tools
+from gateway.tasks.lease import Lease, now_s
+from gateway.tasks.record import TaskRecord
+
+_log = logging.getLogger(__name__)
+TICK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a worker keeps its leases. Times in seconds; `room` is tasks at once."""
+
+    lease_s: float = 15.0
+    heartbeat_s: float = 5.0
+    margin_s: float = 2.0
+    drain_s: float = 20.0
+    room: int = 64
+
+
+@dataclass(slots=True)
+class _Held:
+    claimed: Claimed
+    lease: Lease
+    run: asyncio.Task[None]
+
+
+class Worker:
+    """Runs until `drain` is called or it is cancelled."""
+
+    def __init__(self, store: Store, tools: Tools, pace: Pace) -> None:
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        self._store = store
+        self._tools = tools
+        self._pace = pace
+        self._held: dict[UUID, _Held] = {}
+        self._poked = asyncio.Event()
+        self._draining = False
+        self._away_until_s = 0.0
+
+    def poke(self) -> None:
+        """A task was queued, or a place became free."""
+        self._poked.set()
+
+    @property
+    def running(self) -> int:
+        """How many tasks this worker holds now."""
+        return len(self._held)
+
+    async def run(self) -> None:
+        """Claim and execute until drained; a store that is away is waited for."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._heartbeat())
+            group.create_task(self._listen())
+            group.create_task(self._claiming())
+
+    async def drain(self) -> None:
+        """Claim no more and let what runs come to an end, for at most `drain_s`."""
+        self._draining = True
+        runs = [held.run for held in self._held.values()]
+        if runs:
+            await asyncio.wait(runs, timeout=self._pace.drain_s)
+
+    async def _claiming(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._poked.wait()
+            self._poked.clear()
+            try:
+                while not self._draining and await self._claim():
+                    pass
+            except (StoreUnavailable, StoreConflict) as away:
+                self._store_was_away(away)
+                await asyncio.sleep(TICK_S)
+
+    async def _claim(self) -> bool:
+        """Claim once; whether there may be more."""
+        room = self._pace.room - len(self._held)
+        if room <= 0:
+            return False
+        sent_at_s = now_s()
+        async with self._store.transaction() as c:
+            claimed = await tasks.claim(
+                c, self.name, self._pace.lease_s, room, lapsed=sent_at_s >= self._away_until_s
+            )
+        for task in claimed:
+            lease = Lease(sent_at_s, self._pace.lease_s, self._pace.margin_s)
+            record = TaskRecord(self._store, task, self.name, [])
+            run = asyncio.create_task(self._execute(Executor(record, lease, self._tools)))
+            self._held[task.id] = _Held(task, lease, run)
+        return bool(claimed)
+
+    async def _execute(self, executor: Executor) -> None:
+        task = executor.record.task
+        try:
+            await executor.run()
+        except Exception:
+            # A bug of ours: the journal holds, the lease lapses, another try comes later.
+            _log.exception("task %s failed in an unforeseen way", task.id)
+            await asyncio.sleep(self._pace.heartbeat_s)
+        finally:
+            held = self._held.get(task.id)
+            if held is not None and held.claimed.epoch == task.epoch:
+                del self._held[task.id]
+            self._poked.set()
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await asyncio.sleep(self._pace.heartbeat_s)
+            held = {id_: one for id_, one in self._held.items() if not one.lease.lost}
+            if not held:
+                continue
+            sent_at_s = now_s()
+            try:
+                async with asyncio.timeout(self._pace.lease_s), self._store.transaction() as c:
+                    ours = await tasks.renew(
+                        c,
+                        [(one.claimed.id, one.claimed.epoch) for one in held.values()],
+                        self._pace.lease_s,
+                    )
+            except (StoreUnavailable, StoreConflict, TimeoutError) as away:
+                self._store_was_away(away)
+                continue
+            for id_, one in held.items():
+                if id_ in ours:
+                    one.lease.renewed(sent_at_s, self._pace.lease_s)
+                elif not one.run.done() and self._held.get(id_) is one:
+                    self._lost(one)
+
+    def _lost(self, one: _Held) -> None:
+        """The store has it under another epoch, or it just ended; a running call is past
+        stopping here, and its permit ends with the lease."""
+        one.lease.lose()
+
+    async def _listen(self) -> None:
+        async for _ in self._store.listen(tasks.WORK_CHANNEL):
+            self._poked.set()
+
+    def _store_was_away(self, away: Exception) -> None:
+        _log.warning("the worker waits for the store: %s", away)
+        self._away_until_s = now_s() + self._pace.lease_s
