@@ -28,6 +28,11 @@ class Watch:
         self._observers: dict[str, tuple[Observer, asyncio.Task[None]]] = {}
         self.committed: Callable[[], None] = lambda: None
 
+    def observer(self, endpoint: str) -> Observer:
+        """A new observer of one endpoint, not started."""
+        at = Endpoint(self._hypervisor, endpoint, self._owner)
+        return Observer(self._store, self._driver, at, self._rounds, lambda: self.committed())
+
     def poke(self, endpoint: str) -> None:
         """Look at an endpoint soon."""
         found = self._observers.get(endpoint)
@@ -52,10 +57,7 @@ class Watch:
         for gone in self._observers.keys() - present:
             self._observers.pop(gone)[1].cancel()
         for new in sorted(present - self._observers.keys()):
-            at = Endpoint(self._hypervisor, new, self._owner)
-            observer = Observer(
-                self._store, self._driver, at, self._rounds, lambda: self.committed()
-            )
+            observer = self.observer(new)
             self._observers[new] = (observer, group.create_task(self._kept(observer, new)))
 
     async def _kept(self, observer: Observer, endpoint: str) -> None:

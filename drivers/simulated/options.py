@@ -1,0 +1,58 @@
+"""The options of a simulated hypervisor, each with its unit and default."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedOptions:
+    """Delays in seconds; `world` is a file that outlives this process, empty for memory.
+
+    `jitter` spreads each delay by up to that share of it, drawn from `seed`.
+    """
+
+    world: str = ""
+    seed: int = 1
+    delay_s: float = 0.0
+    boot_s: float = 0.0
+    shutdown_s: float = 0.0
+    relocation_s: float = 0.0
+    jitter: float = 0.0
+    call_timeout_s: float = 30.0
+    datastore_bytes: int = 10 * 2**40
+    version: str = "1.0"
+
+
+def parse(options: Mapping[str, Any]) -> SimulatedOptions:
+    """Options from a configuration table; raises ValueError that names the wrong one."""
+    known = {field.name: type(field.default) for field in fields(SimulatedOptions)}
+    values: dict[str, Any] = {}
+    for name, value in options.items():
+        if name not in known:
+            raise ValueError(f"{name} is none of {', '.join(sorted(known))}")
+        wanted = known[name]
+        if wanted is float and type(value) is int:
+            value = float(value)
+        if type(value) is not wanted:
+            raise ValueError(f"{name} must be of type {wanted.__name__}")
+        if isinstance(value, int | float) and value < 0:
+            raise ValueError(f"{name} must not be negative")
+        values[name] = value
+    return SimulatedOptions(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class HostSize:
+    """How big a simulated host is: logical CPUs and MiB."""
+
+    cpus: int = 32
+    ram_mib: int = 131072
+
+
+def size_of(address: str) -> HostSize:
+    """The size an address asks for, as in `sim://host-1?cpus=16&ram_mib=65536`."""
+    query = parse_qs(urlsplit(address).query)
+    given = {key: int(query[key][0]) for key in ("cpus", "ram_mib") if key in query}
+    return HostSize(**given)

@@ -1,0 +1,192 @@
+"""A rig: the task engine on a real database and a simulated world, without the HTTP API."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from drivers.contract import HostLink, HypervisorType
+from drivers.simulated.driver import SimulatedDriver
+from drivers.simulated.options import SimulatedOptions
+from drivers.simulated.world import World
+from gateway.events.sequencer import Sequencer
+from gateway.lifecycle import Operation
+from gateway.reconcile.observer import Rounds
+from gateway.reconcile.watch import Watch
+from gateway.store import feed, ledger
+from gateway.store.pool import Store
+from gateway.tasks.executor import Tools
+from gateway.tasks.granting import Granter
+from gateway.tasks.planner import Planner
+from gateway.tasks.policy import Limits
+from gateway.tasks.reserving import Reserver
+from gateway.tasks.submission import Accepted, Caller, Order, submit
+from gateway.tasks.worker import Pace, Worker
+
+CALLER = Caller(1, 1, "tester")
+QUICK_PACE = Pace(lease_s=0.6, heartbeat_s=0.15, margin_s=0.1, drain_s=5)
+QUICK_LIMITS = Limits(attempts_max=3, settle_for_s=2.0, poll_s=0.02)
+QUICK_ROUNDS = Rounds(period_s=0.2, unknown_after_s=0.6, lease_s=0.6, spacing_s=0.05)
+DISK = 10 * 2**30
+
+
+async def seed(store: Store, *, hosts: int = 4, vms: int = 4, cpus: int = 16) -> None:
+    """One datacenter, one rack, `hosts` hosts with a shared and a local datastore, `vms` VMs of
+    1 vCPU and 1024 MiB with one network interface."""
+    async with store.transaction() as c:
+        await c.execute(
+            f"""
+            insert into enterprise (name) values ('enterprise');
+            insert into app_user (nick, enterprise_id, password_hash) values ('tester', 1, '');
+            insert into datacenter (name) values ('datacenter');
+            insert into rack (datacenter_id, name) values (1, 'rack');
+            insert into host (rack_id, datacenter_id, hypervisor, name, type, address, networks)
+              select 1, 1, 'sim', 'host-' || i, 'KVM', 'sim://x?cpus={cpus}&ram_mib=65536',
+                '{{"default": "br0"}}' from generate_series(1, {hosts}) i;
+            insert into datastore (datacenter_id, name, pool, shared, capacity_bytes, free_bytes)
+              values (1, 'shared', 'shared', true, {2**43}, {2**43});
+            insert into host_datastore select id, 1 from host;
+            insert into template (datacenter_id, name, source, disk_format, disk_bytes, cpu,
+              ram_mib, types) values (1, 't', 's', 'QCOW2_SPARSE', {DISK}, 1, 1024, '{{KVM}}');
+            insert into virtualdatacenter (name, enterprise_id, datacenter_id, type)
+              values ('v', 1, 1, 'KVM');
+            insert into network (virtualdatacenter_id, name, tag, address)
+              values (1, 'default', 'default', '10.0.0.0/16');
+            insert into virtualappliance (virtualdatacenter_id, enterprise_id, name)
+              values (1, 1, 'a');
+            insert into vm (uuid, name, label, virtualappliance_id, virtualdatacenter_id,
+              enterprise_id, datacenter_id, user_id, template_id, type, cpu, ram_mib, disk_bytes)
+              select gen_random_uuid(), 'vm-' || i, '', 1, 1, 1, 1, 1, 1, 'KVM', 1, 1024, {DISK}
+              from generate_series(1, {vms}) i;
+            insert into nic (vm_id, network_id, address, mac)
+              select id, 1, '10.0.0.0'::inet + id, '02:00:00:00:00:' || lpad(to_hex(id), 2, '0')
+              from vm where id < 250;
+            """
+        )
+        await ledger.refresh_limits(c)
+
+
+@dataclass(slots=True)
+class Rig:
+    """One process's worth of engine."""
+
+    store: Store
+    driver: SimulatedDriver
+    sequencer: Sequencer
+    planner: Planner
+    worker: Worker
+    watch: Watch
+
+    async def submit(self, vm: int, operation: Operation, **payload: Any) -> Accepted:
+        """Accept an order and wake the worker."""
+        accepted = await submit(self.store, Order(operation, vm, payload), CALLER)
+        self.worker.poke()
+        return accepted
+
+    async def run(self, vm: int, operation: Operation, **payload: Any) -> dict[str, Any]:
+        """Submit, and the task's row once it is done or stuck."""
+        accepted = await self.submit(vm, operation, **payload)
+        return await ended(self.store, accepted.task)
+
+
+@asynccontextmanager
+async def running(
+    store: Store,
+    world: World,
+    *,
+    options: SimulatedOptions | None = None,
+    pace: Pace = QUICK_PACE,
+    limits: Limits = QUICK_LIMITS,
+    rounds: Rounds = QUICK_ROUNDS,
+    wrap: Any = None,
+) -> AsyncIterator[Rig]:
+    """An engine that runs while inside; `wrap` may replace the driver the tasks use."""
+    driver = SimulatedDriver("sim", HypervisorType.KVM, options or SimulatedOptions(), world)
+    await attach(store, driver)
+    sequencer = Sequencer(store)
+    planner = Planner(store, sequencer)
+    used = driver if wrap is None else wrap(driver)
+    tools = Tools(
+        {"sim": used}, Reserver(store, planner, Granter(store)), limits, sequencer.poke
+    )
+    worker = Worker(store, tools, pace)
+    watch = Watch(store, "sim", driver, rounds, worker.name)
+    watch.committed = sequencer.poke
+    await seen_once(store, watch, driver)
+    await sequencer.flush()
+    await planner.load()
+    async with asyncio.TaskGroup() as group:
+        loops = [
+            group.create_task(each.run()) for each in (sequencer, planner, worker, watch)
+        ]
+        try:
+            yield Rig(store, driver, sequencer, planner, worker, watch)
+        finally:
+            await worker.drain()
+            for loop in loops:
+                loop.cancel()
+    await driver.aclose()
+
+
+async def attach(store: Store, driver: SimulatedDriver) -> None:
+    """Tell the driver of the hosts in the record."""
+    async with store.read() as c:
+        rows = await c.fetch("select name, address, networks from host order by id")
+    for row in rows:
+        driver.attach(HostLink(row["name"], row["address"], row["networks"], ("shared",)))
+
+
+async def seen_once(store: Store, watch: Watch, driver: SimulatedDriver) -> None:
+    """Survey every host once, so that placing can begin."""
+    for endpoint in driver.endpoints():
+        await watch.observer(endpoint).round()
+
+
+async def ended(store: Store, task: UUID, *, within_s: float = 30.0) -> dict[str, Any]:
+    """The task's row once it is done or stuck; waits on the feed, not on time."""
+    async with asyncio.timeout(within_s):
+        async for _ in store.listen(feed.FEED_CHANNEL):
+            async with store.read() as c:
+                row = await c.fetchrow("select * from task where id = $1", task)
+            if row is not None and row["state"] in ("done", "stuck"):
+                return dict(row)
+    raise AssertionError("the feed ended")
+
+
+async def vm_row(store: Store, vm: int) -> dict[str, Any]:
+    """The record of a VM."""
+    async with store.read() as c:
+        row = await c.fetchrow("select * from vm where id = $1", vm)
+    assert row is not None
+    return dict(row)
+
+
+async def books_balance(store: Store) -> None:
+    """I2: what the ledger says is promised is exactly what is booked, and within the limits."""
+    async with store.read() as c:
+        wrong = await c.fetch(
+            """select l.kind, l.id, l.cpu_used, b.cpu from ledger l
+               left join (select host_id, sum(cpu) cpu, sum(ram_mib) ram from booking
+                          group by 1) b on b.host_id = l.id
+               where l.kind = 'host' and (l.cpu_used <> coalesce(b.cpu, 0)
+                 or l.ram_used <> coalesce(b.ram, 0) or l.cpu_used > l.cpu_limit
+                 or l.ram_used > l.ram_limit)"""
+        )
+        disks = await c.fetch(
+            """select l.id from ledger l
+               left join (select datastore_id, sum(disk_bytes) disk from booking group by 1) b
+                 on b.datastore_id = l.id
+               where l.kind = 'datastore' and (l.disk_used <> coalesce(b.disk, 0)
+                 or l.disk_used > l.disk_limit)"""
+        )
+        homeless = await c.fetch(
+            """select v.id from vm v full join booking b on b.vm_id = v.id
+               where (v.host_id is null) <> (b.vm_id is null)
+                 or (b.host_id is distinct from v.host_id and not exists (
+                   select from task t where t.vm_id = v.id and t.state <> 'done'))"""
+        )
+    assert not wrong
+    assert not disks
+    assert not homeless
