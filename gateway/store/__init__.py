@@ -1,0 +1,1 @@
+"""All that speaks to PostgreSQL: its server, its pool, its schema, and one noun a file."""

@@ -1,0 +1,115 @@
+"""Clients read events from the feed, where positions are dense and never change."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gateway.store.paged import Page, Sort, like
+from gateway.store.pool import Connection
+
+_MATCHES = """
+where feed.topic = 'event'
+  and ($1::bigint is null or (feed.payload->>'enterprise_id')::bigint = $1)
+  and ($2::text is null or feed.entity = $2)
+  and ($3::text is null or feed.entity_id = $3)
+  and ($4::text is null or feed.payload->>'action' = $4)
+  and ($5::text is null or feed.payload->>'severity' = $5)
+  and ($6::text is null or feed.payload->>'user' = $6)
+  and ($7::text is null or feed.payload->>'message' ilike $7
+    or feed.payload->>'entity_name' ilike $7)
+  and ($8::timestamptz is null or feed.at >= $8)
+  and ($9::timestamptz is null or feed.at < $9)
+  and ($10::bigint is null or feed.position > $10)
+"""
+# The cast runs for VMs only: other entities' ids need not be numbers.
+_NAMED = """
+select page.position, page.entity, page.entity_id, page.payload, page.at,
+  enterprise.name as enterprise_name, task.user_id as task_user_id,
+  vm.virtualappliance_id, vm.virtualdatacenter_id,
+  virtualdatacenter.name as virtualdatacenter_name,
+  virtualappliance.name as virtualappliance_name
+from page
+  left join enterprise on enterprise.id = (page.payload->>'enterprise_id')::bigint
+  left join vm on vm.id =
+    case when page.entity = 'VIRTUAL_MACHINE' then page.entity_id::bigint end
+  left join virtualdatacenter on virtualdatacenter.id = vm.virtualdatacenter_id
+  left join virtualappliance on virtualappliance.id = vm.virtualappliance_id
+  left join task on task.id = nullif(page.payload->>'task_id', '')::uuid
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events are wanted; None leaves that side open. `after` is a feed position."""
+
+    enterprise_id: int | None = None
+    entity: str | None = None
+    entity_id: str | None = None
+    action: str | None = None
+    severity: str | None = None
+    user: str | None = None
+    has: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An event at its feed position, with where its VM stands now (None: not a VM, or gone)."""
+
+    position: int
+    entity: str
+    entity_id: str
+    payload: Mapping[str, Any]
+    at: datetime
+    enterprise_name: str | None
+    task_user_id: int | None
+    virtualappliance_id: int | None
+    virtualdatacenter_id: int | None
+    virtualdatacenter_name: str | None
+    virtualappliance_name: str | None
+
+
+def _bounds(wanted: Filter) -> tuple[Any, ...]:
+    return (
+        wanted.enterprise_id,
+        wanted.entity,
+        wanted.entity_id,
+        wanted.action,
+        wanted.severity,
+        wanted.user,
+        like(wanted.has),
+        wanted.since,
+        wanted.until,
+        wanted.after,
+    )
+
+
+async def page(c: Connection, wanted: Filter, sort: Sort) -> Page[Seen]:
+    """One page of events in feed order, or newest first."""
+    bounds = _bounds(wanted)
+    way = "asc" if sort.ascending else "desc"
+    total = await c.fetchval(f"select count(*) from feed {_MATCHES}", *bounds)
+    rows = await c.fetch(
+        f"""with page as (select * from feed {_MATCHES}
+             order by position {way} offset $11 limit $12)
+            {_NAMED} order by page.position {way}""",
+        *bounds,
+        sort.start,
+        sort.limit or None,
+    )
+    return Page(tuple(Seen(**row) for row in rows), int(total))
+
+
+async def get(c: Connection, position: int, enterprise_id: int | None) -> Seen | None:
+    """The event at a position, None when there is none there for this enterprise."""
+    row = await c.fetchrow(
+        f"""with page as (select * from feed where topic = 'event' and position = $1
+             and ($2::bigint is null or (payload->>'enterprise_id')::bigint = $2))
+            {_NAMED}""",
+        position,
+        enterprise_id,
+    )
+    return None if row is None else Seen(**row)

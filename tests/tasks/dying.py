@@ -1,0 +1,124 @@
+"""A process that runs one operation and is killed with SIGKILL at its n-th chosen point.
+
+The points are every commit of the engine (right before and right after it) and every driver
+call (right before and right after it). It runs in a process of its own.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from drivers.simulated.options import SimulatedOptions
+from drivers.simulated.world import World
+from gateway.lifecycle import Operation
+from gateway.store.pool import Store, StoreSettings
+from tests.tasks.rig import running
+
+_VERBS = ("deploy", "power", "reset", "reconfigure", "relocate", "remove", "clear")
+
+
+@dataclass(frozen=True, slots=True)
+class Doom:
+    """What to do and when to die. `before` are operations run first, unharmed.
+
+    `faults` are planned in the world before `operation`, as (host, verb, kind).
+    """
+
+    database_url: str
+    world: str
+    operation: Operation
+    payload: dict[str, Any] = field(default_factory=dict)
+    before: Sequence[Operation] = ()
+    faults: Sequence[tuple[str, str, str]] = ()
+    point: int = 0
+    options: SimulatedOptions = field(default_factory=SimulatedOptions)
+
+
+class _Points:
+    """Counts points once armed, and dies at the chosen one."""
+
+    def __init__(self, chosen: int) -> None:
+        self._left = chosen
+        self.armed = False
+
+    def pass_by(self) -> None:
+        if not self.armed:
+            return
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class _DoomedStore:
+    """The store, with a point on each side of each commit."""
+
+    def __init__(self, store: Store, points: _Points) -> None:
+        self._store = store
+        self._points = points
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    @asynccontextmanager
+    async def transaction(self) -> Any:
+        async with self._store.transaction() as c:
+            yield c
+            self._points.pass_by()
+        self._points.pass_by()
+
+
+class _DoomedDriver:
+    """The driver, with a point on each side of each verb."""
+
+    def __init__(self, driver: Any, points: _Points) -> None:
+        self._driver = driver
+        self._points = points
+
+    def __getattr__(self, name: str) -> Any:
+        inner = getattr(self._driver, name)
+        if name not in _VERBS:
+            return inner
+
+        async def verb(*values: Any) -> None:
+            self._points.pass_by()
+            await inner(*values)
+            self._points.pass_by()
+
+        return verb
+
+
+def run_to_death(doom: Doom) -> int:
+    """Run `doom` in a child process; its exit code: -9 when it was killed, 0 when it was not."""
+    child = get_context("forkserver").Process(target=_child, args=(doom,))
+    child.start()
+    child.join(30)
+    assert child.exitcode is not None, "the doomed process hangs"
+    return child.exitcode
+
+
+def _child(doom: Doom) -> None:
+    asyncio.run(_live(doom))
+
+
+async def _live(doom: Doom) -> None:
+    points = _Points(doom.point)
+    world = World(doom.world)
+    settings = StoreSettings(home=Path(doom.world).parent, database_url=doom.database_url)
+    async with Store.open(settings) as store:
+        doomed: Any = _DoomedStore(store, points)
+        async with running(
+            doomed, world, options=doom.options, wrap=lambda d: _DoomedDriver(d, points)
+        ) as rig:
+            for operation in doom.before:
+                await rig.run(1, operation)
+            for host, verb, kind in doom.faults:
+                world.plan(host, verb, kind)
+            points.armed = True
+            await rig.run(1, doom.operation, **doom.payload)
+            points.armed = False
