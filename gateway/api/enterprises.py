@@ -1,0 +1,101 @@
+"""Enterprises, their users, and the locations they may use: read only."""
+
+from aiohttp import web
+
+from gateway.api.representations import tenants as shown
+from gateway.api.vm_reading import EVERYWHERE
+from gateway.api.vm_turn import Turn
+from gateway.denial import Denied, Kind
+from gateway.store import places, tenants, users
+from gateway.store.tenants import NAME_SORTS
+
+
+async def list_all(request: web.Request) -> web.Response:
+    """GET: the enterprises that exist for the caller."""
+    turn = Turn(request)
+    sort = turn.sort(NAME_SORTS, by="name", ascending=True)
+    only = None if EVERYWHERE in turn.caller.privileges else turn.caller.enterprise_id
+    async with turn.store.read() as c:
+        page = await tenants.enterprises(c, only, turn.query_text("has"), sort)
+    rows = [shown.enterprise(turn.links, one) for one in page.rows]
+    return turn.page("enterprises", rows, page.total, sort)
+
+
+async def read(request: web.Request) -> web.Response:
+    """GET: one enterprise."""
+    turn = Turn(request)
+    (enterprise_id,) = turn.ids("enterprise")
+    turn.require_sight(enterprise_id)
+    async with turn.store.read() as c:
+        one = await tenants.enterprise(c, enterprise_id)
+    if one is None:
+        raise Denied(Kind.ABSENT, "EN-0", "The enterprise does not exist")
+    return turn.ok("enterprise", shown.enterprise(turn.links, one))
+
+
+async def list_users(request: web.Request) -> web.Response:
+    """GET: the users of an enterprise."""
+    turn = Turn(request)
+    (enterprise_id,) = turn.ids("enterprise")
+    turn.require_sight(enterprise_id)
+    async with turn.store.read() as c:
+        found = await users.of_enterprise(c, enterprise_id)
+    return turn.whole("users", [shown.user(turn.links, one) for one in found])
+
+
+async def read_user(request: web.Request) -> web.Response:
+    """GET: one user."""
+    turn = Turn(request)
+    enterprise_id, user_id = turn.ids("enterprise", "user")
+    turn.require_sight(enterprise_id)
+    async with turn.store.read() as c:
+        one = await users.get(c, user_id)
+    if one is None or one.enterprise_id != enterprise_id:
+        raise Denied(Kind.ABSENT, "USER-0", "The user does not exist")
+    return turn.ok("user", shown.user(turn.links, one))
+
+
+async def list_locations(request: web.Request) -> web.Response:
+    """GET: the datacenters a tenant may use."""
+    turn = Turn(request)
+    async with turn.store.read() as c:
+        found = await places.datacenters(c)
+    return turn.whole("datacenters", [shown.location(turn.links, one) for one in found])
+
+
+async def read_location(request: web.Request) -> web.Response:
+    """GET: one of them."""
+    turn = Turn(request)
+    (datacenter_id,) = turn.ids("dc")
+    async with turn.store.read() as c:
+        one = await places.datacenter(c, datacenter_id)
+    if one is None:
+        raise Denied(Kind.ABSENT, "DC-0", "The location does not exist")
+    return turn.ok("datacenter", shown.location(turn.links, one))
+
+
+async def location_templates(request: web.Request) -> web.Response:
+    """GET: the templates a tenant may use there."""
+    turn = Turn(request)
+    (datacenter_id,) = turn.ids("dc")
+    async with turn.store.read() as c:
+        found = await tenants.templates(c, datacenter_id, turn.caller.enterprise_id, None)
+    owner = turn.caller.enterprise_id
+    rows = [shown.template(turn.links, one, owner) for one in found]
+    return turn.whole("virtualmachinetemplates", rows)
+
+
+async def read_template(request: web.Request) -> web.Response:
+    """GET: one template, at its full path."""
+    turn = Turn(request)
+    enterprise_id, datacenter_id, template_id = turn.ids("enterprise", "dc", "template")
+    turn.require_sight(enterprise_id)
+    async with turn.store.read() as c:
+        one = await tenants.template(c, template_id)
+    if (
+        one is None
+        or one.datacenter_id != datacenter_id
+        or one.enterprise_id not in (None, enterprise_id)
+    ):
+        raise Denied(Kind.ABSENT, "VMTEMPLATE-0", "The template does not exist")
+    return turn.ok("virtualmachinetemplate", shown.template(turn.links, one, enterprise_id))

@@ -1,0 +1,104 @@
+"""Events, newest first, filtered and paged; or onwards from a position of the feed."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from gateway.api.representations.events import event
+from gateway.api.vm_body import invalid
+from gateway.api.vm_reading import EVERYWHERE, find_vm
+from gateway.api.vm_turn import Turn
+from gateway.denial import Denied, Kind
+from gateway.store import events_view
+from gateway.store.events_view import Filter
+from gateway.store.paged import Sort
+
+_SORTS = {"timestamp": "position"}
+_SEVERITIES = {"INFO": "INFO", "WARN": "WARN", "WARNING": "WARN", "ERROR": "ERROR"}
+_POSITION_MAX = 2**63 - 1
+
+
+async def list_all(request: web.Request) -> web.Response:
+    """GET the events of the caller's enterprise; of all for who administers all."""
+    turn = Turn(request)
+    return await _listing(turn, _filter(turn))
+
+
+async def list_of_vm(request: web.Request) -> web.Response:
+    """GET the events of one VM."""
+    turn = Turn(request)
+    async with turn.store.read() as c:
+        vm = await find_vm(c, turn.vm_path(), turn.caller)
+    wanted = replace(_filter(turn), entity="VIRTUAL_MACHINE", entity_id=str(vm.id))
+    return await _listing(turn, wanted)
+
+
+async def read(request: web.Request) -> web.Response:
+    """GET the event at a position."""
+    turn = Turn(request)
+    (position,) = turn.ids("event")
+    async with turn.store.read() as c:
+        seen = await events_view.get(c, position, _enterprise(turn))
+    if seen is None:
+        raise Denied(Kind.ABSENT, "404-NOT-FOUND", "The event does not exist")
+    return turn.ok("event", event(turn.links, seen))
+
+
+async def _listing(turn: Turn, wanted: Filter) -> web.Response:
+    onwards = wanted.after is not None
+    sort: Sort = turn.sort(_SORTS, by="timestamp", ascending=onwards)
+    async with turn.store.read() as c:
+        page = await events_view.page(c, wanted, sort)
+    shown: list[dict[str, Any]] = [event(turn.links, seen) for seen in page.rows]
+    return turn.page("events", shown, page.total, sort)
+
+
+def _enterprise(turn: Turn) -> int | None:
+    return None if EVERYWHERE in turn.caller.privileges else turn.caller.enterprise_id
+
+
+def _filter(turn: Turn) -> Filter:
+    severity = turn.query_text("severity")
+    if severity is not None and severity not in _SEVERITIES:
+        raise invalid("severity", f"one of {', '.join(_SEVERITIES)} is needed")
+    return Filter(
+        enterprise_id=_enterprise(turn),
+        entity=turn.query_text("entity"),
+        entity_id=turn.query_text("entityId"),
+        action=turn.query_text("action"),
+        severity=None if severity is None else _SEVERITIES[severity],
+        user=turn.query_text("user"),
+        has=turn.query_text("has"),
+        since=_moment(turn, "datefrom"),
+        until=_moment(turn, "dateto"),
+        after=_number(turn, "after"),
+    )
+
+
+def _number(turn: Turn, name: str) -> int | None:
+    given = turn.query_text(name)
+    if given is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,19}", given) or int(given) > _POSITION_MAX:
+        raise invalid(name, "a number from 0 is needed")
+    return int(given)
+
+
+def _moment(turn: Turn, name: str) -> datetime | None:
+    """A time: milliseconds since 1970, or RFC 3339 with its offset."""
+    given = turn.query_text(name)
+    if given is None:
+        return None
+    try:
+        if re.fullmatch(r"[0-9]{1,19}", given):
+            return datetime.fromtimestamp(int(given) / 1000, UTC)
+        moment = datetime.fromisoformat(given.replace(" ", "+"))
+        moment.astimezone(UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise invalid(name, "milliseconds or an RFC 3339 time are needed") from error
+    if moment.tzinfo is None:
+        raise invalid(name, "the time needs an offset, such as Z")
+    return moment

@@ -1,0 +1,108 @@
+"""Every error is errors+json, whoever raised it; only here does a denial get its status."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from gateway.api import media
+from gateway.api.links import Linker
+from gateway.denial import Denied, Kind
+from gateway.store.pool import StoreError
+
+_log = logging.getLogger(__name__)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+STATUS = {
+    Kind.INVALID: 400,
+    Kind.UNAUTHENTICATED: 401,
+    Kind.FORBIDDEN: 403,
+    Kind.ABSENT: 404,
+    Kind.NOT_ACCEPTABLE: 406,
+    Kind.CONFLICT: 409,
+    Kind.UNSUPPORTED: 415,
+    Kind.UNAVAILABLE: 503,
+}
+_ROUTER = {
+    400: "400-BAD-REQUEST",
+    404: "404-NOT-FOUND",
+    405: "405-METHOD-NOT-ALLOWED",
+    413: "413-REQUEST-ENTITY-TOO-LARGE",
+}
+RETRY_AFTER_S = 1
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what handlers and the router raise into errors+json."""
+    try:
+        return await handler(request)
+    except Denied as denied:
+        return _denied(request, denied)
+    except web.HTTPException as http:
+        if http.status < 400:
+            raise
+        code = _ROUTER.get(http.status, f"{http.status}-{http.reason.upper().replace(' ', '-')}")
+        headers = {"Allow": http.headers["Allow"]} if "Allow" in http.headers else {}
+        message = _ROUTER_MESSAGES.get(http.status, http.reason)
+        return _answer(request, http.status, _problem(code, message), headers)
+    except StoreError as away:
+        _log.warning("%s %s: the store is away: %s", request.method, request.path, away)
+        return _answer(
+            request,
+            503,
+            _problem(
+                "503-SERVICE-UNAVAILABLE",
+                "The store does not answer now; nothing was promised, try again",
+            ),
+            {"Retry-After": str(RETRY_AFTER_S)},
+        )
+    except Exception:
+        _log.exception("%s %s failed", request.method, request.path)
+        return _answer(
+            request,
+            500,
+            _problem("500-INTERNAL-SERVER-ERROR", "An unexpected error; it was logged"),
+        )
+
+
+_ROUTER_MESSAGES = {
+    404: "There is nothing at this address",
+    405: "This address does not take that method",
+    413: f"The body is larger than {media.BODY_MAX} bytes",
+}
+
+
+def _denied(request: web.Request, denied: Denied) -> web.Response:
+    headers = {}
+    if denied.kind is Kind.UNAUTHENTICATED:
+        headers["WWW-Authenticate"] = 'Basic realm="Abiquo"'
+    problem = _problem(denied.code, denied.message)
+    if denied.field is not None:
+        problem["field"] = denied.field
+    return _answer(request, STATUS[denied.kind], problem, headers, denied.task)
+
+
+def _problem(code: str, message: str) -> dict[str, str]:
+    return {"code": code, "message": message}
+
+
+def _answer(
+    request: web.Request,
+    status: int,
+    problem: dict[str, str],
+    headers: dict[str, str] | None = None,
+    task: str | None = None,
+) -> web.Response:
+    links = [] if task is None else [_task_link(request, task)]
+    body = {"links": links, "collection": [problem]}
+    return media.reply(request, "errors", body, status, headers)
+
+
+def _task_link(request: web.Request, task: str) -> dict[str, Any]:
+    """The task in the way, below the VM the request was about."""
+    path = request.path.split("/api/", 1)[-1]
+    for cut in ("/action/", "/state"):
+        path = path.split(cut, 1)[0]
+    return Linker.of(request).link("status", f"{path}/tasks/{task}", "task", title="status")

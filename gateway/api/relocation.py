@@ -1,0 +1,121 @@
+"""Relocation: the hosts a VM may move to, and the move to one of them or to any."""
+
+from aiohttp import web
+
+from gateway.api.representations.relocation import machines
+from gateway.api.representations.tasks import accepted
+from gateway.api.vm_body import as_object, id_of, invalid, links
+from gateway.api.vm_reading import conflict, find_vm, require_free, require_unprotected
+from gateway.api.vm_turn import Turn
+from gateway.denial import Denied, Kind
+from gateway.lifecycle import Operation, require
+from gateway.store import headroom
+from gateway.store.vms import Vm
+from gateway.tasks.planner import Candidates
+from gateway.tasks.submission import Order, submit
+from scheduler.placement import HostVerdict
+from scheduler.reason import Lack
+
+# Why a host will not do, in the order in which it is told; all else is VM-RELOCATE-2.
+_CODES = {
+    Lack.SAME_HOST: ("VM-RELOCATE-8", "The virtual machine is on this machine already"),
+    Lack.DATACENTER: ("VM-RELOCATE-6", "The machine is in another datacenter"),
+    Lack.HYPERVISOR_TYPE: ("VM-RELOCATE-9", "The machine is of another hypervisor type"),
+    Lack.SAME_RACK: ("VM-RELOCATE-7", "The machine is in another rack"),
+}
+_REL = "links[machine]"
+
+
+async def candidates(request: web.Request) -> web.Response:
+    """GET the hosts that fit, those that do not with the reasons, and where the VM is."""
+    turn = Turn(request)
+    async with turn.store.read() as c:
+        vm = await find_vm(c, turn.vm_path(), turn.caller)
+    _require_relocatable(turn, vm)
+    found = await turn.services.planner.candidates(vm.id)
+    hosts = {*found.fitting, *(verdict.host for verdict in found.rejected)}
+    if found.current is not None:
+        hosts.add(found.current)
+    async with turn.store.read() as c:
+        rooms = await headroom.of_hosts(c, sorted(hosts))
+    return turn.ok("machines", machines(turn.links, vm, found, rooms))
+
+
+async def relocate(request: web.Request) -> web.Response:
+    """POST a link to the machine, or `?target=any`: 202 with the task that moves the VM."""
+    turn = Turn(request)
+    anywhere = _anywhere(turn)
+    body = await turn.optional_json()
+    async with turn.store.read() as c:
+        vm = await find_vm(c, turn.vm_path(), turn.caller)
+    require_free(vm)
+    require_unprotected(vm, turn.caller)
+    _require_relocatable(turn, vm)
+    host = None if anywhere else _target(body)
+    if host is not None:
+        await _require_fitting(turn, vm, host)
+    done = await submit(
+        turn.store, Order(Operation.RELOCATE, vm.id, {"host_id": host}), turn.caller
+    )
+    turn.services.wake()
+    return turn.accepted(accepted(turn.links, [(vm, done)]))
+
+
+def _anywhere(turn: Turn) -> bool:
+    target = turn.query_text("target")
+    if target not in (None, "any"):
+        raise invalid("target", "only `any` is known; a machine is named by a link")
+    return target == "any"
+
+
+def _require_relocatable(turn: Turn, vm: Vm) -> None:
+    able = turn.services.capabilities.get(vm.type)
+    if able is not None and not able.live_relocation:
+        raise conflict("VM-RELOCATE-3", f"{vm.type} cannot relocate a virtual machine")
+    require(Operation.RELOCATE, vm.state)
+
+
+def _target(body: object) -> int:
+    given = () if body is None else links(as_object(body))
+    link = next((one for one in given if one.rel == "machine"), None)
+    if link is None:
+        raise conflict("VM-RELOCATE-1", f"{_REL}: a link to a machine is needed", _REL)
+    return id_of(link, "machines")
+
+
+async def _require_fitting(turn: Turn, vm: Vm, host: int) -> None:
+    async with turn.store.read() as c:
+        if not await headroom.exists(c, host):
+            raise Denied(
+                Kind.ABSENT, "MACHINE-0", f"{_REL}: the machine does not exist", field=_REL
+            )
+    refused = refusal(await turn.services.planner.candidates(vm.id), host)
+    if refused is not None:
+        raise refused
+
+
+def refusal(found: Candidates, host: int) -> Denied | None:
+    """Why a VM cannot go to `host`, None when it can."""
+    if host == found.current:
+        return conflict(*_CODES[Lack.SAME_HOST], _REL)
+    if host in found.fitting:
+        return None
+    verdict = next((each for each in found.rejected if each.host == host), None)
+    if verdict is None:
+        return conflict(*_CODES[Lack.DATACENTER], _REL)
+    lacks = {reason.lack for reason in verdict.reasons}
+    for lack, (code, message) in _CODES.items():
+        if lack in lacks:
+            return conflict(code, message, _REL)
+    return conflict("VM-RELOCATE-2", _sentence(verdict), _REL)
+
+
+def _sentence(verdict: HostVerdict) -> str:
+    parts = []
+    for reason in verdict.reasons:
+        amounts = ""
+        if reason.wanted is not None:
+            amounts = f" (wanted {reason.wanted}, spare {reason.spare})"
+        rule = f" by {reason.rule}" if reason.rule else ""
+        parts.append(f"{reason.lack}{amounts}{rule}")
+    return f"{verdict.name} will not do: {', '.join(parts)}"

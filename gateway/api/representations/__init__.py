@@ -1,0 +1,1 @@
+"""How resources look on the wire: names, numbers and links as Abiquo's clients expect them."""

@@ -1,0 +1,107 @@
+"""Tasks, jobs and accepted requests in Abiquo's words; times of tasks are in seconds."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from gateway.api.links import Linker
+from gateway.store.tasks_view import Job, Task
+from gateway.store.vms import Vm
+from gateway.tasks.submission import Accepted
+
+
+def vm_path(vm: Vm) -> str:
+    """The VM's own path below the API's root."""
+    return (
+        f"cloud/virtualdatacenters/{vm.virtualdatacenter_id}"
+        f"/virtualappliances/{vm.virtualappliance_id}/virtualmachines/{vm.id}"
+    )
+
+
+def task_state(task: Task) -> str:
+    """The state in a client's words; those that begin with FINISHED and the last two are final."""
+    match task.state, task.result:
+        case "done", "success":
+            return "FINISHED_SUCCESSFULLY"
+        case "done", "cancelled":
+            return "CANCELLED"
+        case "done", _:
+            return "ACK_ERROR" if task.acknowledged else "FINISHED_UNSUCCESSFULLY"
+        case "queued", _ if not task.started:
+            return "PENDING"
+        case _:
+            return "STARTED"
+
+
+def accepted(links: Linker, done: Iterable[tuple[Vm, Accepted]]) -> dict[str, Any]:
+    """The body of every 202, with a `status` link for each task."""
+    return {
+        "message": "You can keep track of the progress in the link",
+        "links": [
+            links.link("status", f"{vm_path(vm)}/tasks/{one.task}", "task", title="status")
+            for vm, one in done
+        ],
+    }
+
+
+def task(links: Linker, vm: Vm, one: Task, *, may_resolve: bool) -> dict[str, Any]:
+    """A task with its jobs; also what clients ask for as `taskextended`.
+
+    `progress` (percent), `error`, `stuck` and `attempts` are vmgate's own.
+    """
+    path = f"{vm_path(vm)}/tasks/{one.id}"
+    finished = one.state == "done"
+    offered = [
+        links.link("self", path, "task"),
+        links.link("parent", f"{vm_path(vm)}/tasks", "tasks"),
+        links.link("result", vm_path(vm), "virtualmachine", title=one.vm_name),
+        links.link(
+            "user",
+            f"admin/enterprises/{one.enterprise_id}/users/{one.user_id}",
+            "user",
+            title=one.user_nick,
+        ),
+        links.link("virtualmachine", vm_path(vm), "virtualmachine", title=one.vm_name),
+    ]
+    if finished and one.result == "failure" and not one.acknowledged:
+        offered.append(links.link("acknowledge", f"{path}/action/ack", "task"))
+    if one.state == "queued" and not one.started:
+        offered.append(links.link("cancel", f"{path}/action/cancel", "text/plain"))
+    if one.state == "stuck" and may_resolve:
+        offered.append(links.link("resolve", f"{path}/action/resolve", "task"))
+    return {
+        "taskId": str(one.id),
+        "userId": str(one.user_id),
+        "ownerId": str(one.vm_id),
+        "type": one.kind,
+        "state": task_state(one),
+        "creationTimestamp": int(one.created_at.timestamp()),
+        "timestamp": int(one.updated_at.timestamp()),
+        "jobs": {"links": [], "collection": [_job(each) for each in one.jobs]},
+        "progress": _progress(one),
+        "error": one.error,
+        "stuck": one.state == "stuck",
+        "attempts": one.attempts,
+        "links": offered,
+    }
+
+
+def _progress(one: Task) -> int | None:
+    """How far the job that runs now is; 100 once all is done, None where nobody knows."""
+    if one.state == "done":
+        return 100 if one.result == "success" else None
+    return next((job.progress for job in one.jobs if job.state == "STARTED"), None)
+
+
+def _job(job: Job) -> dict[str, Any]:
+    return {
+        "id": f"{job.task_id}.{job.uuid}",
+        "parentTaskId": str(job.task_id),
+        "type": job.type,
+        "description": job.description,
+        "state": job.state,
+        "rollbackState": job.rollback_state,
+        "creationTimestamp": int(job.created_at.timestamp()),
+        "timestamp": int(job.updated_at.timestamp()),
+        "progress": job.progress,
+        "links": [],
+    }

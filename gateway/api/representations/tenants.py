@@ -1,0 +1,206 @@
+"""Users, enterprises, locations, virtual datacenters, appliances and templates on the wire."""
+
+from typing import Any
+
+from gateway.api.links import Linker
+from gateway.store.places import Datacenter
+from gateway.store.tenants import Enterprise, Template, Virtualappliance, Virtualdatacenter
+from gateway.store.users import User
+
+_LIMITS = ("cpu", "ram", "vms", "vlans", "publicIps")
+_MIB = 2**20
+
+
+def unlimited() -> dict[str, int]:
+    """Abiquo's limit pairs: 0 is no limit, and there are none here."""
+    pairs = {f"{name}{kind}": 0 for name in _LIMITS for kind in ("Soft", "Hard")}
+    disks = ("diskSoftLimitInMb", "diskHardLimitInMb", "storageSoftInMb", "storageHardInMb")
+    return {**pairs, **dict.fromkeys(disks, 0)}
+
+
+def user(links: Linker, one: User, *, privileges: bool = False) -> dict[str, Any]:
+    """A user; never the password."""
+    enterprise_path = f"admin/enterprises/{one.enterprise_id}"
+    path = f"{enterprise_path}/users/{one.id}"
+    body: dict[str, Any] = {
+        "id": one.id,
+        "nick": one.nick,
+        "name": one.name or one.nick,
+        "surname": one.surname,
+        "email": one.email,
+        "locale": one.locale,
+        "active": one.active,
+        "locked": False,
+        "firstLogin": False,
+        "authType": "ABIQUO",
+        "links": [
+            links.link("edit", path, "user"),
+            links.link("enterprise", enterprise_path, "enterprise", title=one.enterprise),
+            links.link("virtualmachines", f"{path}/action/virtualmachines", "virtualmachines"),
+            links.link("pendingtasks", f"{path}/action/pendingtasks", "tasks"),
+        ],
+    }
+    if privileges:
+        named = [{"name": name, "links": []} for name in sorted(one.privileges)]
+        body["privileges"] = {"links": [], "collection": named}
+    return body
+
+
+def enterprise(links: Linker, one: Enterprise) -> dict[str, Any]:
+    """A tenant."""
+    path = f"admin/enterprises/{one.id}"
+    return {
+        "id": one.id,
+        "name": one.name,
+        "isReservationRestricted": False,
+        "workflow": one.workflow,
+        "twoFactorAuthenticationMandatory": False,
+        **unlimited(),
+        "links": [
+            links.link("edit", path, "enterprise"),
+            links.link("users", f"{path}/users", "users"),
+            links.link("virtualmachines", f"{path}/action/virtualmachines", "virtualmachines"),
+            links.link("cloud/virtualdatacenters", "cloud/virtualdatacenters", "virtualdatacenters"),
+            links.link("pendingtasks", f"{path}/action/pendingtasks", "tasks"),
+        ],
+    }
+
+
+def location(links: Linker, one: Datacenter) -> dict[str, Any]:
+    """A datacenter as tenants see it: read only."""
+    path = f"cloud/locations/{one.id}"
+    return {
+        "id": one.id,
+        "uuid": str(one.uuid),
+        "name": one.name,
+        "location": one.location,
+        "links": [
+            links.link("self", path, "datacenter"),
+            links.link("templates", f"{path}/templates", "virtualmachinetemplates"),
+            links.link("hypervisortypes", "config/hypervisortypes", "hypervisortypes"),
+        ],
+    }
+
+
+def virtualdatacenter(links: Linker, one: Virtualdatacenter) -> dict[str, Any]:
+    """A virtual datacenter with its default network."""
+    path = f"cloud/virtualdatacenters/{one.id}"
+    network = None
+    if one.network_id is not None:
+        network = {
+            "id": one.network_id,
+            "name": one.network,
+            "address": one.address,
+            "mask": one.mask,
+            "gateway": one.gateway,
+            "type": "INTERNAL",
+            "links": [],
+        }
+    return {
+        "id": one.id,
+        "name": one.name,
+        "hypervisorType": one.type,
+        "network": network,
+        **unlimited(),
+        "links": [
+            links.link("edit", path, "virtualdatacenter"),
+            links.link("enterprise", f"admin/enterprises/{one.enterprise_id}", "enterprise"),
+            links.link(
+                "location", f"cloud/locations/{one.datacenter_id}", "datacenter", one.datacenter
+            ),
+            links.link("virtualappliances", f"{path}/virtualappliances", "virtualappliances"),
+            links.link("virtualmachines", f"{path}/action/virtualmachines", "virtualmachines"),
+            links.link("templates", f"{path}/action/templates", "virtualmachinetemplates"),
+        ],
+    }
+
+
+def appliance_state(one: Virtualappliance) -> str:
+    """Its state, from those of its VMs."""
+    if one.vms == 0:
+        return "EMPTY"
+    if one.unknown:
+        return "UNKNOWN"
+    if one.locked:
+        return "LOCKED"
+    if one.not_allocated == one.vms:
+        return "NOT_DEPLOYED"
+    return "DEPLOYED" if one.not_allocated == 0 else "NEEDS_SYNC"
+
+
+def virtualappliance(links: Linker, one: Virtualappliance, *, may_act: bool) -> dict[str, Any]:
+    """An appliance; its actions for who may use them."""
+    path = _vapp_path(one)
+    vdc = f"cloud/virtualdatacenters/{one.virtualdatacenter_id}"
+    actions = [
+        links.link(name, f"{path}/action/{name}", "acceptedrequest")
+        for name in ("deploy", "undeploy")
+        if may_act
+    ]
+    return {
+        "id": one.id,
+        "name": one.name,
+        "description": one.description,
+        "iconUrl": one.icon_url,
+        "state": appliance_state(one),
+        "error": 0,
+        "publicApp": 0,
+        "highDisponibility": 0,
+        "restricted": False,
+        "links": [
+            links.link("edit", path, "virtualappliance"),
+            links.link("virtualdatacenter", vdc, "virtualdatacenter"),
+            links.link("enterprise", f"admin/enterprises/{one.enterprise_id}", "enterprise"),
+            links.link("virtualmachines", f"{path}/virtualmachines", "virtualmachines"),
+            links.link("state", f"{path}/state", "virtualappliancestate"),
+            *actions,
+        ],
+    }
+
+
+def virtualappliance_state(links: Linker, one: Virtualappliance) -> dict[str, Any]:
+    """Only the state; its field is called `power`."""
+    path = _vapp_path(one)
+    return {
+        "power": appliance_state(one),
+        "links": [
+            links.link("parent", path, "virtualappliance"),
+            links.link("edit", f"{path}/state", "virtualappliancestate"),
+        ],
+    }
+
+
+def template(links: Linker, one: Template, enterprise_id: int) -> dict[str, Any]:
+    """A template, with its disk."""
+    owner = f"admin/enterprises/{one.enterprise_id or enterprise_id}"
+    repository = f"{owner}/datacenterrepositories/{one.datacenter_id}"
+    path = f"{repository}/virtualmachinetemplates/{one.id}"
+    size_mib = one.disk_bytes // _MIB
+    return {
+        "id": one.id,
+        "name": one.name,
+        "description": one.description,
+        "cpuRequired": one.cpu,
+        "ramRequired": one.ram_mib,
+        "hdRequired": one.disk_bytes,
+        "diskFormatType": one.disk_format,
+        "diskFileSize": one.disk_bytes,
+        "osType": one.os_type,
+        "state": "DONE",
+        "shared": one.enterprise_id is None,
+        "enableCpuHotAdd": False,
+        "enableRamHotAdd": False,
+        "enableDisksHotReconfigure": False,
+        "enableNicsHotReconfigure": False,
+        "enableRemoteAccessHotReconfigure": False,
+        "links": [
+            links.link("edit", path, "virtualmachinetemplate", title=one.name),
+            links.link("enterprise", owner, "enterprise"),
+            links.link("datacenterrepository", repository, "datacenterrepository"),
+            links.link("disk0", f"{path}/disks/1", "harddisk", one.source, length=str(size_mib)),
+        ],
+    }
+
+
+def _vapp_path(one: Virtualappliance) -> str:
+    return f"cloud/virtualdatacenters/{one.virtualdatacenter_id}/virtualappliances/{one.id}"

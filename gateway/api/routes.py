@@ -1,0 +1,34 @@
+"""The application: every route of the API, each behind the guard with what it needs."""
+
+
+from aiohttp import web
+
+from gateway.api import media
+from gateway.api.catalog_routes import CATALOG_ROUTES
+from gateway.api.guard import REMEMBERED, Access, Remembered, guarded
+from gateway.api.problems import Handler, problems
+from gateway.api.services import SERVICES, Services
+from gateway.api.vm_routes import VM_ROUTES
+
+Route = tuple[str, str, Handler, str | Access]
+
+ROUTES: tuple[Route, ...] = (
+    *CATALOG_ROUTES,
+    *((method, path, handler, needs or Access.LOGGED_IN) for method, path, handler, needs in VM_ROUTES),
+)
+"""Method, path below /api, handler, and the privilege it needs. All there are."""
+
+
+
+def build_app(services: Services) -> web.Application:
+    """The API as one aiohttp application, below /api."""
+    app = web.Application(middlewares=[problems], client_max_size=media.BODY_MAX)
+    app[SERVICES] = services
+    app[REMEMBERED] = Remembered(services.secret)
+    for method, path, handler, needs in ROUTES:
+        through = guarded(handler, needs)
+        if method == "GET":
+            app.router.add_get(f"/api{path}", through)
+        else:
+            app.router.add_route(method, f"/api{path}", through)
+    return app

@@ -1,0 +1,35 @@
+"""What the API needs of the rest of the process."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from drivers.contract import Capabilities
+from gateway.store.pool import Store
+from gateway.tasks.planner import Planner
+
+
+async def _nothing(host_id: int) -> None:
+    """No driver here needs to hear of hosts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """`capabilities` is by VM type, `hypervisors` maps each configured block to its VM type.
+
+    `secret` keys the cache of verified credentials. `wake` pokes workers and sequencer after a
+    commit. `host_changed` tells the drivers of a host that came, changed or went.
+    """
+
+    store: Store
+    planner: Planner
+    capabilities: Mapping[str, Capabilities]
+    public_url: str | None
+    secret: bytes = field(repr=False)
+    wake: Callable[[], None]
+    hypervisors: Mapping[str, str] = field(default_factory=dict)
+    host_changed: Callable[[int], Awaitable[None]] = _nothing
+
+
+SERVICES = web.AppKey("services", Services)

@@ -1,0 +1,86 @@
+"""A VM's tasks: followed, acknowledged, cancelled and, when stuck, resolved."""
+
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from aiohttp import web
+
+from gateway.api.representations.tasks import task
+from gateway.api.vm_body import CAUSE_MAX, checked_text
+from gateway.api.vm_reading import EVERYWHERE, conflict, find_task, find_vm
+from gateway.api.vm_turn import Turn
+from gateway.store import tasks_view
+from gateway.store.pool import Store
+from gateway.tasks import submission
+from gateway.tasks.submission import Caller
+
+
+async def list_of_vm(request: web.Request) -> web.Response:
+    """GET all tasks of a VM, newest first."""
+    turn = Turn(request)
+    async with turn.store.read() as c:
+        vm = await find_vm(c, turn.vm_path(), turn.caller)
+        found = await tasks_view.of_vm(c, vm.id)
+    may = EVERYWHERE in turn.caller.privileges
+    return turn.whole("tasks", [task(turn.links, vm, one, may_resolve=may) for one in found])
+
+
+async def pending(request: web.Request) -> web.Response:
+    """GET the tasks of an enterprise, or of a user of it, that wait for an approval.
+
+    No task of ours ever does, so the list is empty.
+    """
+    turn = Turn(request)
+    (enterprise,) = turn.ids("enterprise")
+    turn.require_sight(enterprise)
+    return turn.whole("tasks", [])
+
+
+async def read(request: web.Request) -> web.Response:
+    """GET one task, as `task` or, for who asks so, as `taskextended`."""
+    turn = Turn(request)
+    async with turn.store.read() as c:
+        vm = await find_vm(c, turn.vm_path(), turn.caller)
+        found = await find_task(c, vm, turn.task_id())
+    may = EVERYWHERE in turn.caller.privileges
+    body = task(turn.links, vm, found, may_resolve=may)
+    return turn.ok(turn.preferred("task", "taskextended"), body)
+
+
+async def acknowledge(request: web.Request) -> web.Response:
+    """POST: clear the warning of a task that failed."""
+    return await _act(Turn(request), submission.acknowledge)
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """POST, with a reason as text if you like: cancel a task that has not begun."""
+    turn = Turn(request)
+    reason = await turn.text_or_json()
+    if isinstance(reason, str):
+        checked_text(reason, "reason", CAUSE_MAX, lines=True)
+    return await _act(turn, submission.cancel)
+
+
+async def resolve(request: web.Request) -> web.Response:
+    """POST, by an administrator: have a stuck task looked at again (vmgate's own)."""
+    return await _act(Turn(request), submission.resolve)
+
+
+async def go_on(request: web.Request) -> web.Response:
+    """POST `continue`: no task of ours ever waits for an approval."""
+    turn = Turn(request)
+    async with turn.store.read() as c:
+        vm = await find_vm(c, turn.vm_path(), turn.caller)
+        await find_task(c, vm, turn.task_id())
+    raise conflict("TASK-2", "The task does not wait for an approval")
+
+
+async def _act(
+    turn: Turn, action: Callable[[Store, UUID, Caller], Awaitable[None]]
+) -> web.Response:
+    async with turn.store.read() as c:
+        vm = await find_vm(c, turn.vm_path(), turn.caller)
+        found = await find_task(c, vm, turn.task_id())
+    await action(turn.store, found.id, turn.caller)
+    turn.services.wake()
+    return turn.nothing()

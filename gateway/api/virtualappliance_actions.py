@@ -1,0 +1,61 @@
+"""A whole appliance is deployed or undeployed by one request: a task for each VM, or none."""
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from gateway.api.representations.tasks import accepted
+from gateway.api.virtualmachine_actions import read_options
+from gateway.api.vm_reading import conflict, find_ground
+from gateway.api.vm_turn import Turn
+from gateway.denial import Denied
+from gateway.lifecycle import Operation, VmState
+from gateway.store import vms
+from gateway.store.vms import Vm
+from gateway.tasks.submission import Order, submit_group
+
+
+async def deploy(request: web.Request) -> web.Response:
+    """POST: deploy every VM that is not, in the order of their labels."""
+    return await _group(Turn(request), Operation.DEPLOY)
+
+
+async def undeploy(request: web.Request) -> web.Response:
+    """POST: undeploy every VM that is deployed."""
+    return await _group(Turn(request), Operation.UNDEPLOY)
+
+
+async def _group(turn: Turn, operation: Operation) -> web.Response:
+    await read_options(turn)
+    path = turn.ids("vdc", "vapp")
+    async with turn.store.read() as c:
+        ground = await find_ground(c, (path[0], path[1]), turn.caller)
+        members = await vms.of_appliance(c, ground.id)
+    if not members:
+        raise conflict("VAPP-12", "The virtual appliance has no virtual machines")
+    wanted = concerned(members, operation)
+    if not wanted:
+        return turn.nothing()
+    orders = [Order(operation, vm.id) for vm in wanted]
+    try:
+        done = await submit_group(turn.store, orders, turn.caller)
+    except Denied as denied:
+        raise without_link(denied) from denied
+    turn.services.wake()
+    return turn.accepted(accepted(turn.links, zip(wanted, done, strict=True)))
+
+
+def without_link(denied: Denied) -> Denied:
+    """The same refusal with its task in words: it is not one of the appliance's own."""
+    if denied.task is None:
+        return denied
+    return Denied(denied.kind, denied.code, f"{denied.message} ({denied.task})")
+
+
+def concerned(members: Sequence[Vm], operation: Operation) -> tuple[Vm, ...]:
+    """The VMs an operation is still to be done to; Denied VM-2 while a task holds any."""
+    held = next((vm for vm in members if vm.open_task is not None), None)
+    if held is not None:
+        raise conflict("VM-2", f"{held.label} is locked by task {held.open_task}")
+    deploying = operation is Operation.DEPLOY
+    return tuple(vm for vm in members if (vm.state is VmState.NOT_ALLOCATED) is deploying)

@@ -1,0 +1,184 @@
+"""Virtual datacenters: a tenant's part of a datacenter, for VMs of one type."""
+
+from collections.abc import Mapping
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from typing import Any
+
+from aiohttp import web
+
+from gateway.api.representations import tenants as shown
+from gateway.api.vm_body import Link, as_object, id_of, invalid, links, text
+from gateway.api.vm_reading import EVERYWHERE, conflict, sees
+from gateway.api.vm_turn import Turn
+from gateway.denial import Denied, Kind
+from gateway.events.event import Event, emit
+from gateway.store import places, tenants
+from gateway.store.pool import Connection
+from gateway.store.tenants import NAME_SORTS, Virtualdatacenter
+
+NAME_MAX = 40
+_NETWORK_TAG = "default"
+
+
+async def list_all(request: web.Request) -> web.Response:
+    """GET: those of the caller's enterprise, or all."""
+    turn = Turn(request)
+    sort = turn.sort(NAME_SORTS, by="name", ascending=True)
+    only = None if EVERYWHERE in turn.caller.privileges else turn.caller.enterprise_id
+    async with turn.store.read() as c:
+        page = await tenants.virtualdatacenters(c, only, turn.query_text("has"), sort)
+    rows = [shown.virtualdatacenter(turn.links, one) for one in page.rows]
+    return turn.page("virtualdatacenters", rows, page.total, sort)
+
+
+async def find(turn: Turn, c: Connection) -> Virtualdatacenter:
+    """The one the path names; Denied VDC-0 when it does not exist for the caller."""
+    (vdc_id,) = turn.ids("vdc")
+    one = await tenants.virtualdatacenter(c, vdc_id)
+    if one is None or not sees(turn.caller, one.enterprise_id):
+        raise Denied(Kind.ABSENT, "VDC-0", "The virtual datacenter does not exist")
+    return one
+
+
+async def read(request: web.Request) -> web.Response:
+    """GET: one."""
+    turn = Turn(request)
+    async with turn.store.read() as c:
+        one = await find(turn, c)
+    return turn.ok("virtualdatacenter", shown.virtualdatacenter(turn.links, one))
+
+
+async def list_templates(request: web.Request) -> web.Response:
+    """GET: the templates its VMs can be made from."""
+    turn = Turn(request)
+    async with turn.store.read() as c:
+        one = await find(turn, c)
+        found = await tenants.templates(c, one.datacenter_id, one.enterprise_id, one.type)
+    rows = [shown.template(turn.links, each, one.enterprise_id) for each in found]
+    return turn.whole("virtualmachinetemplates", rows)
+
+
+async def create(request: web.Request) -> web.Response:
+    """POST: a new one, with its default network."""
+    turn = Turn(request)
+    body = as_object(await turn.json())
+    name = name_of(body)
+    type_ = body.get("hypervisorType")
+    if type_ not in turn.services.capabilities:
+        raise invalid("hypervisorType", f"one of {', '.join(sorted(turn.services.capabilities))}")
+    datacenter_id, enterprise_id = _belongings(turn, links(body))
+    network = _network(body)
+    async with turn.store.transaction() as c:
+        if await places.datacenter(c, datacenter_id) is None:
+            raise invalid("links[location]", "there is no such location")
+        if await tenants.enterprise(c, enterprise_id) is None:
+            raise invalid("links[enterprise]", "there is no such enterprise")
+        made = await tenants.add_virtualdatacenter(c, name, enterprise_id, datacenter_id, type_)
+        if made is None:
+            raise conflict("VDC-4", "The enterprise has a virtual datacenter of that name", "name")
+        await tenants.add_network(c, made, *network)
+        one = await tenants.virtualdatacenter(c, made)
+        assert one is not None
+        await _tell(c, turn, one, "CREATE")
+    turn.services.wake()
+    return turn.created("virtualdatacenter", shown.virtualdatacenter(turn.links, one))
+
+
+async def edit(request: web.Request) -> web.Response:
+    """PUT: another name."""
+    turn = Turn(request)
+    name = name_of(as_object(await turn.json()))
+    async with turn.store.transaction() as c:
+        one = await find(turn, c)
+        if not await tenants.rename_virtualdatacenter(c, one.id, name):
+            raise conflict("VDC-4", "The enterprise has a virtual datacenter of that name", "name")
+        await _tell(c, turn, one, "MODIFY")
+        one = await find(turn, c)
+    turn.services.wake()
+    return turn.ok("virtualdatacenter", shown.virtualdatacenter(turn.links, one))
+
+
+async def delete(request: web.Request) -> web.Response:
+    """DELETE: an empty one."""
+    turn = Turn(request)
+    async with turn.store.transaction() as c:
+        one = await find(turn, c)
+        if not await tenants.drop_virtualdatacenter(c, one.id):
+            raise conflict("VDC-6", "The virtual datacenter has virtual appliances")
+        await _tell(c, turn, one, "DELETE")
+    turn.services.wake()
+    return turn.nothing()
+
+
+def name_of(body: Mapping[str, Any]) -> str:
+    """The name a body must give."""
+    name = text(body, "name", NAME_MAX)
+    if name is None or not name.strip():
+        raise invalid("name", f"a name of 1 to {NAME_MAX} characters is needed")
+    return name
+
+
+def _belongings(turn: Turn, given: tuple[Link, ...]) -> tuple[int, int]:
+    """The (datacenter, enterprise) its links name."""
+    by_rel = {link.rel: link for link in given}
+    location = by_rel.get("location") or by_rel.get("datacenter")
+    if location is None:
+        raise invalid("links[location]", "a link to the location is needed")
+    resource = "datacenters" if "/datacenters/" in location.href else "locations"
+    datacenter_id = id_of(location, resource)
+    enterprise = by_rel.get("enterprise")
+    if enterprise is None:
+        return datacenter_id, turn.caller.enterprise_id
+    enterprise_id = id_of(enterprise, "enterprises")
+    turn.require_sight(enterprise_id)
+    return datacenter_id, enterprise_id
+
+
+def _network(body: Mapping[str, Any]) -> tuple[str, str, str, str | None]:
+    """Name, tag, CIDR and gateway of the default network; a private one when left out."""
+    given = body.get("network")
+    if given is None:
+        return "default", _NETWORK_TAG, "192.168.0.0/24", "192.168.0.1"
+    network = as_object(given) if isinstance(given, Mapping) else None
+    if network is None:
+        raise invalid("network", "an object is needed")
+    name = text(network, "name", NAME_MAX) or "default"
+    tag = text(network, "tag", NAME_MAX) or _NETWORK_TAG
+    try:
+        address = IPv4Network(
+            f"{network.get('address')}/{network.get('mask', 24)}", strict=False
+        )
+    except (AddressValueError, NetmaskValueError, ValueError) as wrong:
+        raise invalid("network.address", "an IPv4 address and a mask are needed") from wrong
+    if address.prefixlen > 30 or address.prefixlen < 8:
+        raise invalid("network.mask", "from 8 to 30")
+    return name, tag, str(address), _gateway(network, address)
+
+
+def _gateway(network: Mapping[str, Any], address: IPv4Network) -> str | None:
+    given = network.get("gateway")
+    if given in (None, ""):
+        return None
+    try:
+        gateway = IPv4Address(given)
+    except (AddressValueError, ValueError, TypeError) as wrong:
+        raise invalid("network.gateway", "an IPv4 address is needed") from wrong
+    if gateway not in address:
+        raise invalid("network.gateway", "it must lie in the network")
+    return str(gateway)
+
+
+async def _tell(c: Connection, turn: Turn, one: Virtualdatacenter, action: str) -> None:
+    await emit(
+        c,
+        Event(
+            "VIRTUAL_DATACENTER",
+            action,
+            one.id,
+            message=f"Virtual datacenter {one.name}: {action.lower()}",
+            enterprise_id=one.enterprise_id,
+            user_id=turn.caller.user_id,
+            user=turn.caller.nick,
+            entity_name=one.name,
+        ),
+    )

@@ -1,0 +1,71 @@
+"""Actions on one VM: deploy, undeploy and reset become tasks, protection changes at once."""
+
+from aiohttp import web
+
+from gateway.api import vm_writes
+from gateway.api.representations.tasks import accepted
+from gateway.api.vm_body import flag, read_cause
+from gateway.api.vm_reading import conflict, find_vm, require_free
+from gateway.api.vm_turn import Turn
+from gateway.lifecycle import Operation
+from gateway.tasks.submission import Order, submit
+
+_FLAGS = ("forceEnterpriseSoftLimits", "forceVdcLimits", "forceUndeploy")
+
+
+async def deploy(request: web.Request) -> web.Response:
+    """POST: place, create and power on."""
+    return await _operation(Turn(request), Operation.DEPLOY)
+
+
+async def undeploy(request: web.Request) -> web.Response:
+    """POST: take the VM off its hypervisor, with its disk."""
+    return await _operation(Turn(request), Operation.UNDEPLOY)
+
+
+async def reset(request: web.Request) -> web.Response:
+    """POST: press the reset button."""
+    return await _operation(Turn(request), Operation.RESET)
+
+
+async def _operation(turn: Turn, operation: Operation) -> web.Response:
+    await read_options(turn)
+    async with turn.store.read() as c:
+        vm = await find_vm(c, turn.vm_path(), turn.caller)
+    able = turn.services.capabilities.get(vm.type)
+    if operation is Operation.RESET and able is not None and not able.reset:
+        require_free(vm)
+        raise conflict("VM-26", f"{able.type} cannot reset a virtual machine")
+    done = await submit(turn.store, Order(operation, vm.id), turn.caller)
+    turn.services.wake()
+    return turn.accepted(accepted(turn.links, [(vm, done)]))
+
+
+async def read_options(turn: Turn) -> None:
+    """Check a `virtualmachinetask` if one was sent; none, or null, is as good.
+
+    Nothing in it changes what we do: there are no soft limits to force.
+    """
+    body = await turn.optional_json()
+    if body is not None:
+        for name in _FLAGS:
+            flag(body, name)
+
+
+async def protect(request: web.Request) -> web.Response:
+    """POST the reason, as text: 204."""
+    turn = Turn(request)
+    cause = read_cause(await turn.text_or_json())
+    async with turn.store.read() as c:
+        vm = await find_vm(c, turn.vm_path(), turn.caller)
+    await vm_writes.protect(turn.writer, vm.id, cause)
+    return turn.nothing()
+
+
+async def unprotect(request: web.Request) -> web.Response:
+    """POST: 204."""
+    turn = Turn(request)
+    async with turn.store.read() as c:
+        vm = await find_vm(c, turn.vm_path(), turn.caller)
+    await vm_writes.unprotect(turn.writer, vm.id)
+    return turn.nothing()

@@ -1,0 +1,61 @@
+"""A VM's state, read and asked for: ON, OFF or PAUSED; a reset is an action, not a state."""
+
+from aiohttp import web
+
+from drivers.contract import Capabilities
+from gateway.api.representations.tasks import accepted
+from gateway.api.representations.virtualmachines import virtual_machine_state
+from gateway.api.vm_body import GRACE_DEFAULT_S, StateBody, read_state
+from gateway.api.vm_reading import conflict, find_vm, require_free
+from gateway.api.vm_turn import Turn
+from gateway.lifecycle import Operation, power_operation
+from gateway.store.vms import Vm
+from gateway.tasks.submission import Order, submit
+
+
+async def read(request: web.Request) -> web.Response:
+    """GET the state."""
+    turn = Turn(request)
+    async with turn.store.read() as c:
+        vm = await find_vm(c, turn.vm_path(), turn.caller)
+    return turn.ok("virtualmachinestate", virtual_machine_state(turn.links, vm))
+
+
+async def change(request: web.Request) -> web.Response:
+    """PUT the state: 202 with the task that brings it."""
+    turn = Turn(request)
+    wanted = read_state(await turn.json())
+    async with turn.store.read() as c:
+        vm = await find_vm(c, turn.vm_path(), turn.caller)
+    order = power_order(vm, wanted, turn.services.capabilities.get(vm.type))
+    done = await submit(turn.store, order, turn.caller)
+    turn.services.wake()
+    return turn.accepted(accepted(turn.links, [(vm, done)]))
+
+
+def power_order(vm: Vm, wanted: StateBody, able: Capabilities | None) -> Order:
+    """The operation that brings the wanted state; Denied when it is reached, a task holds the
+    VM, or the hypervisor cannot do it."""
+    require_free(vm)
+    if vm.state is wanted.state:
+        raise conflict("VM-4", f"The virtual machine is {vm.state} already", "state")
+    operation = power_operation(wanted.state, vm.state, graceful=wanted.graceful)
+    assert operation is not None, "the body's reader lets only states pass that can be asked for"
+    _require_able(operation, able)
+    if operation is not Operation.SHUTDOWN:
+        return Order(operation, vm.id)
+    payload = {
+        "grace_s": wanted.force_after_s or GRACE_DEFAULT_S,
+        "force": wanted.force_after_s is not None,
+    }
+    return Order(operation, vm.id, payload)
+
+
+def _require_able(operation: Operation, able: Capabilities | None) -> None:
+    if able is None:
+        return
+    pausing = operation in (Operation.PAUSE, Operation.RESUME)
+    if pausing and not able.pause:
+        raise conflict("VM-4", f"{able.type} cannot pause a virtual machine", "state")
+    if operation is Operation.SHUTDOWN and not able.graceful_shutdown:
+        raise conflict("VM-4", f"{able.type} cannot shut down gracefully", "gracefulShutdown")

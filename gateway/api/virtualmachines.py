@@ -1,0 +1,141 @@
+"""VMs: listed wherever something holds them, made, read, edited and deleted."""
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+
+from gateway.api import vm_writes
+from gateway.api.privileges import Privilege
+from gateway.api.representations.tasks import accepted
+from gateway.api.representations.virtualmachines import virtual_machine
+from gateway.api.vm_body import VmBody, invalid, read_vm, refuse_changed
+from gateway.api.vm_reading import find_ground, find_vdc, find_vm, require_unprotected
+from gateway.api.vm_turn import Turn
+from gateway.lifecycle import Operation
+from gateway.store import nics, vms
+from gateway.store.vms import Scope, Vm
+from gateway.tasks.submission import Order, submit
+
+_BREATH = 100
+
+
+async def list_of_appliance(request: web.Request) -> web.Response:
+    """GET the VMs of a virtual appliance."""
+    turn = Turn(request)
+    path = turn.ids("vdc", "vapp")
+    async with turn.store.read() as c:
+        ground = await find_ground(c, (path[0], path[1]), turn.caller)
+    return await _listing(turn, Scope(virtualappliance_id=ground.id))
+
+
+async def list_of_vdc(request: web.Request) -> web.Response:
+    """GET the VMs of a virtual datacenter."""
+    turn = Turn(request)
+    (vdc,) = turn.ids("vdc")
+    async with turn.store.read() as c:
+        await find_vdc(c, vdc, turn.caller)
+    return await _listing(turn, Scope(virtualdatacenter_id=vdc))
+
+
+async def list_of_caller(request: web.Request) -> web.Response:
+    """GET the VMs of the caller's enterprise; `vmlabel` picks those of that label."""
+    turn = Turn(request)
+    label = turn.query_text("vmlabel")
+    return await _listing(turn, Scope(enterprise_id=turn.caller.enterprise_id, label=label))
+
+
+async def list_of_enterprise(request: web.Request) -> web.Response:
+    """GET the VMs of an enterprise."""
+    turn = Turn(request)
+    (enterprise,) = turn.ids("enterprise")
+    turn.require_sight(enterprise)
+    return await _listing(turn, Scope(enterprise_id=enterprise))
+
+
+async def list_of_user(request: web.Request) -> web.Response:
+    """GET the VMs that a user made."""
+    turn = Turn(request)
+    enterprise, user = turn.ids("enterprise", "user")
+    turn.require_sight(enterprise)
+    return await _listing(turn, Scope(enterprise_id=enterprise, user_id=user))
+
+
+async def list_of_machine(request: web.Request) -> web.Response:
+    """GET the VMs that live on a host."""
+    turn = Turn(request)
+    (host,) = turn.ids("machine")
+    return await _listing(turn, Scope(host_id=host))
+
+
+async def _listing(turn: Turn, scope: Scope) -> web.Response:
+    scope, sort = turn.scoped(scope, vms.SORTS)
+    async with turn.store.read() as c:
+        page = await vms.page(c, scope, sort)
+        of = await nics.of_vms(c, [vm.id for vm in page.rows])
+    shown = []
+    for n, vm in enumerate(page.rows):
+        if n % _BREATH == 0:
+            await asyncio.sleep(0)  # a page may hold every VM; others get their turn
+        shown.append(virtual_machine(turn.viewer, vm, of.get(vm.id, ())))
+    return turn.page("virtualmachines", shown, page.total, sort)
+
+
+async def _shown(turn: Turn, vm: Vm) -> dict[str, Any]:
+    async with turn.store.read() as c:
+        return virtual_machine(turn.viewer, vm, (await nics.of_vms(c, [vm.id])).get(vm.id, ()))
+
+
+async def create(request: web.Request) -> web.Response:
+    """POST a VM into an appliance: 201 with the VM."""
+    turn = Turn(request)
+    path = turn.ids("vdc", "vapp")
+    body = read_vm(await turn.json())
+    async with turn.store.read() as c:
+        ground = await find_ground(c, (path[0], path[1]), turn.caller)
+    vm = await vm_writes.create(turn.writer, ground, body)
+    return turn.created("virtualmachine", await _shown(turn, vm))
+
+
+async def read(request: web.Request) -> web.Response:
+    """GET one VM."""
+    turn = Turn(request)
+    async with turn.store.read() as c:
+        vm = await find_vm(c, turn.vm_path(), turn.caller)
+    return turn.ok("virtualmachine", await _shown(turn, vm))
+
+
+async def edit(request: web.Request) -> web.Response:
+    """PUT a VM: 204 when all could be written at once, 202 when its size needs a task."""
+    turn = Turn(request)
+    body = read_vm(await turn.json())
+    async with turn.store.read() as c:
+        vm = await find_vm(c, turn.vm_path(), turn.caller)
+    shown = await _shown(turn, vm)
+    _refuse_undriven(vm, body, shown)
+    size = await vm_writes.edit(turn.writer, vm.id, body)
+    if size is None:
+        return turn.nothing()
+    order = Order(Operation.RECONFIGURE, vm.id, {"cpu": size[0], "ram_mib": size[1]})
+    done = await submit(turn.store, order, turn.caller)
+    turn.services.wake()
+    await vm_writes.edit_words(turn.writer, vm.id, body)
+    return turn.accepted(accepted(turn.links, [(vm, done)]))
+
+
+def _refuse_undriven(vm: Vm, body: VmBody, shown: dict[str, Any]) -> None:
+    """Refuse what would mean something and cannot be done; the rest is passed over."""
+    if body.cores_per_socket not in (None, vm.cores_per_socket):
+        raise invalid("coresPerSocket", f"only {vm.cores_per_socket} is supported")
+    refuse_changed(body.links, shown["links"])
+
+
+async def delete(request: web.Request) -> web.Response:
+    """DELETE a VM that is not deployed; never an undeploy in disguise."""
+    turn = Turn(request)
+    async with turn.store.read() as c:
+        vm = await find_vm(c, turn.vm_path(), turn.caller)
+        require_unprotected(vm, turn.caller)
+    may = Privilege.VM_DELETE_UNKNOWN in turn.caller.privileges
+    warning = await vm_writes.delete(turn.writer, vm.id, may_forget_unknown=may)
+    return turn.nothing(warning)

@@ -1,0 +1,82 @@
+"""A caller finds the VMs of its own enterprise only, or all with the privilege for that.
+
+What it may not see does not exist for it: the answer is the same VM-1.
+"""
+
+from uuid import UUID
+
+from gateway.api.privileges import Privilege
+from gateway.denial import Denied, Kind
+from gateway.store import tasks_view, vm_making, vms
+from gateway.store.pool import Connection
+from gateway.store.tasks_view import Task
+from gateway.store.vm_making import Ground
+from gateway.store.vms import Vm
+from gateway.tasks.submission import Caller
+
+EVERYWHERE = Privilege.ENTERPRISE_ADMINISTER_ALL.value
+
+
+def conflict(
+    code: str, message: str, field: str | None = None, *, task: str | None = None
+) -> Denied:
+    """A refusal by a rule of the business; `task` is the one that stands in the way."""
+    return Denied(Kind.CONFLICT, code, message, field=field, task=task)
+
+
+def sees(caller: Caller, enterprise_id: int) -> bool:
+    """Whether what belongs to this enterprise exists for the caller."""
+    return caller.enterprise_id == enterprise_id or EVERYWHERE in caller.privileges
+
+
+def readable(vm: Vm | None, caller: Caller) -> Vm:
+    """The VM; Denied VM-1 when there is none for this caller."""
+    if vm is None or not sees(caller, vm.enterprise_id):
+        raise Denied(Kind.ABSENT, "VM-1", "The virtual machine does not exist")
+    return vm
+
+
+def require_free(vm: Vm) -> None:
+    """Denied VM-2, with the task, while a task holds the VM."""
+    if vm.open_task is not None:
+        raise conflict(
+            "VM-2", "The virtual machine is locked by another task", task=str(vm.open_task)
+        )
+
+
+def require_unprotected(vm: Vm, caller: Caller) -> None:
+    """Denied VM-120, with the reason, when the VM is protected from this caller."""
+    if vm.protected and Privilege.VM_PROTECT_ACTION not in caller.privileges:
+        raise conflict("VM-120", f"The virtual machine is protected: {vm.protected_cause}")
+
+
+async def find_vm(c: Connection, path: tuple[int, int, int], caller: Caller) -> Vm:
+    """The VM at (virtual datacenter, appliance, VM)."""
+    vdc, appliance, vm_id = path
+    vm = readable(await vms.get(c, vm_id), caller)
+    if (vm.virtualdatacenter_id, vm.virtualappliance_id) != (vdc, appliance):
+        raise Denied(Kind.ABSENT, "VM-1", "The virtual machine does not exist")
+    return vm
+
+
+async def find_ground(c: Connection, path: tuple[int, int], caller: Caller) -> Ground:
+    """The appliance at (virtual datacenter, appliance)."""
+    ground = await vm_making.ground(c, *path)
+    if ground is None or not sees(caller, ground.enterprise_id):
+        raise Denied(Kind.ABSENT, "VAPP-0", "The virtual appliance does not exist")
+    return ground
+
+
+async def find_vdc(c: Connection, vdc: int, caller: Caller) -> None:
+    """Denied VDC-0 when this virtual datacenter does not exist for the caller."""
+    enterprise = await vm_making.enterprise_of_vdc(c, vdc)
+    if enterprise is None or not sees(caller, enterprise):
+        raise Denied(Kind.ABSENT, "VDC-0", "The virtual datacenter does not exist")
+
+
+async def find_task(c: Connection, vm: Vm, task: UUID) -> Task:
+    """A task of the VM; Denied TASK-1 when there is no such."""
+    found = await tasks_view.get(c, vm.id, task)
+    if found is None:
+        raise Denied(Kind.ABSENT, "TASK-1", "The task does not exist")
+    return found

@@ -1,0 +1,138 @@
+"""What a handler of VMs needs of one request, in a few words: who, what path, what body."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from aiohttp import web
+
+from gateway.api import media, paging
+from gateway.api.links import Linker
+from gateway.api.representations.virtualmachines import Viewer
+from gateway.api.services import SERVICES
+from gateway.api.vm_body import as_object, checked_text
+from gateway.api.vm_reading import sees
+from gateway.api.vm_writes import Writer
+from gateway.denial import Denied, Kind
+from gateway.store.paged import Sort
+from gateway.store.pool import Store
+from gateway.store.vms import Scope
+from gateway.tasks.submission import Caller
+
+_ABSENT = {"vdc": "VDC-0", "vapp": "VAPP-0", "vm": "VM-1", "machine": "MACHINE-0"}
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_TEXT_MAX = 1024
+
+
+class Turn:
+    """One request in a handler's hands."""
+
+    def __init__(self, request: web.Request) -> None:
+        self.request = request
+        self.services = request.app[SERVICES]
+        self.caller: Caller = request["caller"]
+        self.links = Linker.of(request)
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+        return self.services.store
+
+    @property
+    def writer(self) -> Writer:
+        """Who changes something, and where."""
+        return Writer(self.store, self.caller)
+
+    @property
+    def viewer(self) -> Viewer:
+        """Who reads, and over which links."""
+        return Viewer(self.links, self.caller, self.services.capabilities)
+
+    def ids(self, *names: str) -> tuple[int, ...]:
+        """Numbers of the path; Denied with the resource's own code for what is none."""
+        found = []
+        for name in names:
+            given = self.request.match_info[name]
+            if not _NUMBER.fullmatch(given):
+                code = _ABSENT.get(name, "404-NOT-FOUND")
+                raise Denied(Kind.ABSENT, code, f"There is no {name} by that number")
+            found.append(int(given))
+        return tuple(found)
+
+    def vm_path(self) -> tuple[int, int, int]:
+        """The numbers that name a VM."""
+        vdc, vapp, vm = self.ids("vdc", "vapp", "vm")
+        return vdc, vapp, vm
+
+    def task_id(self) -> UUID:
+        """The task that the path names; Denied TASK-1 for what is no uuid."""
+        try:
+            return UUID(self.request.match_info["task"])
+        except ValueError as error:
+            raise Denied(Kind.ABSENT, "TASK-1", "The task does not exist") from error
+
+    def query_text(self, name: str) -> str | None:
+        """A text of the query, None when it is not there or empty."""
+        given = self.request.query.get(name)
+        return checked_text(given, name, _TEXT_MAX) if given else None
+
+    def require_sight(self, enterprise: int) -> None:
+        """Denied EN-0 unless this enterprise exists for the caller."""
+        if not sees(self.caller, enterprise):
+            raise Denied(Kind.ABSENT, "EN-0", "The enterprise does not exist")
+
+    def sort(self, sorts: Mapping[str, str], *, by: str, ascending: bool) -> Sort:
+        """Which page is asked for, sorted by one of `sorts`."""
+        return paging.read(self.request.query, sorts, by=by, ascending=ascending)
+
+    def scoped(self, scope: Scope, sorts: Mapping[str, str]) -> tuple[Scope, Sort]:
+        """A scope narrowed by the query's `has`, and the page asked for."""
+        sort = self.sort(sorts, by="name", ascending=True)
+        return replace(scope, has=self.query_text("has")), sort
+
+    async def json(self) -> object:
+        """The body as JSON of a media type of ours."""
+        return await media.json_body(self.request)
+
+    async def optional_json(self) -> Mapping[str, Any] | None:
+        """The body as a JSON object; None for no body, and for `null`."""
+        body = await media.json_body(self.request, optional=True)
+        return None if body is None else as_object(body)
+
+    async def text_or_json(self) -> object:
+        """The body as JSON where it says it is, else as text; None for no body."""
+        return await media.text_or_json(self.request)
+
+    def preferred(self, usual: str, other: str) -> str:
+        """`other` when the client asks for it by name, else `usual`."""
+        accept = self.request.headers.get("Accept", "")
+        return other if f"application/vnd.abiquo.{other}+json" in accept else usual
+
+    def ok(self, kind: str, body: Mapping[str, Any]) -> web.Response:
+        """200 with a body of that media type."""
+        return media.reply(self.request, kind, body)
+
+    def created(self, kind: str, body: Mapping[str, Any]) -> web.Response:
+        """201 with what was made."""
+        return media.reply(self.request, kind, body, status=201)
+
+    def accepted(self, body: Mapping[str, Any]) -> web.Response:
+        """202 with links to the tasks."""
+        return media.reply(self.request, "acceptedrequest", body, status=202)
+
+    def nothing(self, warning: str | None = None) -> web.Response:
+        """204, with a warning in the header of that name if there is one."""
+        headers = {} if warning is None else {"Warning": f'199 vmgate "{warning}"'}
+        return web.Response(status=204, headers=headers)
+
+    def whole(self, kind: str, rows: Sequence[Mapping[str, Any]]) -> web.Response:
+        """200 with a collection that is not paged."""
+        return self.ok(kind, {"links": [], "collection": rows})
+
+    def page(
+        self, kind: str, rows: Sequence[Mapping[str, Any]], total: int, sort: Sort
+    ) -> web.Response:
+        """200 with one page of a collection."""
+        return self.ok(kind, paging.body(self.request, self.links, rows, total, sort))

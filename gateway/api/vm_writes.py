@@ -1,0 +1,208 @@
+"""Changes of a VM that need no task: each is one transaction that also puts its event out."""
+
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from gateway.api.vm_body import VmBody, id_of, invalid, refuse_hardware
+from gateway.api.vm_reading import conflict, readable, require_free, require_unprotected
+from gateway.denial import Denied, Kind
+from gateway.events.event import Event, Severity, emit
+from gateway.lifecycle import VmState
+from gateway.store import bookings, nics, vm_making, vms
+from gateway.store.pool import Connection, Store
+from gateway.store.vm_making import Ground, NewVm, Pattern
+from gateway.store.vms import Edit, Vm
+from gateway.tasks.submission import Caller
+
+PROTECTABLE = (VmState.ON, VmState.PAUSED, VmState.OFF)
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Who changes something, and in which store."""
+
+    store: Store
+    caller: Caller
+
+
+def vm_event(caller: Caller, vm: Vm, action: str, message: str) -> Event:
+    """An event about a VM that says when a protected one was changed by who may."""
+    return Event(
+        "VIRTUAL_MACHINE",
+        action,
+        vm.id,
+        message=message,
+        enterprise_id=vm.enterprise_id,
+        user_id=caller.user_id,
+        user=caller.nick,
+        entity_name=vm.name,
+        details={"protected": True, "protected_cause": vm.protected_cause} if vm.protected else {},
+    )
+
+
+async def create(writer: Writer, ground: Ground, body: VmBody) -> Vm:
+    """Make a VM from the template the body links, with an interface; sizes default to the
+    template's. Denied names the field that is wrong, or says that addresses have run out."""
+    template = body.link("virtualmachinetemplate")
+    if template is None:
+        raise invalid("links[virtualmachinetemplate]", "a link to a template is needed")
+    refuse_hardware(body.links)
+    template_id = id_of(template, "virtualmachinetemplates")
+    if body.cores_per_socket not in (None, 1):
+        raise invalid("coresPerSocket", "only 1 is supported")
+    async with writer.store.transaction() as c:
+        pattern = await vm_making.pattern(c, template_id)
+        made = _new_vm(_usable(pattern, ground), ground, body, writer.caller)
+        vm_id = await vm_making.insert(c, made)
+        if vm_id is None:
+            raise Denied(Kind.ABSENT, "VAPP-0", "The virtual appliance does not exist")
+        await nics.attach(c, vm_id, made.uuid, ground.virtualdatacenter_id)
+        vm = await vms.get(c, vm_id)
+        assert vm is not None
+        await emit(c, vm_event(writer.caller, vm, "CREATE", f"{vm.label} was created"))
+    return vm
+
+
+def _usable(pattern: Pattern | None, ground: Ground) -> Pattern:
+    """The template, if this appliance may use it."""
+    rel = "links[virtualmachinetemplate]"
+    if pattern is None or pattern.enterprise_id not in (None, ground.enterprise_id):
+        raise Denied(Kind.ABSENT, "404-NOT-FOUND", f"{rel}: the template does not exist", field=rel)
+    if pattern.datacenter_id != ground.datacenter_id:
+        raise conflict("409-CONFLICT", f"{rel}: the template is in another datacenter", rel)
+    if ground.type not in pattern.types:
+        raise conflict("409-CONFLICT", f"{rel}: the template does not run on {ground.type}", rel)
+    return pattern
+
+
+def _new_vm(pattern: Pattern, ground: Ground, body: VmBody, caller: Caller) -> NewVm:
+    return NewVm(
+        uuid=uuid4(),
+        virtualappliance_id=ground.id,
+        template_id=pattern.id,
+        user_id=caller.user_id,
+        label=body.label or pattern.name,
+        description=body.description or "",
+        cpu=body.cpu or pattern.cpu,
+        ram_mib=body.ram_mib or pattern.ram_mib,
+        variables=body.variables or {},
+    )
+
+
+async def locked(c: Connection, writer: Writer, vm_id: int) -> Vm:
+    """The VM under lock, once no task and no protection stands in the way."""
+    vm = readable(await vms.lock(c, vm_id), writer.caller)
+    require_free(vm)
+    require_unprotected(vm, writer.caller)
+    return vm
+
+
+async def edit(writer: Writer, vm_id: int, body: VmBody) -> tuple[int, int] | None:
+    """Write what can be written at once; the size (CPUs, MiB) that needs a task, or None.
+
+    When a task is needed nothing is written here: its acceptance comes first.
+    """
+    async with writer.store.transaction() as c:
+        vm = await locked(c, writer, vm_id)
+        cpu, ram_mib = body.cpu or vm.cpu, body.ram_mib or vm.ram_mib
+        if vm.state is not VmState.NOT_ALLOCATED and (cpu, ram_mib) != (vm.cpu, vm.ram_mib):
+            return cpu, ram_mib
+        await _write(c, writer, vm, body, (cpu, ram_mib))
+    return None
+
+
+async def edit_words(writer: Writer, vm_id: int, body: VmBody) -> None:
+    """Write label, description and variables of a VM that a task of this caller resizes."""
+    async with writer.store.transaction() as c:
+        vm = readable(await vms.lock(c, vm_id), writer.caller)
+        await _write(c, writer, vm, body, (vm.cpu, vm.ram_mib))
+
+
+async def _write(
+    c: Connection, writer: Writer, vm: Vm, body: VmBody, size: tuple[int, int]
+) -> None:
+    variables = vm.extra.get("variables", {})
+    to = Edit(
+        label=vm.label if body.label is None else body.label,
+        description=vm.description if body.description is None else body.description,
+        cpu=size[0],
+        ram_mib=size[1],
+        variables=variables if body.variables is None else body.variables,
+    )
+    if to == Edit(vm.label, vm.description, vm.cpu, vm.ram_mib, variables):
+        return
+    await vms.edit(c, vm.id, to)
+    await emit(c, vm_event(writer.caller, vm, "MODIFY", f"{vm.name} was edited"))
+
+
+async def delete(writer: Writer, vm_id: int, *, may_forget_unknown: bool) -> str | None:
+    """Forget a VM that is not deployed; a sentence of warning when it was UNKNOWN.
+
+    One that is UNKNOWN may still be on a hypervisor: it takes a privilege of its own, and the
+    event says where to look for a copy.
+    """
+    async with writer.store.transaction() as c:
+        vm = readable(await vms.lock(c, vm_id), writer.caller)
+        if vm.open_task is not None:
+            raise conflict("VM-8", "The virtual machine is locked", task=str(vm.open_task))
+        require_unprotected(vm, writer.caller)
+        if vm.state is VmState.UNKNOWN:
+            return await _forget(c, writer, vm, may_forget_unknown)
+        if vm.state is not VmState.NOT_ALLOCATED:
+            raise conflict(
+                "VM-8", f"The virtual machine is deployed ({vm.state}); undeploy it first"
+            )
+        await vms.delete(c, vm.id)
+        await emit(c, vm_event(writer.caller, vm, "DELETE", f"{vm.name} was deleted"))
+    return None
+
+
+async def _forget(c: Connection, writer: Writer, vm: Vm, may: bool) -> str:
+    if not may:
+        raise Denied(
+            Kind.FORBIDDEN,
+            "403-FORBIDDEN",
+            "Deleting a virtual machine whose state is unknown needs a privilege of its own",
+        )
+    for booked in await bookings.of_vm(c, vm.id):
+        await bookings.release(c, booked)
+    await vms.delete(c, vm.id)
+    warning = f"{vm.name} was deleted while UNKNOWN; a copy may remain on {vm.host_name}"
+    event = vm_event(writer.caller, vm, "DELETE", warning)
+    details = {
+        **event.details,
+        "uuid": str(vm.uuid),
+        "host_id": vm.host_id,
+        "host": vm.host_name,
+        "last_known_state": vm.known_state.value,
+    }
+    await emit(c, replace(event, severity=Severity.WARN, details=details))
+    return warning
+
+
+async def protect(writer: Writer, vm_id: int, cause: str) -> None:
+    """Put a VM that is ON, PAUSED or OFF under protection."""
+    async with writer.store.transaction() as c:
+        vm = readable(await vms.lock(c, vm_id), writer.caller)
+        require_free(vm)
+        if vm.protected:
+            raise conflict("VM-118", "The virtual machine is protected already")
+        if vm.state not in PROTECTABLE:
+            names = ", ".join(PROTECTABLE)
+            raise conflict("VM-149", f"Only one that is {names} can be protected; it is {vm.state}")
+        await vms.protect(c, vm.id, cause, writer.caller.nick)
+        message = f"{vm.name} was protected by {writer.caller.nick}: {cause}"
+        await emit(c, vm_event(writer.caller, vm, "PROTECT", message))
+
+
+async def unprotect(writer: Writer, vm_id: int) -> None:
+    """End a protection; the event names who set it and who ended it."""
+    async with writer.store.transaction() as c:
+        vm = readable(await vms.lock(c, vm_id), writer.caller)
+        if not vm.protected:
+            raise conflict("VM-119", "The virtual machine is not protected")
+        require_free(vm)
+        await vms.unprotect(c, vm.id)
+        by = vm.extra.get("protected_by", "")
+        message = f"{vm.name}, protected by {by}, was unprotected by {writer.caller.nick}"
+        await emit(c, vm_event(writer.caller, vm, "UNPROTECT", message))

@@ -1,0 +1,116 @@
+"""Probes on a listener of their own: alive, ready, and metrics, whatever the hypervisors do."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram
+from prometheus_client.exposition import generate_latest
+
+from gateway.store.pool import Store, StoreError
+
+LAG_EACH_S = 0.1
+READY_WITHIN_S = 2.0
+_LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+@dataclass(slots=True)
+class Health:
+    """What the probes tell of. `started` turns true once everything runs; `draining` ends it."""
+
+    store: Store
+    held: Callable[[], int]
+    started: bool = False
+    draining: bool = False
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    lag: Histogram = field(init=False)
+    tasks: Gauge = field(init=False)
+    hosts: Gauge = field(init=False)
+    held_now: Gauge = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lag = Histogram(
+            "vmgate_loop_lag_seconds",
+            "How late the event loop woke from a short sleep",
+            buckets=_LAG_BUCKETS,
+            registry=self.registry,
+        )
+        self.tasks = Gauge(
+            "vmgate_tasks", "Tasks that are not done", ["state"], registry=self.registry
+        )
+        self.hosts = Gauge("vmgate_hosts", "Hosts", ["reachable"], registry=self.registry)
+        self.held_now = Gauge(
+            "vmgate_worker_tasks", "Tasks this process runs now", registry=self.registry
+        )
+
+    async def measure_lag(self) -> None:
+        """Until cancelled."""
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(LAG_EACH_S)
+            self.lag.observe(max(0.0, time.perf_counter() - began - LAG_EACH_S))
+
+    async def count(self) -> None:
+        """Read the counts that live in the store."""
+        async with self.store.read() as c:
+            states = dict(
+                await c.fetch("select state, count(*) from task where state <> 'done' group by 1")
+            )
+            hosts = dict(await c.fetch("select reachable, count(*) from host group by 1"))
+        for state in ("queued", "running", "stuck"):
+            self.tasks.labels(state).set(states.get(state, 0))
+        for reachable in (True, False):
+            self.hosts.labels(str(reachable).lower()).set(hosts.get(reachable, 0))
+        self.held_now.set(self.held())
+
+
+HEALTH = web.AppKey("health", Health)
+
+
+def build_probes(health: Health) -> web.Application:
+    """The application of the probe listener."""
+    app = web.Application()
+    app[HEALTH] = health
+    app.router.add_get("/livez", _live)
+    app.router.add_get("/readyz", _ready)
+    app.router.add_get("/metrics", _metrics)
+    return app
+
+
+async def _live(request: web.Request) -> web.Response:
+    """The event loop turns: that is all this says."""
+    return web.json_response({"status": "alive"})
+
+
+async def _ready(request: web.Request) -> web.Response:
+    """Started, not draining, and the store answers in time."""
+    health = request.app[HEALTH]
+    reason = ""
+    if not health.started:
+        reason = "starting"
+    elif health.draining:
+        reason = "draining"
+    else:
+        try:
+            async with asyncio.timeout(READY_WITHIN_S), health.store.read() as c:
+                await c.fetchval("select 1")
+        except (StoreError, TimeoutError):
+            reason = "the store does not answer"
+    if reason:
+        return web.json_response({"status": "not ready", "reason": reason}, status=503)
+    return web.json_response({"status": "ready"})
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    """Prometheus text; counts of the store are left at their last values while it is away."""
+    health = request.app[HEALTH]
+    try:
+        async with asyncio.timeout(READY_WITHIN_S):
+            await health.count()
+    except (StoreError, TimeoutError):
+        health.held_now.set(health.held())
+    return web.Response(
+        body=generate_latest(health.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+    )

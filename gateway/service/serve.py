@@ -1,0 +1,1 @@
+"""Serving: everything one process runs, started in order and drained in reverse."""

@@ -1,0 +1,93 @@
+"""Workload rules as administrators set them; one of a kind for each element."""
+
+from dataclasses import dataclass
+
+from gateway.store.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`kind` machine_load, datastore_load or fit_policy; `level` names what `element_id` is of.
+
+    Percentages of the physical amount; the fields of other kinds are None. A fit policy for
+    everything has the level `global` and the element 0.
+    """
+
+    id: int
+    kind: str
+    level: str
+    element_id: int
+    cpu_percent: int | None
+    ram_percent: int | None
+    storage_percent: int | None
+    aggregated: bool
+    fit_policy: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewRule:
+    """A rule to add."""
+
+    kind: str
+    level: str
+    element_id: int
+    cpu_percent: int | None = None
+    ram_percent: int | None = None
+    storage_percent: int | None = None
+    aggregated: bool = False
+    fit_policy: str | None = None
+
+
+_COLUMNS = """id, kind, level, element_id, cpu_percent, ram_percent, storage_percent, aggregated,
+  fit_policy"""
+_TABLES = {
+    "datacenter": "datacenter",
+    "rack": "rack",
+    "machine": "host",
+    "datastore": "datastore",
+}
+
+
+async def of_kind(c: Connection, kind: str) -> list[Rule]:
+    """All rules of a kind, by id."""
+    rows = await c.fetch(f"select {_COLUMNS} from rule where kind = $1 order by id", kind)
+    return [Rule(*row.values()) for row in rows]
+
+
+async def get(c: Connection, kind: str, rule_id: int) -> Rule | None:
+    """One rule of a kind."""
+    row = await c.fetchrow(
+        f"select {_COLUMNS} from rule where kind = $1 and id = $2", kind, rule_id
+    )
+    return Rule(*row.values()) if row else None
+
+
+async def add(c: Connection, new: NewRule) -> int | None:
+    """A new rule's id; None when the element has one of that kind."""
+    made: int | None = await c.fetchval(
+        """insert into rule (kind, level, element_id, cpu_percent, ram_percent, storage_percent,
+             aggregated, fit_policy) values ($1, $2, $3, $4, $5, $6, $7, $8)
+           on conflict (kind, level, element_id) do nothing returning id""",
+        new.kind,
+        new.level,
+        new.element_id,
+        new.cpu_percent,
+        new.ram_percent,
+        new.storage_percent,
+        new.aggregated,
+        new.fit_policy,
+    )
+    return made
+
+
+async def drop(c: Connection, rule_id: int) -> None:
+    """Delete a rule."""
+    await c.execute("delete from rule where id = $1", rule_id)
+
+
+async def element_exists(c: Connection, level: str, element_id: int) -> bool:
+    """Whether the element a rule is to be about exists."""
+    found = await c.fetchval(
+        f"select exists (select from {_TABLES[level]} where id = $1)", element_id
+    )
+    return bool(found)

@@ -1,0 +1,284 @@
+"""What tenants own and see: enterprises, virtual datacenters, appliances, networks, templates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.store.paged import Page, Sort, like
+from gateway.store.pool import Connection
+
+NAME_SORTS = {"name": "name", "id": "id"}
+
+
+@dataclass(frozen=True, slots=True)
+class Enterprise:
+    """A tenant."""
+
+    id: int
+    name: str
+    workflow: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Virtualdatacenter:
+    """A tenant's part of a datacenter, with its default network (empty texts without one)."""
+
+    id: int
+    name: str
+    enterprise_id: int
+    datacenter_id: int
+    datacenter: str
+    type: str
+    network_id: int | None
+    network: str
+    address: str
+    mask: int
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True)
+class Virtualappliance:
+    """A group of VMs; the counts are of its VMs by what they are now."""
+
+    id: int
+    name: str
+    description: str
+    icon_url: str
+    virtualdatacenter_id: int
+    enterprise_id: int
+    vms: int
+    locked: int
+    unknown: int
+    not_allocated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What VMs are made from; bytes and MiB."""
+
+    id: int
+    name: str
+    description: str
+    datacenter_id: int
+    enterprise_id: int | None
+    disk_format: str
+    disk_bytes: int
+    cpu: int
+    ram_mib: int
+    os_type: str
+    source: str
+
+
+_VDC = """
+select v.id, v.name, v.enterprise_id, v.datacenter_id, d.name, v.type, n.id,
+  coalesce(n.name, ''), coalesce(host(n.address), ''), coalesce(masklen(n.address), 0),
+  coalesce(host(n.gateway), '')
+from virtualdatacenter v join datacenter d on d.id = v.datacenter_id
+left join network n on n.virtualdatacenter_id = v.id and n.is_default
+"""
+_VAPP = """
+select a.id, a.name, a.description, a.icon_url, a.virtualdatacenter_id, a.enterprise_id,
+  count(v.id), count(t.id), count(v.id) filter (where v.state = 'UNKNOWN' and t.id is null),
+  count(v.id) filter (where v.state = 'NOT_ALLOCATED' and t.id is null)
+from virtualappliance a left join vm v on v.virtualappliance_id = a.id
+left join task t on t.vm_id = v.id and t.state in ('queued', 'running', 'stuck')
+"""
+_TEMPLATE = """
+select t.id, t.name, t.description, t.datacenter_id, t.enterprise_id, t.disk_format, t.disk_bytes,
+  t.cpu, t.ram_mib, t.os_type, t.source
+from template t
+"""
+
+
+async def enterprises(c: Connection, only: int | None, has: str | None, sort: Sort) -> Page[Enterprise]:
+    """Enterprises whose name has `has`; `only` the one with that id."""
+    rows = await c.fetch(
+        f"""select id, name, workflow, count(*) over () total from enterprise
+            where ($1::bigint is null or id = $1) and ($2::text is null or name ilike $2)
+            order by {_order(sort)} offset $3 limit nullif($4, 0)""",
+        only,
+        like(has),
+        sort.start,
+        sort.limit,
+    )
+    return Page(tuple(Enterprise(*list(row.values())[:-1]) for row in rows), _total(rows, sort))
+
+
+async def enterprise(c: Connection, enterprise_id: int) -> Enterprise | None:
+    """One enterprise."""
+    row = await c.fetchrow(
+        "select id, name, workflow from enterprise where id = $1", enterprise_id
+    )
+    return Enterprise(*row.values()) if row else None
+
+
+async def virtualdatacenters(
+    c: Connection, enterprise_id: int | None, has: str | None, sort: Sort
+) -> Page[Virtualdatacenter]:
+    """Virtual datacenters of one enterprise, or of all."""
+    found = await c.fetch(
+        _VDC
+        + f"""where ($1::bigint is null or v.enterprise_id = $1)
+              and ($2::text is null or v.name ilike $2)
+              order by v.{_order(sort)} offset $3 limit nullif($4, 0)""",
+        enterprise_id,
+        like(has),
+        sort.start,
+        sort.limit,
+    )
+    total = await c.fetchval(
+        """select count(*) from virtualdatacenter where ($1::bigint is null or enterprise_id = $1)
+           and ($2::text is null or name ilike $2)""",
+        enterprise_id,
+        like(has),
+    )
+    return Page(tuple(Virtualdatacenter(*row.values()) for row in found), int(total))
+
+
+async def virtualdatacenter(c: Connection, vdc_id: int) -> Virtualdatacenter | None:
+    """One virtual datacenter."""
+    row = await c.fetchrow(_VDC + "where v.id = $1", vdc_id)
+    return Virtualdatacenter(*row.values()) if row else None
+
+
+async def add_virtualdatacenter(
+    c: Connection, name: str, enterprise_id: int, datacenter_id: int, type_: str
+) -> int | None:
+    """A new virtual datacenter's id; None when the enterprise has one of that name."""
+    made: int | None = await c.fetchval(
+        """insert into virtualdatacenter (name, enterprise_id, datacenter_id, type)
+           values ($1, $2, $3, $4) on conflict (enterprise_id, name) do nothing returning id""",
+        name,
+        enterprise_id,
+        datacenter_id,
+        type_,
+    )
+    return made
+
+
+async def add_network(
+    c: Connection, vdc_id: int, name: str, tag: str, address: str, gateway: str | None
+) -> None:
+    """The default network of a virtual datacenter; `address` in CIDR form."""
+    await c.execute(
+        """insert into network (virtualdatacenter_id, name, tag, address, gateway)
+           values ($1, $2, $3, $4::text::cidr, $5::text::inet)""",
+        vdc_id,
+        name,
+        tag,
+        address,
+        gateway,
+    )
+
+
+async def rename_virtualdatacenter(c: Connection, vdc_id: int, name: str) -> bool:
+    """Give it another name; False when the enterprise has one of that name."""
+    done = await c.fetchval(
+        """update virtualdatacenter v set name = $2 where id = $1 and not exists (
+             select from virtualdatacenter o where o.enterprise_id = v.enterprise_id
+               and o.name = $2 and o.id <> $1) returning true""",
+        vdc_id,
+        name,
+    )
+    return bool(done)
+
+
+async def drop_virtualdatacenter(c: Connection, vdc_id: int) -> bool:
+    """Delete it; False while it has appliances."""
+    done = await c.fetchval(
+        """delete from virtualdatacenter where id = $1 and not exists (
+             select from virtualappliance where virtualdatacenter_id = $1) returning true""",
+        vdc_id,
+    )
+    return bool(done)
+
+
+async def virtualappliances(
+    c: Connection, vdc_id: int | None, enterprise_id: int | None, has: str | None, sort: Sort
+) -> Page[Virtualappliance]:
+    """Appliances of a virtual datacenter, of an enterprise, or of all."""
+    where = """where ($1::bigint is null or a.virtualdatacenter_id = $1)
+      and ($2::bigint is null or a.enterprise_id = $2) and ($3::text is null or a.name ilike $3) """
+    values = (vdc_id, enterprise_id, like(has))
+    rows = await c.fetch(
+        _VAPP + where + f"group by a.id order by a.{_order(sort)} offset $4 limit nullif($5, 0)",
+        *values,
+        sort.start,
+        sort.limit,
+    )
+    total = await c.fetchval("select count(*) from virtualappliance a " + where, *values)
+    return Page(tuple(Virtualappliance(*row.values()) for row in rows), int(total))
+
+
+async def virtualappliance(c: Connection, vapp_id: int) -> Virtualappliance | None:
+    """One appliance."""
+    row = await c.fetchrow(_VAPP + "where a.id = $1 group by a.id", vapp_id)
+    return Virtualappliance(*row.values()) if row else None
+
+
+async def add_virtualappliance(
+    c: Connection, vdc: Virtualdatacenter, name: str, description: str, icon_url: str
+) -> int:
+    """A new appliance's id."""
+    made: int = await c.fetchval(
+        """insert into virtualappliance (virtualdatacenter_id, enterprise_id, name, description,
+             icon_url) values ($1, $2, $3, $4, $5) returning id""",
+        vdc.id,
+        vdc.enterprise_id,
+        name,
+        description,
+        icon_url,
+    )
+    return made
+
+
+async def edit_virtualappliance(
+    c: Connection, vapp_id: int, name: str, description: str, icon_url: str
+) -> None:
+    """Change what people read of it."""
+    await c.execute(
+        "update virtualappliance set name = $2, description = $3, icon_url = $4 where id = $1",
+        vapp_id,
+        name,
+        description,
+        icon_url,
+    )
+
+
+async def drop_virtualappliance(c: Connection, vapp_id: int) -> bool:
+    """Delete it; False while it has VMs."""
+    done = await c.fetchval(
+        """delete from virtualappliance where id = $1 and not exists (
+             select from vm where virtualappliance_id = $1) returning true""",
+        vapp_id,
+    )
+    return bool(done)
+
+
+async def templates(
+    c: Connection, datacenter_id: int, enterprise_id: int, type_: str | None
+) -> list[Template]:
+    """Templates of a datacenter that an enterprise may use, for VMs of `type_` or any."""
+    rows = await c.fetch(
+        _TEMPLATE
+        + """where t.datacenter_id = $1 and (t.enterprise_id is null or t.enterprise_id = $2)
+             and ($3::text is null or $3 = any(t.types)) order by t.id""",
+        datacenter_id,
+        enterprise_id,
+        type_,
+    )
+    return [Template(*row.values()) for row in rows]
+
+
+async def template(c: Connection, template_id: int) -> Template | None:
+    """One template."""
+    row = await c.fetchrow(_TEMPLATE + "where t.id = $1", template_id)
+    return Template(*row.values()) if row else None
+
+
+def _order(sort: Sort) -> str:
+    return f"{NAME_SORTS[sort.by]} {'asc' if sort.ascending else 'desc'}"
+
+
+def _total(rows: Sequence[Any], sort: Sort) -> int:
+    return int(rows[0]["total"]) if rows else sort.start

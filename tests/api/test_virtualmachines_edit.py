@@ -1,0 +1,98 @@
+"""VMs edited and deleted over HTTP: at once where that is sound, else by a task, or refused."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.store.pool import Store
+from tests.api.vm_client import Api, serving
+
+
+@pytest.fixture
+async def api(store: Store) -> AsyncIterator[Api]:
+    """The API over the small world."""
+    async with serving(store) as opened:
+        yield opened
+
+
+async def test_every_get_can_be_put_back(api: Api) -> None:
+    """A PUT takes back whatever the GET gave."""
+    vm = await api.make(label="one", variables={"k": "v"})
+    first = (await api.call("GET", vm)).body
+    assert (await api.call("PUT", vm, first)).status == 204
+    assert (await api.call("GET", vm)).body == first
+    await api.put(vm, "ON", 1)
+    assert (await api.call("PUT", vm, (await api.call("GET", vm)).body)).status == 204
+
+
+async def test_a_vm_that_is_not_deployed_is_edited_at_once(api: Api) -> None:
+    vm = await api.make()
+    change = {"cpu": 4, "ram": 512, "label": "new", "description": "d", "variables": {"a": "b"}}
+    assert (await api.call("PUT", vm, change)).status == 204
+    body = (await api.call("GET", vm)).body
+    assert {name: body[name] for name in change} == change
+
+
+async def test_a_new_size_of_a_vm_that_is_off_is_a_task(api: Api) -> None:
+    """M-047."""
+    vm = await api.make()
+    await api.put(vm, "OFF", 1)
+    answer = await api.call("PUT", vm, {"cpu": 3, "label": "renamed"})
+    assert answer.status == 202
+    payload = await api.row("select payload from task")
+    assert (payload["cpu"], payload["ram_mib"]) == (3, 256)
+    body = (await api.call("GET", vm)).body
+    assert (body["label"], body["cpu"], body["state"]) == ("renamed", 2, "LOCKED")
+
+
+async def test_a_refused_size_changes_nothing_else(api: Api) -> None:
+    vm = await api.make(label="before")
+    await api.put(vm, "ON", 1)
+    answer = await api.call("PUT", vm, {"cpu": 3, "label": "after"})
+    assert (answer.status, answer.code) == (409, "VM-10")
+    assert (await api.call("GET", vm)).body["label"] == "before"
+
+
+@pytest.mark.parametrize(
+    "rel", ["disk1", "nic1", "nic0", "hardwareprofile", "virtualmachinetemplate", "enterprise"]
+)
+async def test_links_that_would_mean_something_are_refused(api: Api, rel: str) -> None:
+    vm = await api.make()
+    answer = await api.call("PUT", vm, {"links": [{"rel": rel, "href": "http://x/api/other/9"}]})
+    assert answer.status == 400
+    assert f"links[{rel}]" in answer.message
+
+
+async def test_delete_never_hides_an_undeploy(api: Api) -> None:
+    vm = await api.make()
+    for state in ("ALLOCATED", "CONFIGURED", "ON", "PAUSED", "OFF"):
+        await api.put(vm, state, 1)
+        assert (await api.call("DELETE", vm)).status == 409
+    await api.put(vm, "NOT_ALLOCATED")
+    assert (await api.call("DELETE", vm)).status == 204
+    gone = await api.call("GET", vm)
+    assert (gone.status, gone.code) == (404, "VM-1")
+    assert await api.row("select count(*) from nic") == 0
+
+
+async def test_deleting_an_unknown_vm_takes_its_own_privilege(api: Api) -> None:
+    """M-070."""
+    vm = await api.make()
+    await api.put(vm, "UNKNOWN", 1)
+    assert (await api.call("DELETE", vm, user="actor")).status == 403
+    answer = await api.call("DELETE", vm)
+    assert answer.status == 204
+    assert "copy may remain" in answer.headers["Warning"]
+    await api.sequence()
+    event = (await api.call("GET", "events")).body["collection"][0]
+    assert (event["action"], event["severity"]) == ("DELETE", "WARN")
+
+
+async def test_every_change_is_an_event(api: Api) -> None:
+    vm = await api.make()
+    await api.call("PUT", vm, {"label": "other"})
+    await api.call("PUT", vm, {"label": "other"})
+    await api.call("DELETE", vm)
+    await api.sequence()
+    events = (await api.call("GET", "events?asc=true")).body["collection"]
+    assert [event["action"] for event in events] == ["CREATE", "MODIFY", "DELETE"]
