@@ -149,8 +149,9 @@ class SimulatedDriver:
             lambda: acts.relocate(self.world, task, order, self._options),
         )
         ticket = Ticket(permit.task, permit.step, order)
-        while (await self.settle(ticket)).verdict is Verdict.RUNNING:
-            await asyncio.sleep(min(_LOOK_EACH_S, self._options.relocation_s))
+        look_each_s = min(_LOOK_EACH_S, self._options.relocation_s)
+        while (await self.settle(ticket)).verdict is Verdict.RUNNING:  # noqa: ASYNC110
+            await asyncio.sleep(look_each_s)
 
     async def remove(self, permit: Permit, order: Remove) -> None:
         """Delete a VM that is off."""

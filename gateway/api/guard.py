@@ -16,7 +16,7 @@ from aiohttp import web
 
 from gateway.api import media, passwords
 from gateway.api.privileges import ALL_PRIVILEGES, EVERYTHING
-from gateway.api.services import SERVICES, Services
+from gateway.api.services import CALLER, SERVICES, USER, Services
 from gateway.denial import Denied, Kind
 from gateway.store import users
 from gateway.store.users import User
@@ -83,8 +83,8 @@ def guarded(handler: Handler, needs: str | Access) -> Handler:
             raise Denied(
                 Kind.FORBIDDEN, "403-FORBIDDEN", f"This needs the privilege {needs}", field=needs
             )
-        request["user"] = user
-        request["caller"] = caller
+        request[USER] = user
+        request[CALLER] = caller
         return await handler(request)
 
     return through

@@ -7,7 +7,9 @@ from aiohttp import web
 from gateway.api import media
 from gateway.api.guard import COOKIE, REMEMBERED, TOKEN_LASTS_S, token_of
 from gateway.api.representations.tenants import user
+from gateway.api.services import USER
 from gateway.api.vm_turn import Turn
+from gateway.denial import Denied, Kind
 from gateway.store import users
 
 
@@ -18,7 +20,7 @@ async def login(request: web.Request) -> web.Response:
     async with turn.store.transaction() as c:
         await users.keep_token(c, token, turn.caller.user_id, TOKEN_LASTS_S)
     expand = "privileges" in request.query.get("expand", "")
-    answer = turn.ok("user", user(turn.links, request["user"], privileges=expand))
+    answer = turn.ok("user", user(turn.links, request[USER], privileges=expand))
     answer.headers["X-Abiquo-Token"] = token
     answer.set_cookie(
         COOKIE,
@@ -56,6 +58,15 @@ async def hypervisortypes(request: web.Request) -> web.Response:
     turn = Turn(request)
     rows = [_type(turn, name) for name in sorted(turn.services.capabilities)]
     return turn.whole("hypervisortypes", rows)
+
+
+async def hypervisortype(request: web.Request) -> web.Response:
+    """GET: one of them."""
+    turn = Turn(request)
+    name = request.match_info["type"]
+    if name not in turn.services.capabilities:
+        raise Denied(Kind.ABSENT, "404-NOT-FOUND", "There is no such hypervisor type")
+    return turn.ok("hypervisortype", _type(turn, name))
 
 
 def _type(turn: Turn, name: str) -> dict[str, object]:

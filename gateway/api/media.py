@@ -15,7 +15,9 @@ BODY_MAX = 1024 * 1024
 """Bytes of a request body; more is 413."""
 
 _VENDOR = re.compile(r"application/vnd\.abiquo\.[a-z0-9]+\+json", re.IGNORECASE)
-_PLAIN = frozenset({"application/json", "text/json", "application/*", "text/plain", "*/*", "text/*"})
+_PLAIN = frozenset(
+    {"application/json", "text/json", "application/*", "text/plain", "*/*", "text/*"}
+)
 _encoder = msgspec.json.Encoder()
 
 

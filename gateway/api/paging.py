@@ -22,7 +22,12 @@ def read(query: Mapping[str, str], sorts: Mapping[str, str], *, by: str, ascendi
     asc = query.get("asc", "true" if ascending else "false").lower()
     if asc not in ("true", "false"):
         raise _wrong("asc", "is true or false")
-    return Sort(_number(query, "startwith", 0), _number(query, "limit", LIMIT_DEFAULT), chosen, asc == "true")
+    return Sort(
+        _number(query, "startwith", 0),
+        _number(query, "limit", LIMIT_DEFAULT),
+        chosen,
+        asc == "true",
+    )
 
 
 def _number(query: Mapping[str, str], name: str, otherwise: int) -> int:

@@ -1,6 +1,5 @@
 """The application: every route of the API, each behind the guard with what it needs."""
 
-
 from aiohttp import web
 
 from gateway.api import media
@@ -14,10 +13,12 @@ Route = tuple[str, str, Handler, str | Access]
 
 ROUTES: tuple[Route, ...] = (
     *CATALOG_ROUTES,
-    *((method, path, handler, needs or Access.LOGGED_IN) for method, path, handler, needs in VM_ROUTES),
+    *(
+        (method, path, handler, needs or Access.LOGGED_IN)
+        for method, path, handler, needs in VM_ROUTES
+    ),
 )
 """Method, path below /api, handler, and the privilege it needs. All there are."""
-
 
 
 def build_app(services: Services) -> web.Application:

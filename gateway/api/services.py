@@ -7,7 +7,9 @@ from aiohttp import web
 
 from drivers.contract import Capabilities
 from gateway.store.pool import Store
+from gateway.store.users import User
 from gateway.tasks.planner import Planner
+from gateway.tasks.submission import Caller
 
 
 async def _nothing(host_id: int) -> None:
@@ -32,4 +34,6 @@ class Services:
     host_changed: Callable[[int], Awaitable[None]] = _nothing
 
 
+CALLER = web.RequestKey("caller", Caller)
+USER = web.RequestKey("user", User)
 SERVICES = web.AppKey("services", Services)

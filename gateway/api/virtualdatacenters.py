@@ -64,7 +64,7 @@ async def create(request: web.Request) -> web.Response:
     body = as_object(await turn.json())
     name = name_of(body)
     type_ = body.get("hypervisorType")
-    if type_ not in turn.services.capabilities:
+    if not isinstance(type_, str) or type_ not in turn.services.capabilities:
         raise invalid("hypervisorType", f"one of {', '.join(sorted(turn.services.capabilities))}")
     datacenter_id, enterprise_id = _belongings(turn, links(body))
     network = _network(body)
@@ -145,9 +145,7 @@ def _network(body: Mapping[str, Any]) -> tuple[str, str, str, str | None]:
     name = text(network, "name", NAME_MAX) or "default"
     tag = text(network, "tag", NAME_MAX) or _NETWORK_TAG
     try:
-        address = IPv4Network(
-            f"{network.get('address')}/{network.get('mask', 24)}", strict=False
-        )
+        address = IPv4Network(f"{network.get('address')}/{network.get('mask', 24)}", strict=False)
     except (AddressValueError, NetmaskValueError, ValueError) as wrong:
         raise invalid("network.address", "an IPv4 address and a mask are needed") from wrong
     if address.prefixlen > 30 or address.prefixlen < 8:

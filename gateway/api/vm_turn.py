@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.api import media, paging
 from gateway.api.links import Linker
 from gateway.api.representations.virtualmachines import Viewer
-from gateway.api.services import SERVICES
+from gateway.api.services import CALLER, SERVICES
 from gateway.api.vm_body import as_object, checked_text
 from gateway.api.vm_reading import sees
 from gateway.api.vm_writes import Writer
@@ -32,7 +32,7 @@ class Turn:
     def __init__(self, request: web.Request) -> None:
         self.request = request
         self.services = request.app[SERVICES]
-        self.caller: Caller = request["caller"]
+        self.caller: Caller = request[CALLER]
         self.links = Linker.of(request)
 
     @property

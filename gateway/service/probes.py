@@ -55,10 +55,12 @@ class Health:
     async def count(self) -> None:
         """Read the counts that live in the store."""
         async with self.store.read() as c:
-            states = dict(
-                await c.fetch("select state, count(*) from task where state <> 'done' group by 1")
+            rows = await c.fetch(
+                "select state, count(*) from task where state <> 'done' group by 1"
             )
-            hosts = dict(await c.fetch("select reachable, count(*) from host group by 1"))
+            seen = await c.fetch("select reachable, count(*) from host group by 1")
+        states = dict(map(tuple, rows))
+        hosts = dict(map(tuple, seen))
         for state in ("queued", "running", "stuck"):
             self.tasks.labels(state).set(states.get(state, 0))
         for reachable in (True, False):

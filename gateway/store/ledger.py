@@ -62,7 +62,8 @@ lateral (select coalesce(sum(cpus), 0)::bigint cpus, coalesce(sum(memory_mib), 0
     coalesce(sum(foreign_cpu), 0)::bigint fcpu, coalesce(sum(foreign_ram_mib), 0)::bigint fram
   from host h where case r.level when 'rack' then h.rack_id else h.datacenter_id end
     = r.element_id) p,
-lateral (select p.fcpu + coalesce(sum(cpu), 0)::bigint cpu, p.fram + coalesce(sum(ram), 0)::bigint ram
+lateral (select p.fcpu + coalesce(sum(cpu), 0)::bigint cpu,
+    p.fram + coalesce(sum(ram), 0)::bigint ram
   from (select max(b.cpu) cpu, max(b.ram_mib) ram from booking b join host h on h.id = b.host_id
         where case r.level when 'rack' then h.rack_id else h.datacenter_id end = r.element_id
         group by b.vm_id) v) u

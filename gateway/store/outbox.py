@@ -1,4 +1,4 @@
-"""Whatever a transaction changes, it says here; the sequencer moves it to the feed once committed."""
+"""What a transaction changes, it says here; the sequencer moves it to the feed once committed."""
 
 from collections.abc import Mapping
 from enum import StrEnum

@@ -10,7 +10,8 @@ class Rule:
     """`kind` machine_load, datastore_load or fit_policy; `level` names what `element_id` is of.
 
     Percentages of the physical amount; the fields of other kinds are None. A fit policy for
-    everything has the level `global` and the element 0.
+    everything has the level `global` and the element 0. `datacenter_id` and `rack_id` are where
+    the element is, as far as it has such.
     """
 
     id: int
@@ -22,6 +23,8 @@ class Rule:
     storage_percent: int | None
     aggregated: bool
     fit_policy: str | None
+    datacenter_id: int | None
+    rack_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,16 @@ class NewRule:
     fit_policy: str | None = None
 
 
-_COLUMNS = """id, kind, level, element_id, cpu_percent, ram_percent, storage_percent, aggregated,
-  fit_policy"""
+_SELECT = """
+select r.id, r.kind, r.level, r.element_id, r.cpu_percent, r.ram_percent, r.storage_percent,
+  r.aggregated, r.fit_policy, coalesce(d.id, k.datacenter_id, h.datacenter_id, s.datacenter_id),
+  coalesce(k.id, h.rack_id)
+from rule r
+left join datacenter d on r.level = 'datacenter' and d.id = r.element_id
+left join rack k on r.level = 'rack' and k.id = r.element_id
+left join host h on r.level = 'machine' and h.id = r.element_id
+left join datastore s on r.level = 'datastore' and s.id = r.element_id
+"""
 _TABLES = {
     "datacenter": "datacenter",
     "rack": "rack",
@@ -50,15 +61,13 @@ _TABLES = {
 
 async def of_kind(c: Connection, kind: str) -> list[Rule]:
     """All rules of a kind, by id."""
-    rows = await c.fetch(f"select {_COLUMNS} from rule where kind = $1 order by id", kind)
+    rows = await c.fetch(_SELECT + "where r.kind = $1 order by r.id", kind)
     return [Rule(*row.values()) for row in rows]
 
 
 async def get(c: Connection, kind: str, rule_id: int) -> Rule | None:
     """One rule of a kind."""
-    row = await c.fetchrow(
-        f"select {_COLUMNS} from rule where kind = $1 and id = $2", kind, rule_id
-    )
+    row = await c.fetchrow(_SELECT + "where r.kind = $1 and r.id = $2", kind, rule_id)
     return Rule(*row.values()) if row else None
 
 
@@ -91,3 +100,8 @@ async def element_exists(c: Connection, level: str, element_id: int) -> bool:
         f"select exists (select from {_TABLES[level]} where id = $1)", element_id
     )
     return bool(found)
+
+
+async def hold(c: Connection) -> None:
+    """Keep claims and other edits of rules away until the caller's transaction ends."""
+    await c.execute("select version from rule_set for update")

@@ -90,7 +90,9 @@ from template t
 """
 
 
-async def enterprises(c: Connection, only: int | None, has: str | None, sort: Sort) -> Page[Enterprise]:
+async def enterprises(
+    c: Connection, only: int | None, has: str | None, sort: Sort
+) -> Page[Enterprise]:
     """Enterprises whose name has `has`; `only` the one with that id."""
     rows = await c.fetch(
         f"""select id, name, workflow, count(*) over () total from enterprise
@@ -106,9 +108,7 @@ async def enterprises(c: Connection, only: int | None, has: str | None, sort: So
 
 async def enterprise(c: Connection, enterprise_id: int) -> Enterprise | None:
     """One enterprise."""
-    row = await c.fetchrow(
-        "select id, name, workflow from enterprise where id = $1", enterprise_id
-    )
+    row = await c.fetchrow("select id, name, workflow from enterprise where id = $1", enterprise_id)
     return Enterprise(*row.values()) if row else None
 
 

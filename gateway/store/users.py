@@ -76,7 +76,8 @@ async def by_token(c: Connection, token: str) -> User | None:
     """The user a token stands for, while it lasts."""
     row = await c.fetchrow(
         _SELECT
-        + "join token t on t.user_id = u.id where t.digest = $1 and t.expires_at > clock_timestamp()",
+        + """join token t on t.user_id = u.id
+             where t.digest = $1 and t.expires_at > clock_timestamp()""",
         _digest(token),
     )
     return _user(row.items()) if row else None

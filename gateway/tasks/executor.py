@@ -24,7 +24,7 @@ from gateway.tasks.operations import BEHAVIOURS
 from gateway.tasks.policy import Limits, Then
 from gateway.tasks.record import Page, TaskRecord
 from gateway.tasks.reserving import Contended, Reserver
-from gateway.tasks.saga import Act, End, Entry, Mode, Move, Step, next_move, tries
+from gateway.tasks.saga import Act, End, Entry, Move, Step, next_move, tries
 from gateway.tasks.steps import Behaviour, Call, Reserve, StepFailed, Write
 
 _log = logging.getLogger(__name__)

@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from drivers.contract import Location, Nic, Order, Outcome, VmSpec
-from drivers.contract import Disk
+from drivers.contract import Disk, Location, Nic, Order, Outcome, VmSpec
 from drivers.facts import PowerState
 from gateway.lifecycle import VmState
 from gateway.store.pool import Connection

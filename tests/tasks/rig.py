@@ -108,9 +108,7 @@ async def running(
     sequencer = Sequencer(store)
     planner = Planner(store, sequencer)
     used = driver if wrap is None else wrap(driver)
-    tools = Tools(
-        {"sim": used}, Reserver(store, planner, Granter(store)), limits, sequencer.poke
-    )
+    tools = Tools({"sim": used}, Reserver(store, planner, Granter(store)), limits, sequencer.poke)
     worker = Worker(store, tools, pace)
     watch = Watch(store, "sim", driver, rounds, worker.name)
     watch.committed = sequencer.poke
@@ -118,9 +116,7 @@ async def running(
     await sequencer.flush()
     await planner.load()
     async with asyncio.TaskGroup() as group:
-        loops = [
-            group.create_task(each.run()) for each in (sequencer, planner, worker, watch)
-        ]
+        loops = [group.create_task(each.run()) for each in (sequencer, planner, worker, watch)]
         try:
             yield Rig(store, driver, sequencer, planner, worker, watch)
         finally:

@@ -6,11 +6,12 @@ from gateway.api.links import Linker
 from gateway.store.places import Datacenter, DatastoreRow, HostRow, Rack
 from gateway.store.rules import Rule
 
-_RULE_PATHS = {
+RULE_WORDS = {
     "machine_load": ("machineLoadLevel", "machineloadrule"),
     "datastore_load": ("datastoreloadlevel", "datastoreloadrule"),
     "fit_policy": ("fitsPolicy", "fitpolicyrule"),
 }
+"""By kind: the resource's name in paths, and the media type."""
 
 
 def datacenter(links: Linker, one: Datacenter) -> dict[str, Any]:
@@ -114,7 +115,7 @@ def datastore(links: Linker, one: DatastoreRow, host: HostRow | None = None) -> 
 
 def rule(links: Linker, one: Rule) -> dict[str, Any]:
     """A workload rule and the element it is about."""
-    resource, media = _RULE_PATHS[one.kind]
+    resource, media = RULE_WORDS[one.kind]
     found = [links.link("edit", f"admin/rules/{resource}/{one.id}", media)]
     if one.level != "global":
         found.append(element_link(links, one))
@@ -134,12 +135,13 @@ def rule(links: Linker, one: Rule) -> dict[str, Any]:
 
 
 def element_link(links: Linker, one: Rule) -> dict[str, Any]:
-    """The link to a rule's element; the flat forms are read back by their last number."""
+    """The link to a rule's element."""
+    datacenter = f"admin/datacenters/{one.datacenter_id}"
     paths = {
-        "datacenter": f"admin/datacenters/{one.element_id}",
-        "rack": f"admin/racks/{one.element_id}",
-        "machine": f"admin/machines/{one.element_id}",
-        "datastore": f"admin/datastores/{one.element_id}",
+        "datacenter": datacenter,
+        "rack": f"{datacenter}/racks/{one.rack_id}",
+        "machine": f"{datacenter}/racks/{one.rack_id}/machines/{one.element_id}",
+        "datastore": f"{datacenter}/datastores/{one.element_id}",
     }
     return links.link(one.level, paths[one.level], one.level)
 

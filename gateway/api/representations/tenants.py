@@ -60,7 +60,9 @@ def enterprise(links: Linker, one: Enterprise) -> dict[str, Any]:
             links.link("edit", path, "enterprise"),
             links.link("users", f"{path}/users", "users"),
             links.link("virtualmachines", f"{path}/action/virtualmachines", "virtualmachines"),
-            links.link("cloud/virtualdatacenters", "cloud/virtualdatacenters", "virtualdatacenters"),
+            links.link(
+                "cloud/virtualdatacenters", "cloud/virtualdatacenters", "virtualdatacenters"
+            ),
             links.link("pendingtasks", f"{path}/action/pendingtasks", "tasks"),
         ],
     }
