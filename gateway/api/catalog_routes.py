@@ -61,6 +61,8 @@ CATALOG_ROUTES: tuple[Route, ...] = (
     ("PUT", f"{_V}/{{vdc}}", virtualdatacenters.edit, _VDC),
     ("DELETE", f"{_V}/{{vdc}}", virtualdatacenters.delete, _VDC),
     ("GET", f"{_V}/{{vdc}}/action/templates", virtualdatacenters.list_templates, _ANY),
+    ("GET", f"{_V}/{{vdc}}/privatenetworks", virtualdatacenters.list_networks, _ANY),
+    ("GET", f"{_V}/{{vdc}}/privatenetworks/{{network}}", virtualdatacenters.read_network, _ANY),
     ("GET", "/cloud/virtualappliances", virtualappliances.list_all, _ANY),
     ("GET", _A, virtualappliances.list_of_vdc, _ANY),
     ("POST", _A, virtualappliances.create, _EDIT),

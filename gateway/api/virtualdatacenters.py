@@ -110,6 +110,25 @@ async def delete(request: web.Request) -> web.Response:
     return turn.nothing()
 
 
+async def list_networks(request: web.Request) -> web.Response:
+    """GET: its networks: the default one."""
+    turn = Turn(request)
+    async with turn.store.read() as c:
+        one = await find(turn, c)
+    return turn.whole("vlans", [] if one.network_id is None else [shown.network(turn.links, one)])
+
+
+async def read_network(request: web.Request) -> web.Response:
+    """GET: one of its networks."""
+    turn = Turn(request)
+    (network_id,) = turn.ids("network")
+    async with turn.store.read() as c:
+        one = await find(turn, c)
+    if one.network_id != network_id:
+        raise Denied(Kind.ABSENT, "VLAN-0", "The network does not exist")
+    return turn.ok("vlan", shown.network(turn.links, one))
+
+
 def name_of(body: Mapping[str, Any]) -> str:
     """The name a body must give."""
     name = text(body, "name", NAME_MAX)

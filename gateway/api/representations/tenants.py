@@ -84,25 +84,33 @@ def location(links: Linker, one: Datacenter) -> dict[str, Any]:
     }
 
 
+def network(links: Linker, one: Virtualdatacenter) -> dict[str, Any]:
+    """The default network of a virtual datacenter."""
+    path = f"cloud/virtualdatacenters/{one.id}"
+    edit = f"{path}/privatenetworks/{one.network_id}"
+    return {
+        "id": one.network_id,
+        "name": one.network,
+        "address": one.address,
+        "mask": one.mask,
+        "gateway": one.gateway,
+        "type": "INTERNAL",
+        "defaultNetwork": True,
+        "links": [
+            links.link("edit", edit, "vlan"),
+            links.link("virtualdatacenter", path, "virtualdatacenter"),
+        ],
+    }
+
+
 def virtualdatacenter(links: Linker, one: Virtualdatacenter) -> dict[str, Any]:
     """A virtual datacenter with its default network."""
     path = f"cloud/virtualdatacenters/{one.id}"
-    network = None
-    if one.network_id is not None:
-        network = {
-            "id": one.network_id,
-            "name": one.network,
-            "address": one.address,
-            "mask": one.mask,
-            "gateway": one.gateway,
-            "type": "INTERNAL",
-            "links": [],
-        }
     return {
         "id": one.id,
         "name": one.name,
         "hypervisorType": one.type,
-        "network": network,
+        "network": None if one.network_id is None else network(links, one),
         **unlimited(),
         "links": [
             links.link("edit", path, "virtualdatacenter"),
