@@ -1,1 +1,179 @@
 """Serving: everything one process runs, started in order and drained in reverse."""
+
+import asyncio
+import logging
+import secrets
+import signal
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from aiohttp import web
+
+from drivers.contract import Driver, HypervisorType
+from drivers.registry import UnknownDriver, open_driver
+from gateway.api.routes import build_app
+from gateway.api.services import Services
+from gateway.config import Config, ConfigError
+from gateway.config.reading import secret
+from gateway.service.declare import declare
+from gateway.service.engine import Engine
+from gateway.service.probes import Health, build_probes
+from gateway.store import migrate
+from gateway.store.locate import Source
+from gateway.store.pool import Store, StoreSettings
+
+_log = logging.getLogger(__name__)
+CLOSE_S = 5.0
+
+
+class Role(StrEnum):
+    """What a process is for: ALL is both."""
+
+    API = "api"
+    WORKER = "worker"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What `ready` is told: where the listeners are (0 for one that is not there)."""
+
+    api_port: int
+    probe_port: int
+
+
+def store_settings(config: Config, environ: Mapping[str, str]) -> StoreSettings:
+    """Where the database is: DATABASE_URL, what the configuration names, or our own server."""
+    section = config.store
+    url = environ.get("DATABASE_URL") or None
+    if url is None and (section.database_url_env or section.database_url_file):
+        what = "store.database_url"
+        url = secret(what, section.database_url_env, section.database_url_file, environ)
+    return StoreSettings(
+        home=section.data_dir / "postgres",
+        database_url=url,
+        source=Source(section.source),
+        connections_max=section.connections_max,
+    )
+
+
+async def migrate_store(config: Config, environ: Mapping[str, str]) -> list[str]:
+    """Bring the schema up to date; the names of what was applied."""
+    async with Store.open(store_settings(config, environ)) as store:
+        return await migrate.migrate(store)
+
+
+async def serve(
+    config: Config,
+    role: Role,
+    environ: Mapping[str, str],
+    *,
+    ready: Callable[[Serving], None] | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Serve until SIGTERM, SIGINT or `stop`; then drain. Raises ConfigError, StoreError and
+    OSError."""
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(Store.open(store_settings(config, environ)))
+        for name in await migrate.migrate(store):
+            _log.info("migrated: %s", name)
+        await declare(store, config, environ)
+        drivers = _drivers(config)
+        for driver in drivers.values():
+            stack.push_async_callback(driver.aclose)
+        engine = Engine(store, drivers, config, works=role is not Role.API)
+        health = Health(store, lambda: engine.held)
+        await engine.load()
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(engine.run()), group.create_task(health.measure_lag())]
+            try:
+                async with _listening(config, role, engine, health) as serving:
+                    health.started = True
+                    _log.info("serving", extra={"port": serving.api_port})
+                    if ready is not None:
+                        ready(serving)
+                    await stop.wait()
+                    _log.info("draining")
+                    health.draining = True
+                    await engine.drain()
+            finally:
+                for one in running:
+                    one.cancel()
+
+
+def _drivers(config: Config) -> dict[str, Driver]:
+    found: dict[str, Driver] = {}
+    for name, block in config.hypervisor.items():
+        options = {
+            key: _placed(value, config.store.data_dir) for key, value in block.options.items()
+        }
+        try:
+            found[name] = open_driver(name, block.kind, HypervisorType(block.type), options)
+        except UnknownDriver as wrong:
+            raise ConfigError(str(wrong)) from wrong
+    return found
+
+
+def _placed(value: object, data_dir: Path) -> object:
+    return value.replace("{data_dir}", str(data_dir)) if isinstance(value, str) else value
+
+
+@asynccontextmanager
+async def _listening(
+    config: Config, role: Role, engine: Engine, health: Health
+) -> AsyncIterator[Serving]:
+    """The listeners, probes last to go: they tell of the draining."""
+    async with AsyncExitStack() as stack:
+        probes = build_probes(health)
+        probe_port = await _site(stack, probes, config.probes.host, config.probes.port, None)
+        api_port = 0
+        if role is not Role.WORKER:
+            app = build_app(_services(config, engine))
+            server = config.server
+            api_port = await _site(stack, app, server.host, server.port, _tls(config))
+        yield Serving(api_port, probe_port)
+
+
+def _services(config: Config, engine: Engine) -> Services:
+    return Services(
+        store=engine.store,
+        planner=engine.planner,
+        capabilities={one.capabilities.type: one.capabilities for one in engine.drivers.values()},
+        public_url=config.server.public_url,
+        secret=secrets.token_bytes(32),
+        wake=engine.wake,
+        hypervisors={name: block.type for name, block in config.hypervisor.items()},
+        host_changed=engine.attaching.host_changed,
+    )
+
+
+def _tls(config: Config) -> ssl.SSLContext | None:
+    server = config.server
+    if server.tls_certificate is None or server.tls_key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(server.tls_certificate, server.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"server.tls_certificate: {error}") from error
+    return context
+
+
+async def _site(
+    stack: AsyncExitStack, app: web.Application, host: str, port: int, tls: ssl.SSLContext | None
+) -> int:
+    """Listen; the port, chosen by the system for 0."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_S)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, host, port, ssl_context=tls, backlog=1024).start()
+    address = runner.addresses[0]
+    return int(address[1])

@@ -221,3 +221,38 @@ async def link_datastores(c: Connection, host_id: int, names: list[str]) -> list
 async def set_datastore_enabled(c: Connection, datastore_id: int, enabled: bool) -> None:
     """Whether new disks may go to a datastore."""
     await c.execute("update datastore set enabled = $2 where id = $1", datastore_id, enabled)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a driver reaches a host; `pools` are the host's own names of its datastores."""
+
+    hypervisor: str
+    name: str
+    address: str
+    networks: dict[str, str]
+    pools: tuple[str, ...]
+
+
+async def links(c: Connection) -> list[Reach]:
+    """How to reach each host."""
+    rows = await c.fetch(
+        """select h.hypervisor, h.name, h.address, h.networks,
+             coalesce(array_agg(d.pool order by d.id) filter (where d.id is not null), '{}') pools
+           from host h left join host_datastore hd on hd.host_id = h.id
+           left join datastore d on d.id = hd.datastore_id group by h.id order by h.id"""
+    )
+    return [
+        Reach(row["hypervisor"], row["name"], row["address"], row["networks"], tuple(row["pools"]))
+        for row in rows
+    ]
+
+
+async def endpoint_of_vm(c: Connection, vm_id: int) -> tuple[str, str] | None:
+    """The (hypervisor, host) a VM is on."""
+    row = await c.fetchrow(
+        """select h.hypervisor, h.name from vm join host h on h.id = vm.host_id
+           where vm.id = $1""",
+        vm_id,
+    )
+    return (row["hypervisor"], row["name"]) if row else None

@@ -6,6 +6,7 @@ has caught up with the head of the feed and was asked again.
 
 import asyncio
 import logging
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from gateway.events.sequencer import Sequencer
 from gateway.store import feed, inventory, vm_record
 from gateway.store.feed import Change
 from gateway.store.ledger import Row
-from gateway.store.pool import Connection, Store, StoreUnavailable
+from gateway.store.pool import Connection, Store, StoreError
 from gateway.store.vm_record import VmRecord
 from scheduler.demand import Demand, Origin
 from scheduler.fleet import Fleet
@@ -79,11 +80,12 @@ class Planner:
 
     async def run(self) -> None:
         """Follow the feed; a store that is away is tried again by the listener."""
-        async for _ in self._store.listen(feed.FEED_CHANNEL):
-            try:
-                await self.catch_up()
-            except StoreUnavailable as away:
-                _log.warning("the planner waits for the store: %s", away)
+        async with aclosing(self._store.listen(feed.FEED_CHANNEL)) as woken:
+            async for _ in woken:
+                try:
+                    await self.catch_up()
+                except StoreError as away:
+                    _log.warning("the planner waits for the store: %s", away)
 
     async def catch_up(self) -> None:
         """Apply every change up to the feed's head."""

@@ -8,9 +8,11 @@ import asyncio
 import logging
 import os
 import socket
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from uuid import UUID, uuid4
+
+from structlog.contextvars import bind_contextvars
 
 from gateway.store import tasks
 from gateway.store.pool import Store, StoreConflict, StoreUnavailable
@@ -109,6 +111,7 @@ class Worker:
 
     async def _execute(self, executor: Executor) -> None:
         task = executor.record.task
+        bind_contextvars(task=str(task.id), vm=task.vm_id)
         try:
             await executor.run()
         except Exception:
@@ -150,8 +153,9 @@ class Worker:
         one.lease.lose()
 
     async def _listen(self) -> None:
-        async for _ in self._store.listen(tasks.WORK_CHANNEL):
-            self._poked.set()
+        async with aclosing(self._store.listen(tasks.WORK_CHANNEL)) as woken:
+            async for _ in woken:
+                self._poked.set()
 
     def _store_was_away(self, away: Exception) -> None:
         _log.warning("the worker waits for the store: %s", away)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -142,8 +142,8 @@ async def seen_once(store: Store, watch: Watch, driver: SimulatedDriver) -> None
 
 async def ended(store: Store, task: UUID, *, within_s: float = 30.0) -> dict[str, Any]:
     """The task's row once it is done or stuck; waits on the feed, not on time."""
-    async with asyncio.timeout(within_s):
-        async for _ in store.listen(feed.FEED_CHANNEL):
+    async with asyncio.timeout(within_s), aclosing(store.listen(feed.FEED_CHANNEL)) as woken:
+        async for _ in woken:
             async with store.read() as c:
                 row = await c.fetchrow("select * from task where id = $1", task)
             if row is not None and row["state"] in ("done", "stuck"):

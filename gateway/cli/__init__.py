@@ -1,0 +1,82 @@
+"""The command line: `vmgate serve | migrate | check-config | demo`."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+from cyclopts import Parameter
+
+from gateway.cli.demo import demo
+from gateway.config import ConfigError, read_config
+from gateway.config.reading import secret
+from gateway.service.logs import configure_logs
+from gateway.service.serve import Role, migrate_store, serve, store_settings
+from gateway.store.pool import StoreError
+
+app = cyclopts.App(name="vmgate", help=__doc__, version_flags=[])
+File = Annotated[Path, Parameter(name=["--config", "-c"])]
+_USUAL = Path("configs/production.toml")
+
+
+@app.command(name="serve")
+def _serve(*, config: File = _USUAL, role: Role = Role.ALL) -> int:
+    """Serve the API, carry out its tasks, or both."""
+    settings = read_config(config, os.environ)
+    configure_logs(settings.log.level)
+    return _run(serve(settings, role, os.environ))
+
+
+@app.command(name="migrate")
+def _migrate(*, config: File = _USUAL) -> int:
+    """Bring the database's schema up to this version."""
+    settings = read_config(config, os.environ)
+    configure_logs(settings.log.level)
+
+    async def migrated() -> None:
+        for name in await migrate_store(settings, os.environ):
+            print(f"applied {name}")
+
+    return _run(migrated())
+
+
+@app.command(name="check-config")
+def _check_config(*, config: File = _USUAL) -> int:
+    """Read a configuration and its secrets, and say what is wrong with them."""
+    settings = read_config(config, os.environ)
+    store_settings(settings, os.environ)
+    for user in settings.users:
+        secret(f"the password of {user.login}", user.password_env, user.password_file, os.environ)
+    print(f"{config}: fine")
+    return 0
+
+
+@app.command(name="demo")
+def _demo(*, config: File = Path("configs/demo.toml"), keep: bool = True) -> int:
+    """Serve a demonstration datacenter, act out the main job over HTTP, and keep serving."""
+    return _run(demo(config, keep=keep))
+
+
+def _run(running: Coroutine[Any, Any, int | None]) -> int:
+    """On uvloop where there is one; the exit status."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(running) or 0
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(running) or 0
+
+
+def main() -> None:
+    """The entry point; what an administrator can mend is one line and the status 2."""
+    try:
+        sys.exit(app())
+    except* (ConfigError, StoreError, OSError) as group:
+        first: BaseException = group
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        print(f"vmgate: {first}", file=sys.stderr)
+        sys.exit(2)

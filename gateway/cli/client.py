@@ -1,0 +1,72 @@
+"""A small client of our own API for the demo: follows links, waits for tasks."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import BasicAuth, ClientSession
+
+TASK_WITHIN_S = 300.0
+_LOOK_EACH_S = 0.1
+
+
+class StepFailed(Exception):
+    """What was not seen to work, in one sentence."""
+
+
+class Client:
+    """Calls the API at `base` (scheme, host, port) as one user."""
+
+    def __init__(self, session: ClientSession, base: str, user: str, password: str) -> None:
+        self._session = session
+        self._auth = BasicAuth(user, password)
+        self.base = base
+
+    async def call(
+        self, method: str, where: str, body: Any = None, *, wanted: tuple[int, ...] = (200,)
+    ) -> Any:
+        """The answer's JSON; `where` is an address or a path below /api."""
+        url = where if where.startswith("http") else f"{self.base}/api/{where}"
+        async with self._session.request(method, url, json=body, auth=self._auth) as answer:
+            found = await answer.json(content_type=None) if answer.content_length else None
+            if answer.status not in wanted:
+                raise StepFailed(f"{method} {url} answered {answer.status}: {found}")
+            return found
+
+    async def collection(self, where: str) -> list[Any]:
+        """All items of a collection."""
+        found = await self.call("GET", where)
+        return list(found["collection"])
+
+    async def finished(
+        self, accepted: Mapping[str, Any], shown: Callable[[str], None]
+    ) -> dict[str, Any]:
+        """The task of a 202 once it ended; `shown` hears what it does meanwhile."""
+        status = link(accepted, "status")
+        until = time.monotonic() + TASK_WITHIN_S
+        while time.monotonic() < until:
+            task: dict[str, Any] = await self.call("GET", status)
+            if task["state"].startswith("FINISHED"):
+                return task
+            if task["stuck"]:
+                raise StepFailed(f"the task is stuck: {task['error']}")
+            shown(_doing(task))
+            await asyncio.sleep(_LOOK_EACH_S)
+        raise StepFailed(f"the task did not end within {TASK_WITHIN_S:.0f} s")
+
+
+def link(body: Mapping[str, Any], rel: str) -> str:
+    """The address of a link; StepFailed when it is not there."""
+    for one in body["links"]:
+        if one["rel"] == rel:
+            return str(one["href"])
+    raise StepFailed(f"there is no link {rel}")
+
+
+def _doing(task: Mapping[str, Any]) -> str:
+    for job in task["jobs"]["collection"]:
+        if job["state"] == "STARTED":
+            percent = "" if job["progress"] is None else f" {job['progress']} %"
+            return f"{job['type']}{percent}"
+    return "waiting"

@@ -1,0 +1,113 @@
+"""What a configuration file may say: every section, key, unit, default and limit."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from gateway.config.places import Datacenter, Name, Section, Virtualdatacenter
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+class Server(Section, frozen=True):
+    """The API's listener. With both TLS files it speaks HTTPS. `public_url` is what links name
+    when clients reach us through a proxy."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8009
+    public_url: str | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+
+
+class Probes(Section, frozen=True):
+    """The listener of /livez, /readyz and /metrics."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8010
+
+
+class StoreSection(Section, frozen=True):
+    """PostgreSQL: our own under `data_dir`, or the server a database URL names."""
+
+    source: Literal["auto", "embedded", "system"] = "auto"
+    data_dir: Path = Path("var")
+    database_url_env: str | None = None
+    database_url_file: Path | None = None
+    connections_max: Annotated[int, Meta(ge=4, le=500)] = 16
+
+
+class Tasks(Section, frozen=True):
+    """How workers keep their leases, how often a step is tried, and how many tasks run at once."""
+
+    lease_s: Seconds = 15.0
+    heartbeat_s: Seconds = 5.0
+    margin_s: Seconds = 2.0
+    attempts_max: Annotated[int, Meta(ge=1, le=100)] = 5
+    settle_for_s: Seconds = 300.0
+    poll_s: Seconds = 0.5
+    workers: Annotated[int, Meta(ge=1, le=1024)] = 64
+    drain_s: Seconds = 20.0
+
+
+class Observers(Section, frozen=True):
+    """How often hosts are surveyed, and after how long a silence their VMs become UNKNOWN."""
+
+    period_s: Seconds = 10.0
+    unknown_after_s: Seconds = 30.0
+    lease_s: Seconds = 15.0
+    spacing_s: Seconds = 0.5
+
+
+class Log(Section, frozen=True):
+    """JSON lines on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Enterprise(Section, frozen=True):
+    """A tenant."""
+
+    name: Name
+
+
+class User(Section, frozen=True):
+    """A user of one enterprise; the password comes from a file or the environment."""
+
+    login: Name
+    enterprise: Name
+    privileges: list[str] = []
+    name: str = ""
+    surname: str = ""
+    email: str = ""
+    password_env: str | None = None
+    password_file: Path | None = None
+
+
+class Hypervisor(Section, frozen=True):
+    """How to reach hosts of one kind and type; `options` are the driver's own.
+
+    `{data_dir}` in an option's text stands for the store's folder.
+    """
+
+    kind: Name
+    type: Literal["KVM", "VMX_04"]
+    options: dict[str, Any] = {}
+
+
+class Config(Section, frozen=True):
+    """The whole file."""
+
+    server: Server = Server()
+    probes: Probes = Probes()
+    store: StoreSection = StoreSection()
+    tasks: Tasks = Tasks()
+    observers: Observers = Observers()
+    log: Log = Log()
+    enterprises: list[Enterprise] = []
+    users: list[User] = []
+    hypervisor: dict[str, Hypervisor] = {}
+    datacenters: list[Datacenter] = []
+    virtualdatacenters: list[Virtualdatacenter] = []

@@ -1,0 +1,137 @@
+"""Loads what the configuration declares into the record, in one transaction, again and again."""
+
+import asyncio
+from collections.abc import Mapping
+
+from gateway.api.passwords import hash_password, matches
+from gateway.config.model import Config, User
+from gateway.config.places import Datacenter, HostEntry, RuleEntry, Virtualdatacenter
+from gateway.config.reading import secret
+from gateway.store import declared, ledger, rules, tenants
+from gateway.store.declared import DeclaredHost, DeclaredTemplate, DeclaredUser
+from gateway.store.pool import Connection, Store
+from gateway.store.rules import NewRule
+
+
+async def declare(store: Store, config: Config, environ: Mapping[str, str]) -> None:
+    """Tenants, users, places, templates and virtual datacenters; raises ConfigError for a
+    password that is not there."""
+    hashes = await _hashes(store, config, environ)
+    async with store.transaction() as c:
+        await declared.alone(c)
+        enterprises = {
+            one.name: await declared.enterprise(c, one.name) for one in config.enterprises
+        }
+        for user in config.users:
+            await declared.user(c, _user(user, enterprises[user.enterprise], hashes[user.login]))
+        await declared.fit_policy(c)
+        datacenters = {one.name: await _datacenter(c, config, one) for one in config.datacenters}
+        for vdc in config.virtualdatacenters:
+            await _virtualdatacenter(
+                c, vdc, enterprises[vdc.enterprise], datacenters[vdc.datacenter]
+            )
+        await ledger.refresh_limits(c)
+
+
+async def _hashes(store: Store, config: Config, environ: Mapping[str, str]) -> dict[str, str]:
+    """A hash for each user: the one kept while the password is the same."""
+    async with store.read() as c:
+        kept = {one.login: await declared.hash_of(c, one.login) for one in config.users}
+    found = {}
+    for user in config.users:
+        what = f"the password of {user.login}"
+        password = secret(what, user.password_env, user.password_file, environ)
+        old = kept[user.login]
+        same = old is not None and await asyncio.to_thread(matches, old, password)
+        found[user.login] = (
+            old if old is not None and same else await asyncio.to_thread(hash_password, password)
+        )
+    return found
+
+
+def _user(user: User, enterprise_id: int, password_hash: str) -> DeclaredUser:
+    return DeclaredUser(
+        user.login,
+        enterprise_id,
+        user.name,
+        user.surname,
+        user.email,
+        user.privileges,
+        password_hash,
+    )
+
+
+async def _datacenter(c: Connection, config: Config, one: Datacenter) -> int:
+    """A datacenter with all in it; its rules only when it is new."""
+    datacenter_id, new = await declared.datacenter(c, one.name, one.location)
+    for place in one.datastores:
+        columns = (place.pool or place.name, place.shared, place.enabled, place.tier, place.path)
+        await declared.datastore(c, datacenter_id, place.name, columns)
+    for rack in one.racks:
+        rack_id = await declared.rack(c, datacenter_id, rack.name, rack.description)
+        for host in rack.hosts:
+            type_ = config.hypervisor[host.hypervisor].type
+            await declared.host(c, rack_id, _host(host, type_))
+    for each in one.templates:
+        await declared.template(
+            c,
+            datacenter_id,
+            DeclaredTemplate(
+                each.enterprise,
+                each.name,
+                each.description,
+                each.source,
+                each.disk_format,
+                each.disk_bytes,
+                each.cpu,
+                each.ram_mib,
+                each.os_type,
+                list(each.types),
+            ),
+        )
+    for rule in one.rules if new else []:
+        await rules.add(c, await _rule(c, datacenter_id, rule))
+    return datacenter_id
+
+
+def _host(host: HostEntry, type_: str) -> DeclaredHost:
+    return DeclaredHost(
+        host.hypervisor,
+        host.name,
+        type_,
+        host.address,
+        host.description,
+        host.networks,
+        host.state,
+        host.datastores,
+    )
+
+
+async def _rule(c: Connection, datacenter_id: int, rule: RuleEntry) -> NewRule:
+    level, element_id = "datacenter", datacenter_id
+    for name, each in (("rack", rule.rack), ("machine", rule.host), ("datastore", rule.datastore)):
+        if each is not None:
+            level, element_id = name, await declared.element(c, datacenter_id, name, each)
+    match rule.kind:
+        case "machine_load":
+            return NewRule(
+                rule.kind,
+                level,
+                element_id,
+                cpu_percent=rule.cpu_percent,
+                ram_percent=rule.ram_percent,
+                aggregated=rule.aggregated,
+            )
+        case "datastore_load":
+            return NewRule(rule.kind, level, element_id, storage_percent=rule.storage_percent)
+        case _:
+            return NewRule(rule.kind, level, element_id, fit_policy=rule.fit_policy)
+
+
+async def _virtualdatacenter(
+    c: Connection, one: Virtualdatacenter, enterprise_id: int, datacenter_id: int
+) -> None:
+    """Made once; what tenants do to it later stays."""
+    made = await tenants.add_virtualdatacenter(c, one.name, enterprise_id, datacenter_id, one.type)
+    if made is not None:
+        await tenants.add_network(c, made, "default", one.tag, one.network, one.gateway)

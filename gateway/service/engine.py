@@ -1,0 +1,113 @@
+"""The engine: what every process runs behind its listeners, by its role."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+
+from drivers.contract import Driver
+from gateway.config import Config
+from gateway.events.sequencer import Sequencer
+from gateway.reconcile.observer import Rounds
+from gateway.reconcile.watch import Watch
+from gateway.service.attaching import Attaching
+from gateway.store import places
+from gateway.store.pool import Store, StoreError
+from gateway.tasks.executor import Tools
+from gateway.tasks.granting import Granter
+from gateway.tasks.planner import Planner
+from gateway.tasks.policy import Limits
+from gateway.tasks.reserving import Reserver
+from gateway.tasks.worker import Pace, Worker
+
+_log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Sequencer and planner always; the worker and the watches when it `works`."""
+
+    def __init__(
+        self, store: Store, drivers: Mapping[str, Driver], config: Config, *, works: bool
+    ) -> None:
+        self.store = store
+        self.drivers = drivers
+        self.attaching = Attaching(store, drivers)
+        self.sequencer = Sequencer(store)
+        self.planner = Planner(store, self.sequencer)
+        self._looks: set[asyncio.Task[None]] = set()
+        reserver = Reserver(store, self.planner, Granter(store))
+        limits = Limits(config.tasks.attempts_max, config.tasks.settle_for_s, config.tasks.poll_s)
+        tools = Tools(drivers, reserver, limits, self.sequencer.poke, self._look_at)
+        self._worker = Worker(store, tools, _pace(config)) if works else None
+        self._watches = self._watching(config) if works else {}
+
+    def _watching(self, config: Config) -> dict[str, Watch]:
+        assert self._worker is not None
+        rounds = Rounds(
+            config.observers.period_s,
+            config.observers.unknown_after_s,
+            config.observers.lease_s,
+            config.observers.spacing_s,
+        )
+        found = {}
+        for name, driver in self.drivers.items():
+            watch = Watch(self.store, name, driver, rounds, self._worker.name)
+            watch.committed = self.sequencer.poke
+            found[name] = watch
+        return found
+
+    @property
+    def held(self) -> int:
+        """How many tasks this process runs now."""
+        return self._worker.running if self._worker else 0
+
+    def wake(self) -> None:
+        """Something was committed: a task, an event, or a change of places."""
+        self.sequencer.poke()
+        if self._worker is not None:
+            self._worker.poke()
+
+    async def load(self) -> None:
+        """What must be known before the first request: hosts and inventory."""
+        await self.attaching.sync()
+        await self.sequencer.flush()
+        await self.planner.load()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for each in (self.sequencer, self.planner, self.attaching):
+                group.create_task(each.run())
+            for watch in self._watches.values():
+                group.create_task(watch.run())
+            if self._worker is not None:
+                group.create_task(self._worker.run())
+
+    async def drain(self) -> None:
+        """Claim no more, and let what runs come to an end."""
+        if self._worker is not None:
+            await self._worker.drain()
+
+    def _look_at(self, vm_id: int) -> None:
+        """An executor wants a VM observed anew."""
+        look = asyncio.get_running_loop().create_task(self._poke(vm_id))
+        self._looks.add(look)
+        look.add_done_callback(self._looks.discard)
+
+    async def _poke(self, vm_id: int) -> None:
+        with suppress(StoreError):
+            async with self.store.read() as c:
+                at = await places.endpoint_of_vm(c, vm_id)
+            if at is not None and at[0] in self._watches:
+                self._watches[at[0]].poke(at[1])
+
+
+def _pace(config: Config) -> Pace:
+    section = config.tasks
+    return Pace(
+        lease_s=section.lease_s,
+        heartbeat_s=section.heartbeat_s,
+        margin_s=section.margin_s,
+        drain_s=section.drain_s,
+        room=section.workers,
+    )
