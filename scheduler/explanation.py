@@ -18,7 +18,7 @@ _TOPICS = {
     Lack.NOT_ASKED: "not asked for",
     Lack.SAME_HOST: "running the VM already",
     Lack.SAME_RACK: "in another rack",
-    Lack.SAME_MANAGER: "with another hypervisor manager",
+    Lack.SAME_HYPERVISOR: "with another hypervisor",
     Lack.HYPERVISOR_TYPE: "of another hypervisor type",
     Lack.HOST_STATE: "not MANAGED",
     Lack.UNREACHABLE: "not reachable",
@@ -119,7 +119,7 @@ def sentence(reason: Reason) -> str:
             return "The VM is on it already."
         case Lack.SAME_RACK:
             return f"It is in rack {reason.spare}, and the VM in another."
-        case Lack.SAME_MANAGER:
+        case Lack.SAME_HYPERVISOR:
             return f"Its manager is {reason.spare}, and the VM's is {reason.wanted}."
         case Lack.HYPERVISOR_TYPE:
             return f"Its hypervisor runs {reason.spare} and the VM is {reason.wanted}."

@@ -76,7 +76,7 @@ async def create(request: web.Request) -> web.Response:
         made = await tenants.add_virtualdatacenter(c, name, enterprise_id, datacenter_id, type_)
         if made is None:
             raise conflict("VDC-4", "The enterprise has a virtual datacenter of that name", "name")
-        await tenants.add_network(c, made, *network)
+        await tenants.add_network(c, made, network)
         one = await tenants.virtualdatacenter(c, made)
         assert one is not None
         await _tell(c, turn, one, "CREATE")

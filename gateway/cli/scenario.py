@@ -84,14 +84,14 @@ class Scenario:
         await self._act(shown, "deploy")
         self._expect("ON")
         self.summary["seconds_to_first_on"] = round(time.monotonic() - self.began_s, 3)
-        machine = await self._machine()
-        self.summary["hypervisor"] = f"{machine['product']} {machine['version']}".strip()
-        self._host = self.summary["host_before"] = machine["name"]
-        return f"ON at {machine['name']} ({self.summary['hypervisor']})"
+        host = await self._place()
+        self.summary["hypervisor"] = f"{host['product']} {host['version']}".strip()
+        self._host = self.summary["host_before"] = host["name"]
+        return f"ON at {host['name']} ({self.summary['hypervisor']})"
 
-    async def _machine(self) -> dict[str, Any]:
-        machine: dict[str, Any] = await self.client.call("GET", link(self._vm, "machine"))
-        return machine
+    async def _place(self) -> dict[str, Any]:
+        host: dict[str, Any] = await self.client.call("GET", link(self._vm, "machine"))
+        return host
 
     async def _power(self, shown: Shown, state: str, *, graceful: bool = False) -> str:
         body: dict[str, Any] = {"state": state}
@@ -108,7 +108,7 @@ class Scenario:
 
     async def _list_candidates(self, shown: Shown) -> str:
         found = await self.client.collection(link(self._vm, "relocatecandidates"))
-        names = [machine["name"] for machine in found]
+        names = [host["name"] for host in found]
         if not names or self._host in names:
             raise StepFailed(f"the candidates are {names}")
         return ", ".join(names)
@@ -119,13 +119,13 @@ class Scenario:
         href = link(target, "edit")
         await self._act(shown, "relocate", {"links": [{"rel": "machine", "href": href}]})
         self._expect("ON")
-        after = (await self._machine())["name"]
+        after = (await self._place())["name"]
         self.summary["host_after"] = after
         if after != target["name"]:
             raise StepFailed(f"the VM is at {after}, not at {target['name']}")
         names = [
-            machine["name"]
-            for machine in await self.client.collection(link(self._vm, "relocatecandidates"))
+            host["name"]
+            for host in await self.client.collection(link(self._vm, "relocatecandidates"))
         ]
         if self._host not in names or after in names:
             raise StepFailed(f"the candidates afterwards are {names}")

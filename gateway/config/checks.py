@@ -1,10 +1,10 @@
 """What types cannot say of a configuration: names that must exist, and must not repeat."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address
 
 from gateway.config.model import Config
-from gateway.config.places import Datacenter
+from gateway.config.places import Datacenter, HostEntry
 
 
 class Wrong(Exception):
@@ -62,19 +62,28 @@ def _check_hosts(config: Config) -> None:
     seen: set[tuple[str, str]] = set()
     for d, datacenter in enumerate(config.datacenters):
         local: set[str] = set()
-        datastores = {one.name: one for one in datacenter.datastores}
-        for r, rack in enumerate(datacenter.racks):
-            for h, host in enumerate(rack.hosts):
-                path = f"$.datacenters[{d}].racks[{r}].hosts[{h}]"
-                _known(f"{path}.hypervisor", host.hypervisor, config.hypervisor)
-                if (host.hypervisor, host.name) in seen:
-                    raise Wrong(f"{path}.name", f"{host.name} is there twice")
-                seen.add((host.hypervisor, host.name))
-                for name in host.datastores:
-                    _known(f"{path}.datastores", name, datastores)
-                    if not datastores[name].shared and name in local:
-                        raise Wrong(f"{path}.datastores", f"{name} is not shared: one host only")
-                local |= set(host.datastores)
+        for path, host in _hosts(f"$.datacenters[{d}]", datacenter):
+            _known(f"{path}.hypervisor", host.hypervisor, config.hypervisor)
+            if (host.hypervisor, host.name) in seen:
+                raise Wrong(f"{path}.name", f"{host.name} is there twice")
+            seen.add((host.hypervisor, host.name))
+            _check_datastores(path, datacenter, host, local)
+            local |= set(host.datastores)
+
+
+def _hosts(path: str, datacenter: Datacenter) -> Iterator[tuple[str, HostEntry]]:
+    for r, rack in enumerate(datacenter.racks):
+        for h, host in enumerate(rack.hosts):
+            yield f"{path}.racks[{r}].hosts[{h}]", host
+
+
+def _check_datastores(path: str, at: Datacenter, host: HostEntry, taken: set[str]) -> None:
+    """`taken` is what other hosts of the datacenter named before."""
+    datastores = {one.name: one for one in at.datastores}
+    for name in host.datastores:
+        _known(f"{path}.datastores", name, datastores)
+        if not datastores[name].shared and name in taken:
+            raise Wrong(f"{path}.datastores", f"{name} is not shared: one host only")
 
 
 def _check_virtualdatacenters(config: Config) -> None:

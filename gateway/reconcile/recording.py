@@ -63,9 +63,9 @@ async def _record_places(c: Connection, hypervisor: str, facts: Facts) -> bool:
             hosts.append(changed)
             await _tell_host(c, changed, host.name)
         for store in host.datastores:
-            sizes = (store.capacity_bytes, store.free_bytes)
+            measured = (store.capacity_bytes, store.free_bytes, store.path)
             found = await observations.write_datastore(
-                c, hypervisor, host.name, store.name, store.path, sizes
+                c, hypervisor, host.name, store.name, measured
             )
             if found is not None:
                 datastores.append(found)

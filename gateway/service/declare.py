@@ -134,4 +134,4 @@ async def _virtualdatacenter(
     """Made once; what tenants do to it later stays."""
     made = await tenants.add_virtualdatacenter(c, one.name, enterprise_id, datacenter_id, one.type)
     if made is not None:
-        await tenants.add_network(c, made, "default", one.tag, one.network, one.gateway)
+        await tenants.add_network(c, made, ("default", one.tag, one.network, one.gateway))

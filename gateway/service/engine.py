@@ -13,11 +13,11 @@ from gateway.reconcile.watch import Watch
 from gateway.service.attaching import Attaching
 from gateway.store import places
 from gateway.store.pool import Store, StoreError
-from gateway.tasks.executor import Tools
 from gateway.tasks.granting import Granter
 from gateway.tasks.planner import Planner
 from gateway.tasks.policy import Limits
 from gateway.tasks.reserving import Reserver
+from gateway.tasks.tools import Tools
 from gateway.tasks.worker import Pace, Worker
 
 _log = logging.getLogger(__name__)

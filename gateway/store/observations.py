@@ -174,9 +174,10 @@ async def write_unreachable(
 
 
 async def write_datastore(
-    c: Connection, hypervisor: str, host: str, pool: str, path: str, sizes: tuple[int, int]
+    c: Connection, hypervisor: str, host: str, pool: str, seen: tuple[int, int, str]
 ) -> int | None:
-    """Record a datastore's (capacity, free) bytes as a host sees it; its id when they matter.
+    """Record a datastore's (capacity, free, path) as a host sees it, in bytes; its id when they
+    matter.
 
     Free space moves all the time: only a change of more than a hundredth is worth a recount.
     """
@@ -190,7 +191,6 @@ async def write_datastore(
         hypervisor,
         host,
         pool,
-        *sizes,
-        path,
+        *seen,
     )
     return changed

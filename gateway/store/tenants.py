@@ -157,17 +157,14 @@ async def add_virtualdatacenter(
 
 
 async def add_network(
-    c: Connection, vdc_id: int, name: str, tag: str, address: str, gateway: str | None
+    c: Connection, vdc_id: int, columns: tuple[str, str, str, str | None]
 ) -> None:
-    """The default network of a virtual datacenter; `address` in CIDR form."""
+    """The default network of a virtual datacenter: (name, tag, address in CIDR form, gateway)."""
     await c.execute(
         """insert into network (virtualdatacenter_id, name, tag, address, gateway)
            values ($1, $2, $3, $4::text::cidr, $5::text::inet)""",
         vdc_id,
-        name,
-        tag,
-        address,
-        gateway,
+        *columns,
     )
 
 

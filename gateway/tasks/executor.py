@@ -6,7 +6,6 @@ intent there before it begins.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -21,25 +20,15 @@ from gateway.tasks import policy
 from gateway.tasks.calling import begin, progress_shown
 from gateway.tasks.lease import Lease
 from gateway.tasks.operations import BEHAVIOURS
-from gateway.tasks.policy import Limits, Then
+from gateway.tasks.policy import Then
 from gateway.tasks.record import Page, TaskRecord
-from gateway.tasks.reserving import Contended, Reserver
+from gateway.tasks.reserving import Contended
 from gateway.tasks.saga import Act, End, Entry, Move, Step, next_move, tries
 from gateway.tasks.steps import Behaviour, Call, Reserve, StepFailed, Write
+from gateway.tasks.tools import Tools
 
 _log = logging.getLogger(__name__)
 Pending = tuple[Move, Ticket]
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What executors of one process share. `changed` hears which VM to look at again."""
-
-    drivers: Mapping[str, Driver]
-    reserver: Reserver
-    limits: Limits
-    committed: Callable[[], None] = lambda: None
-    look_at: Callable[[int], None] = lambda vm_id: None
 
 
 class _Parked(Exception):
@@ -108,8 +97,6 @@ class Executor:
             case _:
                 raise AssertionError(f"{move} does not suit its behaviour")
 
-    # -- steps in the store ------------------------------------------------------------------
-
     async def _reserve(self, step: Step, *, moving: bool) -> Move | End:
         async with self.record.store.read() as c:
             situation = await Page(self.record, c, list(self.record.lines)).situation()
@@ -143,8 +130,6 @@ class Executor:
                 await behaviour.undo(page.c, await page.situation())
             await page.write(step, Entry.UNDONE, {})
             return await self._next(page)
-
-    # -- steps on a hypervisor ---------------------------------------------------------------
 
     async def _next(self, page: Page) -> Move | End:
         """What follows the page's lines; an intent or the end is written with them at once."""
@@ -204,7 +189,7 @@ class Executor:
 
     async def _after(self, fault: Fault, move: Move, ticket: Ticket) -> Move | End:
         vain = tries(self.record.lines, move.step.name)
-        counted = 0 if _no_way_back(move) else vain
+        counted = 0 if policy.no_way_back(move) else vain
         match policy.after(fault, counted, self.tools.limits):
             case Then.LOOK if move.step.blind:
                 return await self._fail(move, f"Indeterminate: {fault.message}", clean=False)
@@ -271,7 +256,7 @@ class Executor:
 
     async def _fail(self, move: Move, reason: str, *, clean: bool) -> Move | End:
         """A step that cannot be done turns the saga back; a final or undoing one cannot turn."""
-        if _no_way_back(move):
+        if policy.no_way_back(move):
             await self._persist(move, reason)
         async with self.record.fenced() as page:
             await page.write(move.step, Entry.FAILED, {"reason": reason, "clean": clean})
@@ -312,8 +297,3 @@ class Executor:
         if driver is None:
             await self._park(f"this process has no driver called {self._hypervisor}")
         return driver
-
-
-def _no_way_back(move: Move) -> bool:
-    """Whether the saga cannot turn back at this move: it undoes, or is past returning."""
-    return move.step.final or move.act in (Act.UNDO, Act.SETTLE_UNDO)

@@ -12,6 +12,7 @@ from drivers.faults import (
     Unreachable,
     Unsupported,
 )
+from gateway.tasks.saga import Act, Move
 
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 15.0
@@ -60,3 +61,8 @@ def clean(fault: Fault) -> bool:
 def wait_s(tries: int) -> float:
     """Seconds before try number `tries` (from 0): doubling, up to the longest."""
     return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(tries, 10))
+
+
+def no_way_back(move: Move) -> bool:
+    """Whether the saga cannot turn back at this move: it undoes, or is past returning."""
+    return move.step.final or move.act in (Act.UNDO, Act.SETTLE_UNDO)

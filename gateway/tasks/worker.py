@@ -17,9 +17,10 @@ from structlog.contextvars import bind_contextvars
 from gateway.store import tasks
 from gateway.store.pool import Store, StoreConflict, StoreUnavailable
 from gateway.store.tasks import Claimed
-from gateway.tasks.executor import Executor, Tools
+from gateway.tasks.executor import Executor
 from gateway.tasks.lease import Lease, now_s
 from gateway.tasks.record import TaskRecord
+from gateway.tasks.tools import Tools
 
 _log = logging.getLogger(__name__)
 TICK_S = 0.5

@@ -10,4 +10,4 @@ def same_hypervisor(demand: Demand, at: Candidate) -> Reason | None:
     origin = demand.origin
     if origin is None or origin.hypervisor == at.host.hypervisor:
         return None
-    return Reason(Lack.SAME_MANAGER, wanted=origin.hypervisor, spare=at.host.hypervisor)
+    return Reason(Lack.SAME_HYPERVISOR, wanted=origin.hypervisor, spare=at.host.hypervisor)

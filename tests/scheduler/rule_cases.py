@@ -141,7 +141,7 @@ OBJECTING: list[tuple[str, Demand, Candidate, Reason]] = [
         "M-021 another manager, wherever moves may go",
         replace(MOVE, origin=replace(ORIGIN, hypervisor="vc2", reach=Reach.DATACENTER)),
         candidate(),
-        Reason(Lack.SAME_MANAGER, wanted="vc2", spare="lab"),
+        Reason(Lack.SAME_HYPERVISOR, wanted="vc2", spare="lab"),
     ),
     (
         "M-023 the host it is on",

@@ -74,7 +74,7 @@ def _words(demand: Demand, host: Host) -> list[str]:
     }
     if demand.origin is not None:
         asked["SAME_HOST"] = demand.origin.host == host.id
-        asked["SAME_MANAGER"] = demand.origin.hypervisor != host.hypervisor
+        asked["SAME_HYPERVISOR"] = demand.origin.hypervisor != host.hypervisor
         near = demand.origin.reach == Reach.RACK
         asked["SAME_RACK"] = near and demand.origin.rack != host.rack
     return [lack for lack, true in asked.items() if true]

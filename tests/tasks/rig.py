@@ -17,12 +17,12 @@ from gateway.reconcile.observer import Rounds
 from gateway.reconcile.watch import Watch
 from gateway.store import feed, ledger
 from gateway.store.pool import Store
-from gateway.tasks.executor import Tools
 from gateway.tasks.granting import Granter
 from gateway.tasks.planner import Planner
 from gateway.tasks.policy import Limits
 from gateway.tasks.reserving import Reserver
 from gateway.tasks.submission import Accepted, Caller, Order, submit
+from gateway.tasks.tools import Tools
 from gateway.tasks.worker import Pace, Worker
 
 CALLER = Caller(1, 1, "tester")
