@@ -1,0 +1,211 @@
+"""The driver of KVM hosts: the verbs of the contract, each through its host's lanes."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from drivers.changes import StateChange
+from drivers.contract import (
+    Capabilities,
+    Clear,
+    Deploy,
+    HostLink,
+    HypervisorType,
+    Outcome,
+    Permit,
+    Power,
+    PowerRequest,
+    Progress,
+    Reconfigure,
+    Relocate,
+    Remove,
+    Reset,
+    Ticket,
+)
+from drivers.facts import Facts, PowerState, Sighting
+from drivers.faults import Fault, Indeterminate, Missing, Rejected, Unreachable
+from drivers.kvm import acts, looking, moving, settling
+from drivers.kvm.changing import Changes
+from drivers.kvm.domain_xml import Ground
+from drivers.kvm.host import KvmHost
+from drivers.kvm.options import KvmOptions
+
+_SHUTDOWN_LOOK_S = 0.1
+
+
+class KvmDriver:
+    """All hosts of one `[hypervisor.NAME]` block; each host is an endpoint."""
+
+    def __init__(self, name: str, options: KvmOptions) -> None:
+        self._name = name
+        self._options = options
+        self._hosts: dict[str, KvmHost] = {}
+        self._changes = Changes()
+        self.capabilities = Capabilities(
+            type=HypervisorType.KVM,
+            live_relocation=True,
+            storage_relocation=True,
+            pause=True,
+            graceful_shutdown=True,
+            reset=True,
+            progress=True,
+        )
+
+    def attach(self, link: HostLink) -> None:
+        """Know a host; connections are opened when they are needed."""
+        self.detach(link.name)
+        heard, lost = self._changes.listeners(link.name)
+        self._hosts[link.name] = KvmHost(link, self._options, heard, lost)
+
+    def detach(self, host: str) -> None:
+        """Forget a host; its VMs stay as they are."""
+        gone = self._hosts.pop(host, None)
+        if gone is not None:
+            gone.close()
+
+    def endpoints(self) -> tuple[str, ...]:
+        """Every host is surveyed on its own."""
+        return tuple(self._hosts)
+
+    async def survey(self, endpoint: str) -> Facts:
+        """Everything on one host."""
+        host = self._host(endpoint)
+        return await host.look(lambda c: looking.survey(c, host.link, self._options))
+
+    async def look(self, vm: UUID, host: str) -> Sighting | None:
+        """One VM on one host."""
+        return await self._host(host).look(lambda c: looking.look(c, vm, host))
+
+    def changes(self) -> AsyncIterator[StateChange]:
+        """What libvirt reports, as it comes."""
+        return self._changes.stream()
+
+    async def deploy(self, permit: Permit, order: Deploy) -> None:
+        """Clone the disk and define the VM, off."""
+        host = self._host(order.at.host)
+        setting = (host.link.networks, self._options)
+        await host.act(lambda c, check: acts.deploy(c, order, permit.task, setting, check), permit)
+
+    async def power(self, permit: Permit, order: Power) -> None:
+        """Change the power and wait until it has changed."""
+        host = self._host(order.host)
+        await host.act(lambda c, check: acts.power(c, order, check), permit)
+        if order.request is PowerRequest.SHUTDOWN:
+            await self._shut_down(permit, order)
+
+    async def reset(self, permit: Permit, order: Reset) -> None:
+        """Press the button."""
+        host = self._host(order.host)
+        await host.act(lambda c, check: acts.reset(c, order, check), permit)
+
+    async def reconfigure(self, permit: Permit, order: Reconfigure) -> None:
+        """Resize a VM that is off."""
+        host = self._host(order.host)
+        await host.act(lambda c, check: acts.reconfigure(c, order, check), permit)
+
+    async def relocate(self, permit: Permit, order: Relocate) -> None:
+        """Move the VM; after an error both hosts are looked at before anything is said."""
+        source, target = self._host(order.source.host), self._host(order.target.host)
+        try:
+            path = await target.act(lambda c, check: moving.ground(c, order, check), permit)
+        except Missing as missing:
+            raise Rejected(missing.message, host=missing.host) from missing
+        to = moving.Target(target.link.address, Ground(path, target.link.networks))
+        try:
+            await source.act(
+                lambda c, check: moving.move(c, order, to, self._options, check),
+                permit,
+                self._options.relocation_timeout_s,
+            )
+        except (Rejected, Missing) as refused:
+            await self._not_moved(order, refused)
+
+    async def remove(self, permit: Permit, order: Remove) -> None:
+        """Delete a VM that is off, and its disk."""
+        host = self._host(order.at.host)
+        await host.act(lambda c, check: acts.remove(c, order, check), permit)
+
+    async def clear(self, permit: Permit, order: Clear) -> None:
+        """Delete what a move left, once the VM is seen living on the other host."""
+        lives = await self.look(order.vm, order.lives_on)
+        if lives is None or lives.arriving:
+            raise Rejected(f"the VM was not seen living on {order.lives_on}", host=order.at.host)
+        if await self._host(order.lives_on).look(lambda c: looking.moving(c, order.vm)):
+            raise Rejected("the VM is being moved", host=order.lives_on)
+        host = self._host(order.at.host)
+        await host.act(lambda c, check: acts.clear(c, order, check), permit)
+
+    async def progress(self, ticket: Ticket) -> Progress:
+        """How much of a move was sent."""
+        order = ticket.order
+        if not isinstance(order, Relocate):
+            return Progress(None)
+        try:
+            source = self._host(order.source.host)
+            return Progress(await source.look(lambda c: looking.percent(c, order.spec.vm)))
+        except Fault:
+            return Progress(None)
+
+    async def settle(self, ticket: Ticket) -> Outcome:
+        """Look at every host the ticket names."""
+        seen = [
+            await self._host(host).look(partial(settling.see, ticket=ticket, host=host, at=at))
+            for host, at in settling.places_of(ticket)
+        ]
+        return settling.settle(ticket, seen)
+
+    async def cancel(self, permit: Permit, ticket: Ticket) -> None:
+        """Abort a move that runs; a VM that no job runs on is left alone."""
+        order = ticket.order
+        if not isinstance(order, Relocate):
+            raise Rejected("only a move can be cancelled")
+
+        def abort(connection: Any, check: Any) -> None:
+            domain = looking.find(connection, order.spec.vm)
+            if domain is not None and looking.moving(connection, order.spec.vm):
+                check()
+                domain.abortJob()
+
+        await self._host(order.source.host).act(abort, permit)
+
+    async def aclose(self) -> None:
+        """Close all lanes and connections, without waiting for hosts that are frozen."""
+        for name in tuple(self._hosts):
+            self.detach(name)
+
+    async def _shut_down(self, permit: Permit, order: Power) -> None:
+        """Wait for the guest, then pull the plug if that was asked for."""
+        ends_s = time.monotonic() + order.grace_s
+        while True:
+            seen = await self.look(order.vm, order.host)
+            if seen is not None and seen.state is PowerState.OFF:
+                return
+            if time.monotonic() >= ends_s:
+                break
+            await asyncio.sleep(_SHUTDOWN_LOOK_S)
+        if not order.force:
+            raise Rejected(
+                f"the guest did not shut down within {order.grace_s:g} s", host=order.host
+            )
+        await self.power(permit, Power(order.vm, order.host, PowerRequest.OFF))
+
+    async def _not_moved(self, order: Relocate, refused: Fault) -> None:
+        """An error does not tell where the VM is: only both hosts do."""
+        vm = order.spec.vm
+        try:
+            here = await self.look(vm, order.source.host)
+            there = await self.look(vm, order.target.host)
+        except Fault as blind:
+            raise Indeterminate(f"{refused.message}; {blind.message}") from refused
+        if here is None or there is not None:
+            raise Indeterminate(refused.message, host=refused.host) from refused
+        raise Rejected(refused.message, host=refused.host) from refused
+
+    def _host(self, name: str) -> KvmHost:
+        host = self._hosts.get(name)
+        if host is None:
+            raise Unreachable(f"{self._name} does not know a host called {name}", host=name)
+        return host

@@ -1,0 +1,96 @@
+"""One host as the driver holds it: two lanes, each with a connection of its own.
+
+Long calls such as moves have one lane, looks the other, so that a host that is busy is still
+seen. A frozen host fills its own lanes and no other's.
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import libvirt
+
+from drivers.contract import HostLink, LeaseLost, Permit
+from drivers.faults import Unreachable
+from drivers.kvm.connection import Connection, Heard
+from drivers.kvm.options import KvmOptions
+from drivers.kvm.trouble import fault_of
+from drivers.lane import Lane
+
+T = TypeVar("T")
+ACTS_AT_ONCE = 8
+LOOKS_AT_ONCE = 4
+
+
+class KvmHost:
+    """Calls `heard` and `lost` in libvirt's thread."""
+
+    def __init__(
+        self, link: HostLink, options: KvmOptions, heard: Heard, lost: Callable[[], None]
+    ) -> None:
+        self.link = link
+        self._options = options
+        self._acts = Lane(link.name, width=ACTS_AT_ONCE, waiting_max=256)
+        self._looks = Lane(link.name, width=LOOKS_AT_ONCE, waiting_max=256)
+        self._acting = Connection(link.name, link.address, options, None, lost)
+        self._looking = Connection(link.name, link.address, options, heard, lost)
+
+    async def look(self, call: Callable[[Any], T]) -> T:
+        """`call` with a connection; it only reads. Raises Unreachable, Missing, Rejected, Busy."""
+
+        def reading() -> T:
+            connection = self._looking.get()
+            try:
+                return call(connection)
+            except libvirt.libvirtError as error:
+                raise fault_of(error, self.link.name, connection, changing=False) from error
+
+        return await self._looks.run(reading, timeout_s=self._options.look_timeout_s)
+
+    async def act(
+        self,
+        call: Callable[[Any, Callable[[], None]], T],
+        permit: Permit,
+        timeout_s: float | None = None,
+    ) -> T:
+        """`call` with a connection and a check to make right before each change.
+
+        Once the caller has given up, the check fails too: what waits in a thread for a frozen
+        host must not begin when the host thaws.
+        """
+        given_up = threading.Event()
+        began = threading.Event()
+
+        def check() -> None:
+            if given_up.is_set():
+                raise LeaseLost("the caller waits no more")
+            permit.check()
+            began.set()
+
+        def acting() -> T:
+            connection = self._acting.get()
+            try:
+                return call(connection, check)
+            except libvirt.libvirtError as error:
+                raise fault_of(
+                    error, self.link.name, connection, changing=began.is_set()
+                ) from error
+
+        try:
+            return await self._acts.run(
+                acting, permit=permit, timeout_s=timeout_s or self._options.call_timeout_s
+            )
+        finally:
+            given_up.set()
+
+    def close(self) -> None:
+        """Begin nothing more, and close in a thread: closing may block on a frozen host."""
+        self._acts.close()
+        self._looks.close()
+        threading.Thread(target=self._drop, name=f"close-{self.link.name}", daemon=True).start()
+
+    def _drop(self) -> None:
+        for each in (self._acting, self._looking):
+            with suppress(libvirt.libvirtError, Unreachable):
+                each.close()

@@ -1,0 +1,56 @@
+"""The options of KVM hosts, each with its unit and default."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+DOMAINS = ("kvm", "qemu")
+
+
+@dataclass(frozen=True, slots=True)
+class KvmOptions:
+    """Times in seconds. `domain` is kvm, or qemu for emulation without hardware help.
+
+    A host that says nothing for `keepalive_s` x `keepalive_count` is taken for gone. With
+    `bandwidth_mib_s` 0 a move takes what the network gives. `cpus` and `memory_mib` replace what
+    a host says of itself (0: as it says), less `reserved_mib` for the host's own use.
+    `serial_log_dir` keeps each VM's serial console in a file of that folder of the host.
+    """
+
+    domain: str = "kvm"
+    chipset: str = "pc"
+    disk_bus: str = "virtio"
+    nic_model: str = "virtio"
+    serial_log_dir: str = ""
+    keepalive_s: int = 2
+    keepalive_count: int = 3
+    call_timeout_s: float = 60.0
+    look_timeout_s: float = 10.0
+    relocation_timeout_s: float = 3600.0
+    bandwidth_mib_s: int = 0
+    cpus: int = 0
+    memory_mib: int = 0
+    reserved_mib: int = 512
+
+
+def parse(options: Mapping[str, Any]) -> KvmOptions:
+    """Options from a configuration table; raises ValueError that names the wrong one."""
+    known = {field.name: type(field.default) for field in fields(KvmOptions)}
+    values: dict[str, Any] = {}
+    for name, value in options.items():
+        if name not in known:
+            raise ValueError(f"{name} is none of {', '.join(sorted(known))}")
+        wanted = known[name]
+        if wanted is float and type(value) is int:
+            value = float(value)
+        if type(value) is not wanted:
+            raise ValueError(f"{name} must be of type {wanted.__name__}")
+        if isinstance(value, int | float) and value < 0:
+            raise ValueError(f"{name} must not be negative")
+        values[name] = value
+    found = KvmOptions(**values)
+    if found.domain not in DOMAINS:
+        raise ValueError(f"domain is one of {', '.join(DOMAINS)}")
+    if found.keepalive_s < 1 or found.keepalive_count < 1:
+        raise ValueError("keepalive_s and keepalive_count must be at least 1")
+    return found

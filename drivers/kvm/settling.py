@@ -1,0 +1,126 @@
+"""Settling looks at every host a ticket names, and changes nothing."""
+
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from drivers.contract import (
+    Clear,
+    Deploy,
+    Location,
+    Outcome,
+    Power,
+    PowerRequest,
+    Reconfigure,
+    Relocate,
+    Remove,
+    Reset,
+    Ticket,
+    Verdict,
+)
+from drivers.facts import PowerState, Sighting
+from drivers.faults import Indeterminate
+from drivers.kvm import looking, volumes
+
+_ENDS = {
+    PowerRequest.ON: PowerState.ON,
+    PowerRequest.RESUME: PowerState.ON,
+    PowerRequest.OFF: PowerState.OFF,
+    PowerRequest.SHUTDOWN: PowerState.OFF,
+    PowerRequest.PAUSE: PowerState.PAUSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one host shows of a ticket: the VM, whether a job runs on it, a volume left."""
+
+    vm: Sighting | None
+    busy: bool
+    volume_left: bool
+
+
+def places_of(ticket: Ticket) -> tuple[tuple[str, Location | None], ...]:
+    """Every host to look at, in order, with the location whose volume matters there."""
+    match ticket.order:
+        case Deploy(at=at):
+            return ((at.host, None),)
+        case Remove(at=at) | Clear(at=at):
+            return ((at.host, at),)
+        case Power(host=host) | Reset(host=host) | Reconfigure(host=host):
+            return ((host, None),)
+        case Relocate(source=source, target=target):
+            return ((source.host, None), (target.host, None))
+        case _:
+            assert_never(ticket.order)
+
+
+def see(connection: Any, ticket: Ticket, host: str, at: Location | None) -> Seen:
+    """Look at one host; called in its lane."""
+    order = ticket.order
+    vm = order.spec.vm if isinstance(order, Deploy | Reconfigure | Relocate) else order.vm
+    left = False
+    if at is not None and isinstance(order, Remove | Clear) and order.volume:
+        left = volumes.exists(connection, at.datastore, order.volume)
+    busy = looking.moving(connection, vm)
+    return Seen(looking.look(connection, vm, host), busy, left)
+
+
+def settle(ticket: Ticket, seen: list[Seen]) -> Outcome:
+    """The verdict; raises Indeterminate where looking cannot decide."""
+    match ticket.order:
+        case Deploy():
+            return _deploy(ticket, seen[0].vm)
+        case Power() as power:
+            return _power(power, seen[0].vm)
+        case Reset():
+            raise Indeterminate("a reset leaves no trace")
+        case Reconfigure() as reconfigure:
+            return _reconfigure(reconfigure, seen[0].vm)
+        case Relocate():
+            return _relocate(seen[0], seen[1])
+        case Remove() | Clear():
+            gone = seen[0].vm is None and not seen[0].volume_left
+            return Outcome(Verdict.DONE) if gone else Outcome(Verdict.ABSENT, seen[0].vm)
+        case _:
+            assert_never(ticket.order)
+
+
+def _deploy(ticket: Ticket, vm: Sighting | None) -> Outcome:
+    if vm is None:
+        return Outcome(Verdict.ABSENT)
+    if vm.task != ticket.task:
+        return Outcome(Verdict.FAILED, vm, "another task defined the VM there")
+    return Outcome(Verdict.DONE, vm)
+
+
+def _power(order: Power, vm: Sighting | None) -> Outcome:
+    if vm is None:
+        return Outcome(Verdict.FAILED, None, f"the VM is not on {order.host}")
+    return Outcome(Verdict.DONE if vm.state is _ENDS[order.request] else Verdict.ABSENT, vm)
+
+
+def _reconfigure(order: Reconfigure, vm: Sighting | None) -> Outcome:
+    if vm is None:
+        return Outcome(Verdict.FAILED, None, f"the VM is not on {order.host}")
+    same = (vm.cpu, vm.ram_mib) == (order.spec.cpu, order.spec.ram_mib)
+    return Outcome(Verdict.DONE if same else Verdict.ABSENT, vm)
+
+
+def _relocate(source: Seen, target: Seen) -> Outcome:
+    here, there = source.vm, target.vm
+    if source.busy or target.busy or (there is not None and there.arriving):
+        return Outcome(Verdict.RUNNING, here)
+    match here, there:
+        case None, None:
+            raise Indeterminate("the VM is on neither host")
+        case None, Sighting():
+            return Outcome(Verdict.DONE, there)
+        case Sighting(), None:
+            return Outcome(Verdict.ABSENT, here)
+        case Sighting(state=PowerState.OFF), Sighting(state=PowerState.OFF):
+            # Defined there, not yet undefined here: sending it again ends that.
+            return Outcome(Verdict.ABSENT, here)
+        case Sighting(state=PowerState.OFF), Sighting():
+            return Outcome(Verdict.DONE, there)  # what is left here is the clearing's to delete
+        case _:
+            raise Indeterminate("the VM is on both hosts")

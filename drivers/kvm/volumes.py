@@ -1,0 +1,87 @@
+"""Disks are thin clones in a host's storage pools, named after the VM and the task."""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from typing import Any
+
+import libvirt
+
+from drivers.contract import Disk
+from drivers.facts import DatastoreFacts
+from drivers.faults import Rejected
+
+
+def datastore(connection: Any, name: str) -> DatastoreFacts | None:
+    """A pool as the host sees it; None when it has no such pool."""
+    try:
+        pool = connection.storagePoolLookupByName(name)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_POOL:
+            return None
+        raise
+    state, capacity, _, available = pool.info()
+    path = ET.fromstring(pool.XMLDesc(0)).findtext("target/path") or ""
+    usable = state == libvirt.VIR_STORAGE_POOL_RUNNING
+    return DatastoreFacts(name, path, capacity, available, usable)
+
+
+def clone(connection: Any, pool_name: str, disk: Disk, check: Callable[[], None]) -> str:
+    """The path of the disk's clone, made unless it is there; `check` runs before it is made.
+
+    Raises Rejected when the pool has no such template.
+    """
+    pool = connection.storagePoolLookupByName(pool_name)
+    pool.refresh(0)
+    there = find(pool, disk.volume)
+    if there is not None:
+        return str(there.path())
+    template = find(pool, disk.template)
+    if template is None:
+        raise Rejected(f"the datastore {pool_name} has no template {disk.template}")
+    check()
+    return str(pool.createXML(_volume_xml(disk, template), 0).path())
+
+
+def remove(connection: Any, pool_name: str, volume: str, check: Callable[[], None]) -> None:
+    """Delete one volume, if it is there; `check` runs right before."""
+    if not volume:
+        return
+    pool = connection.storagePoolLookupByName(pool_name)
+    pool.refresh(0)
+    there = find(pool, volume)
+    if there is not None:
+        check()
+        there.delete(0)
+
+
+def exists(connection: Any, pool_name: str, volume: str) -> bool:
+    """Whether a volume is in the pool now."""
+    pool = connection.storagePoolLookupByName(pool_name)
+    pool.refresh(0)
+    return find(pool, volume) is not None
+
+
+def find(pool: Any, name: str) -> Any:
+    """The volume, or None when the pool has none of that name."""
+    try:
+        return pool.storageVolLookupByName(name)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_VOL:
+            return None
+        raise
+
+
+def _volume_xml(disk: Disk, template: Any) -> str:
+    described = ET.fromstring(template.XMLDesc(0))
+    form = described.find("target/format")
+    kind = form.get("type", "raw") if form is not None else "raw"
+    capacity = max(disk.capacity_bytes, int(template.info()[1]))
+    volume = ET.Element("volume")
+    ET.SubElement(volume, "name").text = disk.volume
+    ET.SubElement(volume, "capacity", unit="bytes").text = str(capacity)
+    target = ET.SubElement(volume, "target")
+    ET.SubElement(target, "format", type="qcow2")
+    backing = ET.SubElement(volume, "backingStore")
+    ET.SubElement(backing, "path").text = template.path()
+    ET.SubElement(backing, "format", type=kind)
+    return ET.tostring(volume, encoding="unicode")

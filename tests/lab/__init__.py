@@ -1,0 +1,1 @@
+"""The project's own rig: N real libvirt/QEMU hosts on one Linux computer, and a tiny guest."""
