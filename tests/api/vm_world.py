@@ -39,6 +39,7 @@ insert into network (id, virtualdatacenter_id, name, tag, address, gateway) valu
 insert into virtualappliance (id, virtualdatacenter_id, enterprise_id, name) values
   (1, 1, 1, 'app'), (2, 2, 2, 'theirs'), (3, 1, 1, 'empty');
 """
+PLACES = ("datacenter", "rack", "host", "datastore", "template", "network")
 USERS = ("admin", "reader", "stranger", "actor")
 VMS = "cloud/virtualdatacenters/1/virtualappliances/1/virtualmachines"
 ROOT = "http://gateway.test/api/"
@@ -56,7 +57,7 @@ async def build(store: Store) -> None:
         await c.execute("delete from outbox")
         for n, nick in enumerate(USERS, 1):
             await users.keep_token(c, f"token-of-{nick}", n, 3600)
-        for table in ("enterprise", "app_user", "virtualdatacenter", "virtualappliance"):
+        for table in ("enterprise", "app_user", "virtualdatacenter", "virtualappliance", *PLACES):
             await c.execute(f"alter table {table} alter column id restart with 100")
 
 
