@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aiohttp import BasicAuth, ClientSession
+from aiohttp import ClientSession, encode_basic_auth
 
 TASK_WITHIN_S = 300.0
 _LOOK_EACH_S = 0.1
@@ -20,7 +20,7 @@ class Client:
 
     def __init__(self, session: ClientSession, base: str, user: str, password: str) -> None:
         self._session = session
-        self._auth = BasicAuth(user, password)
+        self._headers = {"Authorization": encode_basic_auth(user, password)}
         self.base = base
 
     async def call(
@@ -28,7 +28,7 @@ class Client:
     ) -> Any:
         """The answer's JSON; `where` is an address or a path below /api."""
         url = where if where.startswith("http") else f"{self.base}/api/{where}"
-        async with self._session.request(method, url, json=body, auth=self._auth) as answer:
+        async with self._session.request(method, url, json=body, headers=self._headers) as answer:
             found = await answer.json(content_type=None) if answer.content_length else None
             if answer.status not in wanted:
                 raise StepFailed(f"{method} {url} answered {answer.status}: {found}")
