@@ -94,7 +94,7 @@ class KvmDriver:
         host = self._host(order.host)
         await host.act(lambda c, check: acts.power(c, order, check), permit)
         if order.request is PowerRequest.SHUTDOWN:
-            await self._shut_down(permit, order)
+            await self._shut_down(host, permit, order)
 
     async def reset(self, permit: Permit, order: Reset) -> None:
         """Press the button."""
@@ -176,15 +176,20 @@ class KvmDriver:
         for name in tuple(self._hosts):
             self.detach(name)
 
-    async def _shut_down(self, permit: Permit, order: Power) -> None:
+    async def _shut_down(self, host: KvmHost, permit: Permit, order: Power) -> None:
         """Wait for the guest, then pull the plug if that was asked for."""
-        ends_s = time.monotonic() + order.grace_s
+        began_s = time.monotonic()
+        ends_s, again_s = began_s + order.grace_s, began_s + self._options.shutdown_retry_s
         while True:
             seen = await self.look(order.vm, order.host)
             if seen is not None and seen.state is PowerState.OFF:
                 return
-            if time.monotonic() >= ends_s:
+            now_s = time.monotonic()
+            if now_s >= ends_s:
                 break
+            if now_s >= again_s:
+                again_s = now_s + self._options.shutdown_retry_s
+                await host.act(lambda c, check: acts.power(c, order, check), permit)
             await asyncio.sleep(_SHUTDOWN_LOOK_S)
         if not order.force:
             raise Rejected(

@@ -14,7 +14,8 @@ class KvmOptions:
     A host that says nothing for `keepalive_s` x `keepalive_count` is taken for gone. With
     `bandwidth_mib_s` 0 a move takes what the network gives. `cpus` and `memory_mib` replace what
     a host says of itself (0: as it says), less `reserved_mib` for the host's own use.
-    `serial_log_dir` keeps each VM's serial console in a file of that folder of the host.
+    A guest that is still booting misses the power button: a shutdown presses it again each
+    `shutdown_retry_s`. `serial_log_dir` keeps each VM's serial console in a file of that folder of the host.
     """
 
     domain: str = "kvm"
@@ -26,6 +27,7 @@ class KvmOptions:
     keepalive_count: int = 3
     call_timeout_s: float = 60.0
     look_timeout_s: float = 10.0
+    shutdown_retry_s: float = 5.0
     relocation_timeout_s: float = 3600.0
     bandwidth_mib_s: int = 0
     cpus: int = 0

@@ -21,6 +21,8 @@ from gateway.tasks.tools import Tools
 from gateway.tasks.worker import Pace, Worker
 
 _log = logging.getLogger(__name__)
+FIRST_LOOK_S = 5.0
+_LOOK_EACH_S = 0.02
 
 
 class Engine:
@@ -82,6 +84,22 @@ class Engine:
                 group.create_task(watch.run())
             if self._worker is not None:
                 group.create_task(self._worker.run())
+
+    async def first_look(self) -> None:
+        """Wait, not for long, until hosts nobody ever saw were looked at: a request that comes
+        first must not be refused for want of hosts."""
+        if not self._watches:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_LOOK_S):
+                while await self._unseen():
+                    await asyncio.sleep(_LOOK_EACH_S)
+        await self.sequencer.flush()
+        await self.planner.catch_up()
+
+    async def _unseen(self) -> int:
+        async with self.store.read() as c:
+            return await places.unseen(c, list(self._watches))
 
     async def drain(self) -> None:
         """Claim no more, and let what runs come to an end."""

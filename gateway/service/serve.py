@@ -95,6 +95,7 @@ async def serve(
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(engine.run()), group.create_task(health.measure_lag())]
             try:
+                await engine.first_look()
                 async with _listening(config, role, engine, health) as serving:
                     health.started = True
                     _log.info("serving", extra={"port": serving.api_port})

@@ -256,3 +256,11 @@ async def endpoint_of_vm(c: Connection, vm_id: int) -> tuple[str, str] | None:
         vm_id,
     )
     return (row["hypervisor"], row["name"]) if row else None
+
+
+async def unseen(c: Connection, hypervisors: list[str]) -> int:
+    """How many hosts were never seen."""
+    count: int = await c.fetchval(
+        "select count(*) from host where hypervisor = any($1) and observed_at is null", hypervisors
+    )
+    return count

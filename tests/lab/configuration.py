@@ -44,6 +44,7 @@ disk_bus = "ide"
 nic_model = "e1000"
 serial_log_dir = "{serial}"
 look_timeout_s = 5
+shutdown_retry_s = 0.5
 memory_mib = 4096
 cpus = 8
 

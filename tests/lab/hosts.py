@@ -4,6 +4,7 @@ Every host has its own mounts, host name, processes and libvirt state; all share
 the folder of shared storage. Only root, util-linux, libvirt and QEMU are needed, no systemd.
 """
 
+import fcntl
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from tests.lab import guest
 
@@ -29,6 +31,8 @@ TEMPLATE = "guest.raw"
 BRIDGE = "vmgate-lab"
 SHARED, LOCAL = "shared", "local"
 UP_WITHIN_S = 60.0
+ALONE_WITHIN_S = 300.0
+LOCK = Path("/tmp/vmgate-lab.lock")
 _LOOK_EACH_S = 0.02
 
 
@@ -204,6 +208,7 @@ class Lab:
     def __init__(self, home: Path, count: int) -> None:
         self.home = home
         self.shared = home / "shared"
+        self._own: IO[str] | None = None
         self.hosts = [
             LabHost(number, home / f"lab-{number}", self.shared) for number in range(1, count + 1)
         ]
@@ -212,6 +217,7 @@ class Lab:
         reason = missing()
         if reason:
             raise LabError(reason)
+        self._own = _alone()
         _make_user()
         self.shared.mkdir(parents=True, exist_ok=True)
         (self.shared / "serial").mkdir(exist_ok=True)
@@ -231,11 +237,30 @@ class Lab:
     def __exit__(self, *_: object) -> None:
         for host in self.hosts:
             host.power_loss()
+        if self._own is not None:
+            self._own.close()
+            self._own = None
 
     def serial(self, vm: str) -> str:
         """What a VM said on its serial port, on whichever host."""
         path = self.shared / "serial" / f"{vm}.log"
         return path.read_text(errors="replace") if path.exists() else ""
+
+
+def _alone() -> IO[str]:
+    """All rigs of one computer share their addresses: one at a time; the kernel frees the lock."""
+    lock = LOCK.open("w")
+    end_s = time.monotonic() + ALONE_WITHIN_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end_s:
+                lock.close()
+                raise LabError("another rig of such hosts is up on this computer") from None
+            time.sleep(_LOOK_EACH_S)
+        else:
+            return lock
 
 
 def _make_user() -> None:

@@ -1,0 +1,133 @@
+"""The main job as a public Abiquo client does it, with abiquo-api, following links only."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from abiquo.client import Abiquo
+
+MEDIA = "application/vnd.abiquo.{}+json"
+TASK_WITHIN_S = 60.0
+
+
+class Story:
+    """One client; every step checks what the client sees."""
+
+    def __init__(self, base: str, user: tuple[str, str], look: Callable[[], None]) -> None:
+        self._api = Abiquo(base, auth=user)
+        self._look = look
+        self.vm: Any = None
+
+    def create(self) -> None:
+        """From the login to a VM of the first template."""
+        code, user = self._api.login.get(headers={"accept": MEDIA.format("user")})
+        assert code == 200
+        enterprise = _got(user.follow("enterprise").get())
+        vdcs = _got(enterprise.follow("cloud/virtualdatacenters").get())
+        vdc = next(iter(vdcs))
+        template = next(iter(_got(vdc.follow("templates").get())))
+        appliance = _made(
+            vdc.follow("virtualappliances").post(
+                headers=_sends("virtualappliance"), data=json.dumps({"name": "story"})
+            )
+        )
+        edit = next(one for one in template.links if one["rel"] == "edit")
+        body = {"label": "story", "links": [{**edit, "rel": "virtualmachinetemplate"}]}
+        self.vm = _made(
+            appliance.follow("virtualmachines").post(
+                headers=_sends("virtualmachine"), data=json.dumps(body)
+            )
+        )
+        assert self.vm.state == "NOT_ALLOCATED"
+
+    def act(self, rel: str, wanted: str) -> None:
+        """POST an action link, wait for its task, and expect a state."""
+        self._finish(self.vm.follow(rel).post(), wanted)
+
+    def power(self, state: str, *, graceful: bool = False) -> None:
+        """PUT the state link."""
+        body = {"state": state, "gracefulShutdown": graceful}
+        self._finish(
+            self.vm.follow("state").put(
+                headers=_sends("virtualmachinestate"), data=json.dumps(body)
+            ),
+            state,
+        )
+
+    def candidates(self) -> dict[str, Any]:
+        """The machines it may move to, by name."""
+        found = _got(self.vm.follow("relocatecandidates").get())
+        return {one.name: one for one in found}
+
+    def host(self) -> str:
+        """The machine it is on."""
+        return str(_got(self.vm.follow("machine").get()).name)
+
+    def relocate(self) -> tuple[str, str]:
+        """Move it to the first candidate; (before, after)."""
+        before = self.host()
+        machine = next(iter(self.candidates().values()))
+        edit = next(one for one in machine.links if one["rel"] == "edit")
+        body = {"links": [{**edit, "rel": "machine"}]}
+        self._finish(
+            self.vm.follow("relocate").post(headers=_sends("links"), data=json.dumps(body)), "ON"
+        )
+        assert self.host() == machine.name
+        afterwards = self.candidates()
+        assert before in afterwards
+        assert machine.name not in afterwards
+        return before, machine.name
+
+    def give_back(self) -> None:
+        """PUT takes back whatever GET gave."""
+        code, _ = self.vm.put()
+        assert code in (202, 204)
+        self._read()
+
+    def _finish(self, answer: tuple[int, Any], wanted: str) -> None:
+        code, accepted = answer
+        assert code == 202, (code, accepted and accepted.json)
+        ends_s = time.monotonic() + TASK_WITHIN_S
+        while True:
+            task = _got(accepted.follow("status").get())
+            if task.state.startswith("FINISHED"):
+                break
+            assert time.monotonic() < ends_s, task.json
+            self._look()
+        assert task.state == "FINISHED_SUCCESSFULLY", task.json
+        self._read()
+        assert self.vm.state == wanted
+
+    def _read(self) -> None:
+        self.vm = _got(self.vm.refresh())
+
+
+def whole_story(story: Story) -> tuple[str, str]:
+    """Every step of the main job; the hosts before and after the move."""
+    story.create()
+    story.give_back()
+    story.act("deploy", "ON")
+    story.power("PAUSED")
+    story.power("ON")
+    story.power("OFF", graceful=True)
+    story.power("ON")
+    story.act("reset", "ON")
+    assert story.host() not in story.candidates()
+    return story.relocate()
+
+
+def _sends(kind: str) -> dict[str, str]:
+    return {"content-type": MEDIA.format(kind)}
+
+
+def _got(answer: tuple[int, Any]) -> Any:
+    code, body = answer
+    assert code == 200, (code, body and body.json)
+    return body
+
+
+def _made(answer: tuple[int, Any]) -> Any:
+    code, body = answer
+    assert code == 201, (code, body and body.json)
+    return body

@@ -1,0 +1,86 @@
+"""M-150, M-153: the main job through a public Abiquo client, on simulated and on real hosts."""
+
+import asyncio
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.gateway import PASSWORD, Gateway, Place, gateways, href_of, place
+from tests.acceptance.story import Story, whole_story
+from tests.lab import configuration, guest
+from tests.lab.hosts import Lab, missing
+
+
+def story_of(gateway: Gateway) -> Story:
+    waiting = threading.Event()
+    return Story(gateway.base, gateway.user, lambda: waiting.wait(0.02) or None)
+
+
+async def test_on_simulated_hosts(database_url: str, tmp_path: Path) -> None:
+    async with gateways(place(tmp_path, database_url)) as (gateway,):
+        story = story_of(gateway)
+        before, after = await asyncio.to_thread(whole_story, story)
+        assert before != after
+        await asyncio.to_thread(story.act, "undeploy", "NOT_ALLOCATED")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Two real hosts."""
+    if missing():
+        pytest.skip(missing())
+    with Lab(tmp_path_factory.mktemp("lab"), 2) as up:
+        yield up
+
+
+def on_lab(lab: Lab, home: Path, database_url: str) -> Place:
+    """A configuration over the lab's hosts."""
+    config = home / "kvm.toml"
+    configuration.write(config, lab, home)
+    environ = {**os.environ, "DATABASE_URL": database_url}
+    environ |= {"VMGATE_ADMIN_PASSWORD": PASSWORD, "VMGATE_GUEST_PASSWORD": PASSWORD}
+    return Place(home, config, environ)
+
+
+@pytest.mark.xdist_group("kvm")
+async def test_on_real_hosts(lab: Lab, database_url: str, tmp_path: Path) -> None:
+    """After the live move the guest has not restarted, and still answers its power button."""
+    async with gateways(on_lab(lab, tmp_path, database_url)) as (gateway,):
+        story = story_of(gateway)
+        before, after = await asyncio.to_thread(whole_story, story)
+        boots = lab.serial(story.vm.uuid).count(guest.READY)
+        hosts = {host.name: host for host in lab.hosts}
+        assert hosts[after].virsh("domstate", story.vm.uuid).strip() == "running"
+        assert story.vm.uuid not in hosts[before].virsh("list", "--all", "--uuid")
+        await asyncio.to_thread(story.power, "OFF", graceful=True)
+        assert lab.serial(story.vm.uuid).count(guest.READY) == boots
+        assert lab.serial(story.vm.uuid).count(guest.GOODBYE) == 2
+        await asyncio.to_thread(story.act, "undeploy", "NOT_ALLOCATED")
+        assert story.vm.uuid not in hosts[after].virsh("list", "--all", "--uuid")
+        assert story.vm.uuid not in hosts[after].virsh("vol-list", "shared")
+
+
+async def test_with_curl_only(database_url: str, tmp_path: Path) -> None:
+    """M-107: what the documentation shows works with curl and Basic alone."""
+    async with gateways(place(tmp_path, database_url)) as (gateway,):
+        appliance = await gateway.appliance()
+        vm = await gateway.make(appliance, label="by curl")
+
+        async def curl(*options: str) -> str:
+            asked = ["curl", "-sS", "-f", "-u", f"admin:{PASSWORD}", *options]
+            done = await asyncio.to_thread(subprocess.run, asked, capture_output=True, check=False)
+            assert done.returncode == 0, (done.stderr, done.stdout)
+            return done.stdout.decode()
+
+        accepted = await curl("-X", "POST", f"{gateway.base}/{vm}/action/deploy")
+        assert '"rel":"status"' in accepted.replace(" ", "")
+        tasks = await gateway.get(f"{vm}/tasks")
+        await gateway.end(href_of(tasks["collection"][0], "self"))
+        state = '{"state": "OFF"}'
+        kind = "Content-Type: application/vnd.abiquo.virtualmachinestate+json"
+        await curl("-X", "PUT", "-H", kind, "-d", state, f"{gateway.base}/{vm}/state")
+        assert "by curl" in await curl(f"{gateway.base}/{vm}")
