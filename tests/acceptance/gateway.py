@@ -47,7 +47,7 @@ kind = "simulated"
 type = "KVM"
 [hypervisor.sim.options]
 world = "{home}/world.sqlite"
-call_timeout_s = 2
+call_timeout_s = {call_timeout_s}
 delay_s = {delay_s}
 relocation_s = {relocation_s}
 datastore_bytes = {datastore_bytes}
@@ -102,6 +102,7 @@ def place(
     values: dict[str, Any] = {
         **{"lease_s": 1.5, "heartbeat_s": 0.3, "margin_s": 0.3, "period_s": 0.5},
         **{"unknown_after_s": 1.5, "delay_s": 0, "relocation_s": 0.2, "datastore_bytes": 2**43},
+        "call_timeout_s": 2,
         **more,
     }
     rows = "".join(HOST.format(n=n, cpus=cpus) for n in range(1, hosts + 1))
