@@ -75,7 +75,8 @@ def _parameters(domain: Any, order: Relocate, to: Target, options: KvmOptions) -
     found[libvirt.VIR_MIGRATE_PARAM_PERSIST_XML] = domain_xml.moved(lasting, order.spec, to.ground)
     host = urlsplit(to.address).hostname
     if host:
-        found[libvirt.VIR_MIGRATE_PARAM_URI] = f"tcp://{host}"
+        named = f"[{host}]" if ":" in host else host  # an IPv6 address wants its brackets
+        found[libvirt.VIR_MIGRATE_PARAM_URI] = f"tcp://{named}"
     if options.bandwidth_mib_s:
         found[libvirt.VIR_MIGRATE_PARAM_BANDWIDTH] = options.bandwidth_mib_s
     return found

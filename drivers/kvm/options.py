@@ -15,7 +15,8 @@ class KvmOptions:
     `bandwidth_mib_s` 0 a move takes what the network gives. `cpus` and `memory_mib` replace what
     a host says of itself (0: as it says), less `reserved_mib` for the host's own use.
     A guest that is still booting misses the power button: a shutdown presses it again each
-    `shutdown_retry_s`. `serial_log_dir` keeps each VM's serial console in a file of that folder of the host.
+    `shutdown_retry_s`. `serial_log_dir` keeps each VM's serial console in a file of that folder
+    of the host.
     """
 
     domain: str = "kvm"

@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.config.checks import Wrong, check
 from gateway.config.lines import line_of
-from gateway.config.model import Config
+from gateway.config.model import Config, Hypervisor
 
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`(?: - at `([^`]*)`)?")
 _AT = re.compile(r"(.*?)(?: - at `([^`]*)`)?$", re.DOTALL)
@@ -40,7 +40,7 @@ def parse(text: str, name: str, environ: Mapping[str, str]) -> Config:
     try:
         config = msgspec.convert(given, Config, dec_hook=_read_path)
     except msgspec.ValidationError as error:
-        raise ConfigError(_message(name, text, str(error))) from error
+        raise ConfigError(_message(name, text, _named(given, str(error)))) from error
     try:
         check(config)
     except Wrong as wrong:
@@ -54,9 +54,12 @@ def secret(what: str, env: str | None, file: Path | None, environ: Mapping[str, 
         return environ[env]
     if file is not None:
         try:
-            return file.read_text(encoding="utf-8").rstrip("\r\n")
+            found = file.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{what}: {file}: {type(error).__name__}") from error
+        if not found:
+            raise ConfigError(f"{what}: {file} is empty")
+        return found
     raise ConfigError(f"{what}: the environment variable {env} is not set")
 
 
@@ -95,6 +98,18 @@ def _message(name: str, text: str, error: str) -> str:
     found = _AT.match(error)
     assert found is not None
     return _located(name, text, found[2] or "$", found[1])
+
+
+def _named(given: Mapping[str, Any], error: str) -> str:
+    """msgspec says `[...]` for a block's name: the first block that fails alone is meant."""
+    if "$.hypervisor[...]" not in error:
+        return error
+    for name, block in given["hypervisor"].items():
+        try:
+            msgspec.convert(block, Hypervisor)
+        except msgspec.ValidationError:
+            return error.replace("hypervisor[...]", f"hypervisor.{name}", 1)
+    return error
 
 
 def _located(name: str, text: str, path: str, message: str) -> str:

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from drivers.contract import Driver
 from drivers.facts import Facts
@@ -19,6 +19,7 @@ from gateway.store import observations
 from gateway.store.pool import Store, StoreConflict, StoreUnavailable
 
 _log = logging.getLogger(__name__)
+TURNS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,16 @@ class Rounds:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One endpoint of one driver, and the process that observes it."""
+    """One endpoint of one driver, and the process that observes it.
+
+    `turns` bounds how many observers of the process use the store at once: a thousand first
+    rounds must not keep requests waiting for a session.
+    """
 
     hypervisor: str
     name: str
     owner: str
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TURNS))
 
 
 class Observer:
@@ -85,21 +91,21 @@ class Observer:
     async def round(self) -> None:
         """Survey once and record, if the endpoint is ours to observe."""
         at = self._at
-        async with self._store.transaction() as c:
+        async with self._at.turns, self._store.transaction() as c:
             epoch = await observations.hold(
                 c, at.hypervisor, at.name, at.owner, self._rounds.lease_s
             )
         if epoch is None:
             self._silent_since_s = None
             return
-        async with self._store.read() as c:
+        async with self._at.turns, self._store.read() as c:
             before = await observations.believed(c, at.hypervisor, [at.name])
         facts = await self._survey()
         if facts is None:
             await self._silence(epoch, before)
             return
         self._silent_since_s, self._told = None, False
-        async with self._store.transaction() as c:
+        async with self._at.turns, self._store.transaction() as c:
             if not await observations.fence(c, at.hypervisor, at.name, epoch):
                 return
             changed = await record_facts(c, at.hypervisor, facts, before, at.owner)
@@ -121,7 +127,7 @@ class Observer:
             self._silent_since_s = now_s
         lasted = now_s - self._silent_since_s
         at = self._at
-        async with self._store.transaction() as c:
+        async with self._at.turns, self._store.transaction() as c:
             if not await observations.fence(c, at.hypervisor, at.name, epoch):
                 return
             past = lasted >= self._rounds.unknown_after_s

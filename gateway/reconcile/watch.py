@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from drivers.contract import Driver
-from gateway.reconcile.observer import Endpoint, Observer, Rounds
+from gateway.reconcile.observer import TURNS, Endpoint, Observer, Rounds
 from gateway.store import observations
 from gateway.store.pool import Store, StoreError
 
@@ -27,10 +27,11 @@ class Watch:
         self._owner = owner
         self._observers: dict[str, tuple[Observer, asyncio.Task[None]]] = {}
         self.committed: Callable[[], None] = lambda: None
+        self.turns = asyncio.Semaphore(TURNS)
 
     def observer(self, endpoint: str) -> Observer:
         """A new observer of one endpoint, not started."""
-        at = Endpoint(self._hypervisor, endpoint, self._owner)
+        at = Endpoint(self._hypervisor, endpoint, self._owner, self.turns)
         return Observer(self._store, self._driver, at, self._rounds, lambda: self.committed())
 
     def poke(self, endpoint: str) -> None:

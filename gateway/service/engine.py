@@ -8,7 +8,7 @@ from contextlib import suppress
 from drivers.contract import Driver
 from gateway.config import Config
 from gateway.events.sequencer import Sequencer
-from gateway.reconcile.observer import Rounds
+from gateway.reconcile.observer import TURNS, Rounds
 from gateway.reconcile.watch import Watch
 from gateway.service.attaching import Attaching
 from gateway.store import places
@@ -52,9 +52,11 @@ class Engine:
             config.observers.spacing_s,
         )
         found = {}
+        turns = asyncio.Semaphore(TURNS)
         for name, driver in self.drivers.items():
             watch = Watch(self.store, name, driver, rounds, self._worker.name)
             watch.committed = self.sequencer.poke
+            watch.turns = turns
             found[name] = watch
         return found
 
@@ -92,7 +94,7 @@ class Engine:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_LOOK_S):
-                while await self._unseen():
+                while await self._unseen():  # noqa: ASYNC110
                     await asyncio.sleep(_LOOK_EACH_S)
         await self.sequencer.flush()
         await self.planner.catch_up()

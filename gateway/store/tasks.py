@@ -216,16 +216,6 @@ async def set_progress(c: Connection, task: UUID, n: int, percent: int) -> None:
     )
 
 
-async def release(c: Connection, worker: str) -> int:
-    """Let all leases of a draining worker lapse now; returns how many there were."""
-    rows = await c.fetch(
-        """update task set state = 'queued', worker = null, lease_until = null
-           where worker = $1 and state = 'running' returning id""",
-        worker,
-    )
-    return len(rows)
-
-
 async def notify_work(c: Connection) -> None:
     """Wake the workers of every process once the caller's transaction commits."""
     await c.execute(f"notify {WORK_CHANNEL}")

@@ -234,7 +234,7 @@ class Executor:
             case _:
                 await self._absent(move)
                 vain = tries(self.record.lines, move.step.name)
-                if vain >= self.tools.limits.attempts_max:
+                if policy.spent(move, vain, self.tools.limits):
                     reason = outcome.reason or f"{vain} attempts had no effect"
                     return await self._fail(move, reason, clean=True)
                 return next_move(self.record.saga, self.record.lines)

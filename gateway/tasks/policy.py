@@ -66,3 +66,10 @@ def wait_s(tries: int) -> float:
 def no_way_back(move: Move) -> bool:
     """Whether the saga cannot turn back at this move: it undoes, or is past returning."""
     return move.step.final or move.act in (Act.UNDO, Act.SETTLE_UNDO)
+
+
+def spent(move: Move, vain: int, limits: Limits) -> bool:
+    """Whether enough was tried in vain. What was settled after a person's resolve and cannot turn
+    back is called once more."""
+    resumed = move.act in (Act.SETTLE, Act.SETTLE_UNDO) and no_way_back(move)
+    return vain >= limits.attempts_max and not resumed

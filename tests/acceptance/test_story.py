@@ -1,18 +1,17 @@
 """M-150, M-153: the main job through a public Abiquo client, on simulated and on real hosts."""
 
 import asyncio
-import os
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.gateway import PASSWORD, Gateway, Place, gateways, href_of, place
+from tests.acceptance.gateway import PASSWORD, Gateway, gateways, href_of, place
+from tests.acceptance.real_hosts import on_lab
 from tests.acceptance.story import Story, whole_story
-from tests.lab import configuration, guest
-from tests.lab.hosts import Lab, missing
+from tests.lab import guest
+from tests.lab.hosts import Lab
 
 
 def story_of(gateway: Gateway) -> Story:
@@ -26,24 +25,6 @@ async def test_on_simulated_hosts(database_url: str, tmp_path: Path) -> None:
         before, after = await asyncio.to_thread(whole_story, story)
         assert before != after
         await asyncio.to_thread(story.act, "undeploy", "NOT_ALLOCATED")
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Two real hosts."""
-    if missing():
-        pytest.skip(missing())
-    with Lab(tmp_path_factory.mktemp("lab"), 2) as up:
-        yield up
-
-
-def on_lab(lab: Lab, home: Path, database_url: str) -> Place:
-    """A configuration over the lab's hosts."""
-    config = home / "kvm.toml"
-    configuration.write(config, lab, home)
-    environ = {**os.environ, "DATABASE_URL": database_url}
-    environ |= {"VMGATE_ADMIN_PASSWORD": PASSWORD, "VMGATE_GUEST_PASSWORD": PASSWORD}
-    return Place(home, config, environ)
 
 
 @pytest.mark.xdist_group("kvm")

@@ -1,5 +1,6 @@
 """A configuration for vmgate over the rig's hosts."""
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.lab.guest import SIZE_BYTES
@@ -10,14 +11,14 @@ _HEAD = """
 data_dir = "{data_dir}"
 
 [tasks]
-lease_s = 5
-heartbeat_s = 1
-margin_s = 1
+lease_s = {lease_s}
+heartbeat_s = {heartbeat_s}
+margin_s = {heartbeat_s}
 poll_s = 0.1
 
 [observers]
-period_s = 2
-unknown_after_s = 10
+period_s = {period_s}
+unknown_after_s = {unknown_after_s}
 lease_s = 5
 
 [[enterprises]]
@@ -43,7 +44,7 @@ domain = "qemu"
 disk_bus = "ide"
 nic_model = "e1000"
 serial_log_dir = "{serial}"
-look_timeout_s = 5
+look_timeout_s = 2
 shutdown_retry_s = 0.5
 memory_mib = 4096
 cpus = 8
@@ -90,10 +91,24 @@ datastores = ["{shared}", "{local}-{name}"]
 """
 
 
-def write(path: Path, lab: Lab, data_dir: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How patient the gateway is; seconds."""
+
+    lease_s: float = 5
+    heartbeat_s: float = 1
+    period_s: float = 2
+    unknown_after_s: float = 10
+
+
+QUICK = Times(lease_s=2, heartbeat_s=0.4, period_s=0.5, unknown_after_s=1.5)
+
+
+def write(path: Path, lab: Lab, data_dir: Path, times: Times | None = None) -> None:
     """The hosts' own datastores are declared too, disabled: VMs go to the shared one."""
     text = _HEAD.format(
         data_dir=data_dir,
+        **asdict(times or Times()),
         serial=lab.shared / "serial",
         shared=SHARED,
         template=TEMPLATE,

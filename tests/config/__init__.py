@@ -1,0 +1,1 @@
+"""The configuration and the documents say what the product does."""

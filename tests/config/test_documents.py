@@ -1,0 +1,116 @@
+"""The documents say what the code says: options, codes, limits, files and links."""
+
+import ast
+import re
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from tests.config.reading import ROOT
+
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+DECISIONS = sorted((ROOT / "docs/decisions").glob("*.md"))
+DRIVERS = (ROOT / "docs/drivers.md").read_text(encoding="utf-8")
+API = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+PARTS = ["Status", "Context", "Decision", "Consequences", "What would change our mind"]
+CODE = r"(?:[A-Z]+-)+[0-9]+|[0-9]{3}-[A-Z]+(?:-[A-Z]+)*"
+CITED = re.compile(r"`((?:gateway|drivers|scheduler|tests|configs|docs|tools)/[\w./-]*)`")
+OPTIONS = {
+    "drivers.kvm.options": "KvmOptions",
+    "drivers.simulated.options": "SimulatedOptions",
+}
+
+
+def table_after(marker: str) -> list[list[str]]:
+    """The cells of the table behind a marker, less its two heading lines."""
+    rows = DRIVERS.partition(f"<!-- options: {marker} -->\n")[2].split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[2:]]
+
+
+@pytest.mark.parametrize(("module", "name"), OPTIONS.items())
+def test_the_table_of_options_is_the_dataclass(module: str, name: str):
+    """Each option in order, with its type and default; none too many, none forgotten."""
+    told = [
+        (option.strip("`"), kind, ast.literal_eval(default.strip("`")), bool(meaning))
+        for option, kind, default, meaning in table_after(f"{module}.{name}")
+    ]
+    known = [
+        (one.name, type(one.default).__name__, one.default, True)
+        for one in fields(getattr(import_module(module), name))
+    ]
+    assert told == known
+
+
+def test_the_table_of_drivers_is_the_registry():
+    registry = import_module("drivers.registry")
+    told = re.findall(r"^\| `(\w+)` \| `(drivers/\w+)`", DRIVERS, re.MULTILINE)
+    assert {kind for kind, _ in told} == set(registry.KINDS)
+    assert all((ROOT / package / "__init__.py").exists() for _, package in told)
+
+
+def sources() -> str:
+    return "\n".join(
+        path.read_text(encoding="utf-8") for path in sorted((ROOT / "gateway").rglob("*.py"))
+    )
+
+
+def test_every_code_is_documented_and_no_other():
+    """A code that clients may get is in api.md, in the tables of errors."""
+    used = set(re.findall(rf'"({CODE})"', sources()))
+    told = set(re.findall(rf"`({CODE})`", API.partition("## Errors")[2]))
+    assert told == used
+
+
+def test_every_status_is_documented():
+    problems = import_module("gateway.api.problems")
+    told = {int(status) for status in re.findall(r"^\| ([45]\d\d) \|", API, re.MULTILINE)}
+    assert told == {*problems.STATUS.values(), 405, 413, 500}
+
+
+@pytest.mark.parametrize("module", ["vm_body", "rule_body", "paging", "media"])
+def test_the_named_limits_are_the_code_s(module: str):
+    """Each `..._MAX` of the readers of bodies and queries stands in api.md, with its value."""
+    limits = {
+        name: value
+        for name, value in vars(import_module(f"gateway.api.{module}")).items()
+        if re.fullmatch(r"[A-Z_]+_MAX(_S)?", name)
+    }
+    assert limits
+    for name, value in limits.items():
+        row = next((line for line in API.splitlines() if f"`{name}`" in line), "")
+        assert re.search(rf"\b{value}\b|1 MiB", row), name
+
+
+def test_the_page_s_default_size_is_told():
+    paging = import_module("gateway.api.paging")
+    assert f"| `limit` | rows of a page; 0: all | {paging.LIMIT_DEFAULT} |" in API
+
+
+def test_every_privilege_is_told():
+    privileges = import_module("gateway.api.privileges")
+    told = set(re.findall(r"^\| ([A-Z_]+) \|", API, re.MULTILINE))
+    assert told == set(privileges.ALL_PRIVILEGES)
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_what_a_document_names_is_there(path: Path):
+    """Files in backticks, and links to other documents."""
+    text = path.read_text(encoding="utf-8")
+    for cited in CITED.findall(text):
+        assert "NAME" in cited or (ROOT / cited).exists(), cited
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (path.parent / link).exists(), link
+
+
+def test_decisions_are_numbered_without_a_gap():
+    assert [int(path.name[:4]) for path in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+
+
+@pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.name[:4])
+def test_a_decision_has_its_parts_and_fits_a_page(path: Path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith(f"# {path.name[:4]} ")
+    assert [line[3:] for line in lines if line.startswith("## ")] == PARTS
+    assert len(lines) <= 60
