@@ -36,12 +36,11 @@ def same_disk(order: Relocate) -> bool:
 def ground(connection: Any, order: Relocate, check: Callable[[], None]) -> str:
     """The disk's path at the target; an overlay for the copy is made there where needed."""
     if same_disk(order):
-        pool = connection.storagePoolLookupByName(order.target.datastore)
-        pool.refresh(0)
-        volume = volumes.find(pool, order.volume)
-        if volume is None:
-            raise Rejected(f"{order.target.host} does not see the VM's disk")
-        return str(volume.path())
+        with volumes.refreshed(connection, order.target.datastore) as pool:
+            volume = volumes.find(pool, order.volume)
+            if volume is None:
+                raise Rejected(f"{order.target.host} does not see the VM's disk")
+            return str(volume.path())
     return volumes.clone(connection, order.target.datastore, order.spec.disk, check)
 
 

@@ -17,6 +17,9 @@ _LOST = (
     libvirt.VIR_ERR_RPC,
 )
 
+# libvirt has no code of its own for a pool in which somebody makes a volume right now.
+_POOL_BUSY = "asynchronous jobs running"
+
 
 def fault_of(error: libvirt.libvirtError, host: str, connection: Any, *, changing: bool) -> Fault:
     """The fault; `changing` when the call that failed may have had an effect.
@@ -31,7 +34,7 @@ def fault_of(error: libvirt.libvirtError, host: str, connection: Any, *, changin
         return Indeterminate(said, host=host) if changing else Unreachable(said, host=host)
     if code in _MISSING:
         return Missing(f"{host}: {message}", host=host)
-    if code == libvirt.VIR_ERR_OPERATION_TIMEOUT:
+    if code == libvirt.VIR_ERR_OPERATION_TIMEOUT or _POOL_BUSY in message:
         return Busy(f"{host}: {message}", host=host)
     return Rejected(f"{host}: {message}", host=host)
 

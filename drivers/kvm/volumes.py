@@ -1,7 +1,10 @@
 """Disks are thin clones in a host's storage pools, named after the VM and the task."""
 
+import threading
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import libvirt
@@ -9,6 +12,8 @@ import libvirt
 from drivers.contract import Disk
 from drivers.facts import DatastoreFacts
 from drivers.faults import Rejected
+
+_turns: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
 
 
 def datastore(connection: Any, name: str) -> DatastoreFacts | None:
@@ -30,35 +35,45 @@ def clone(connection: Any, pool_name: str, disk: Disk, check: Callable[[], None]
 
     Raises Rejected when the pool has no such template.
     """
-    pool = connection.storagePoolLookupByName(pool_name)
-    pool.refresh(0)
-    there = find(pool, disk.volume)
-    if there is not None:
-        return str(there.path())
-    template = find(pool, disk.template)
-    if template is None:
-        raise Rejected(f"the datastore {pool_name} has no template {disk.template}")
-    check()
-    return str(pool.createXML(_volume_xml(disk, template), 0).path())
+    with refreshed(connection, pool_name) as pool:
+        there = find(pool, disk.volume)
+        if there is not None:
+            return str(there.path())
+        template = find(pool, disk.template)
+        if template is None:
+            raise Rejected(f"the datastore {pool_name} has no template {disk.template}")
+        check()
+        return str(pool.createXML(_volume_xml(disk, template), 0).path())
 
 
 def remove(connection: Any, pool_name: str, volume: str, check: Callable[[], None]) -> None:
     """Delete one volume, if it is there; `check` runs right before."""
     if not volume:
         return
-    pool = connection.storagePoolLookupByName(pool_name)
-    pool.refresh(0)
-    there = find(pool, volume)
-    if there is not None:
-        check()
-        there.delete(0)
+    with refreshed(connection, pool_name) as pool:
+        there = find(pool, volume)
+        if there is not None:
+            check()
+            there.delete(0)
 
 
 def exists(connection: Any, pool_name: str, volume: str) -> bool:
     """Whether a volume is in the pool now."""
-    pool = connection.storagePoolLookupByName(pool_name)
-    pool.refresh(0)
-    return find(pool, volume) is not None
+    with refreshed(connection, pool_name) as pool:
+        return find(pool, volume) is not None
+
+
+@contextmanager
+def refreshed(connection: Any, pool_name: str) -> Iterator[Any]:
+    """The pool, as its folder is now: other hosts write to a shared one.
+
+    A pool refuses to be refreshed while a volume is being made in it, so our own calls take
+    turns; somebody else's makes the call Busy.
+    """
+    with _turns[(connection.getURI(), pool_name)]:
+        pool = connection.storagePoolLookupByName(pool_name)
+        pool.refresh(0)
+        yield pool
 
 
 def find(pool: Any, name: str) -> Any:
