@@ -7,7 +7,7 @@ import asyncio
 import logging
 
 from gateway.store import feed
-from gateway.store.pool import Store, StoreUnavailable
+from gateway.store.pool import Store, StoreError
 
 _log = logging.getLogger(__name__)
 TICK_S = 1.0
@@ -45,5 +45,5 @@ class Sequencer:
             self._poked.clear()
             try:
                 await self.flush()
-            except StoreUnavailable as away:
+            except StoreError as away:
                 _log.warning("the feed waits for the store: %s", away)

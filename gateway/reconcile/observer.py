@@ -16,7 +16,7 @@ from drivers.facts import Facts
 from drivers.faults import Fault
 from gateway.reconcile.recording import record_facts, record_silence
 from gateway.store import observations
-from gateway.store.pool import Store, StoreConflict, StoreUnavailable
+from gateway.store.pool import Store, StoreError
 
 _log = logging.getLogger(__name__)
 TURNS = 4
@@ -76,7 +76,7 @@ class Observer:
             self._poked.clear()
             try:
                 await self.round()
-            except (StoreUnavailable, StoreConflict) as away:
+            except StoreError as away:
                 _log.warning("endpoint %s: the store is away: %s", self._at.name, away)
             await asyncio.sleep(self._rounds.spacing_s)
             with suppress(TimeoutError):

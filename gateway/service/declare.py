@@ -9,14 +9,28 @@ from gateway.config.places import Datacenter, HostEntry, RuleEntry, Virtualdatac
 from gateway.config.reading import secret
 from gateway.store import declared, ledger, rules, tenants
 from gateway.store.declared import DeclaredHost, DeclaredTemplate, DeclaredUser
-from gateway.store.pool import Connection, Store
+from gateway.store.pool import Connection, Store, StoreConflict
 from gateway.store.rules import NewRule
+
+TRIES = 10
 
 
 async def declare(store: Store, config: Config, environ: Mapping[str, str]) -> None:
     """Tenants, users, places, templates and virtual datacenters; raises ConfigError for a
     password that is not there."""
     hashes = await _hashes(store, config, environ)
+    for left in reversed(range(TRIES)):
+        try:
+            await _load(store, config, hashes)
+        except StoreConflict:
+            # Observers of other processes write the same hosts: one of us has to begin again.
+            if not left:
+                raise
+        else:
+            return
+
+
+async def _load(store: Store, config: Config, hashes: Mapping[str, str]) -> None:
     async with store.transaction() as c:
         await declared.alone(c)
         enterprises = {

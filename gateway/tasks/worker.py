@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from structlog.contextvars import bind_contextvars
 
 from gateway.store import tasks
-from gateway.store.pool import Store, StoreConflict, StoreUnavailable
+from gateway.store.pool import Store, StoreError
 from gateway.store.tasks import Claimed
 from gateway.tasks.executor import Executor
 from gateway.tasks.lease import Lease, now_s
@@ -89,7 +89,7 @@ class Worker:
             try:
                 while not self._draining and await self._claim():
                     pass
-            except (StoreUnavailable, StoreConflict) as away:
+            except StoreError as away:
                 self._store_was_away(away)
                 await asyncio.sleep(TICK_S)
 
@@ -139,7 +139,7 @@ class Worker:
                         [(one.claimed.id, one.claimed.epoch) for one in held.values()],
                         self._pace.lease_s,
                     )
-            except (StoreUnavailable, StoreConflict, TimeoutError) as away:
+            except (StoreError, TimeoutError) as away:
                 self._store_was_away(away)
                 continue
             for id_, one in held.items():

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from tests.acceptance.story import Story, whole_story
 from tests.lab import guest
 from tests.lab.hosts import Lab
 
+BOOTS_WITHIN_S = 60.0
+
 
 def story_of(gateway: Gateway) -> Story:
     waiting = threading.Event()
@@ -22,7 +25,7 @@ def story_of(gateway: Gateway) -> Story:
 async def test_on_simulated_hosts(database_url: str, tmp_path: Path) -> None:
     async with gateways(place(tmp_path, database_url)) as (gateway,):
         story = story_of(gateway)
-        before, after = await asyncio.to_thread(whole_story, story)
+        before, after = await asyncio.to_thread(whole_story, story, lambda times: None)
         assert before != after
         await asyncio.to_thread(story.act, "undeploy", "NOT_ALLOCATED")
 
@@ -32,7 +35,14 @@ async def test_on_real_hosts(lab: Lab, database_url: str, tmp_path: Path) -> Non
     """After the live move the guest has not restarted, and still answers its power button."""
     async with gateways(on_lab(lab, tmp_path, database_url)) as (gateway,):
         story = story_of(gateway)
-        before, after = await asyncio.to_thread(whole_story, story)
+
+        def booted(times: int) -> None:
+            ends_s = time.monotonic() + BOOTS_WITHIN_S
+            while lab.serial(story.vm.uuid).count(guest.READY) < times:
+                assert time.monotonic() < ends_s, "the guest does not boot"
+                threading.Event().wait(0.02)
+
+        before, after = await asyncio.to_thread(whole_story, story, booted)
         boots = lab.serial(story.vm.uuid).count(guest.READY)
         hosts = {host.name: host for host in lab.hosts}
         assert hosts[after].virsh("domstate", story.vm.uuid).strip() == "running"
