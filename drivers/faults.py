@@ -1,5 +1,8 @@
 """The six faults a driver may raise; the saga executor's policy is one match over them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class Fault(Exception):
     """A hypervisor did not do what was asked.
@@ -35,3 +38,12 @@ class Unsupported(Fault):
 
 class Indeterminate(Fault):
     """Nobody knows whether the call happened: look first, never repeat blindly."""
+
+
+@contextmanager
+def begun() -> Iterator[None]:
+    """Inside, a call has begun: that nobody answers now does not say that nothing happened."""
+    try:
+        yield
+    except (Unreachable, Busy) as blind:
+        raise Indeterminate(blind.message, host=blind.host) from blind

@@ -26,7 +26,7 @@ from drivers.contract import (
     Ticket,
 )
 from drivers.facts import Facts, PowerState, Sighting
-from drivers.faults import Fault, Indeterminate, Missing, Rejected, Unreachable
+from drivers.faults import Fault, Indeterminate, Missing, Rejected, Unreachable, begun
 from drivers.kvm import acts, looking, moving, settling
 from drivers.kvm.changing import Changes
 from drivers.kvm.domain_xml import Ground
@@ -34,6 +34,7 @@ from drivers.kvm.host import KvmHost
 from drivers.kvm.options import KvmOptions
 
 _SHUTDOWN_LOOK_S = 0.1
+_LOOK_AGAIN_S = 0.5
 
 
 class KvmDriver:
@@ -94,7 +95,8 @@ class KvmDriver:
         host = self._host(order.host)
         await host.act(lambda c, check: acts.power(c, order, check), permit)
         if order.request is PowerRequest.SHUTDOWN:
-            await self._shut_down(host, permit, order)
+            with begun():
+                await self._shut_down(host, permit, order)
 
     async def reset(self, permit: Permit, order: Reset) -> None:
         """Press the button."""
@@ -109,17 +111,21 @@ class KvmDriver:
     async def relocate(self, permit: Permit, order: Relocate) -> None:
         """Move the VM; after an error both hosts are looked at before anything is said."""
         source, target = self._host(order.source.host), self._host(order.target.host)
+        if await source.look(lambda c: looking.find(c, order.spec.vm)) is None:
+            gone = f"there is no such VM on {order.source.host}"
+            await self._not_moved(order, Missing(gone, host=order.source.host))
         try:
             path = await target.act(lambda c, check: moving.ground(c, order, check), permit)
         except Missing as missing:
             raise Rejected(missing.message, host=missing.host) from missing
         to = moving.Target(target.link.address, Ground(path, target.link.networks))
         try:
-            await source.act(
-                lambda c, check: moving.move(c, order, to, self._options, check),
-                permit,
-                self._options.relocation_timeout_s,
-            )
+            with begun():
+                await source.act(
+                    lambda c, check: moving.move(c, order, to, self._options, check),
+                    permit,
+                    self._options.relocation_timeout_s,
+                )
         except (Rejected, Missing) as refused:
             await self._not_moved(order, refused)
 
@@ -150,7 +156,17 @@ class KvmDriver:
             return Progress(None)
 
     async def settle(self, ticket: Ticket) -> Outcome:
-        """Look at every host the ticket names."""
+        """Look at every host the ticket names, twice before anything is called unclear: a move
+        may end between the look at its source and that at its target."""
+        try:
+            return await self._settled(ticket)
+        except Indeterminate:
+            if not isinstance(ticket.order, Relocate):
+                raise
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            return await self._settled(ticket)
+
+    async def _settled(self, ticket: Ticket) -> Outcome:
         seen = [
             await self._host(host).look(partial(settling.see, ticket=ticket, host=host, at=at))
             for host, at in settling.places_of(ticket)
@@ -205,7 +221,7 @@ class KvmDriver:
             there = await self.look(vm, order.target.host)
         except Fault as blind:
             raise Indeterminate(f"{refused.message}; {blind.message}") from refused
-        if here is None or there is not None:
+        if there is not None or (here is None and not isinstance(refused, Missing)):
             raise Indeterminate(refused.message, host=refused.host) from refused
         raise Rejected(refused.message, host=refused.host) from refused
 

@@ -72,8 +72,15 @@ def moving(connection: Any, vm: UUID) -> bool:
     if domain is None:
         return False
     try:
-        return bool(domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE)
+        state, reason = domain.state(0)
+        leaving = (state, reason) == (
+            libvirt.VIR_DOMAIN_PAUSED,
+            libvirt.VIR_DOMAIN_PAUSED_MIGRATION,
+        )
+        return leaving or bool(domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE)
     except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_OPERATION_UNSUPPORTED:
+            return True  # it arrives here: libvirt has its numbers at the source only
         if error.get_error_code() in (
             libvirt.VIR_ERR_NO_DOMAIN,
             libvirt.VIR_ERR_OPERATION_INVALID,

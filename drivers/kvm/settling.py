@@ -61,8 +61,10 @@ def see(connection: Any, ticket: Ticket, host: str, at: Location | None) -> Seen
     left = False
     if at is not None and isinstance(order, Remove | Clear) and order.volume:
         left = volumes.exists(connection, at.datastore, order.volume)
+    # Asked on both sides of the look, so that no end of a move slips between.
     busy = looking.moving(connection, vm)
-    return Seen(looking.look(connection, vm, host), busy, left)
+    seen = looking.look(connection, vm, host)
+    return Seen(seen, busy or looking.moving(connection, vm), left)
 
 
 def settle(ticket: Ticket, seen: list[Seen]) -> Outcome:

@@ -28,7 +28,7 @@ from drivers.contract import (
     Verdict,
 )
 from drivers.facts import DatastoreFacts, Facts, HostFacts, Sighting
-from drivers.faults import Rejected, Unreachable
+from drivers.faults import Rejected, Unreachable, begun
 from drivers.lane import Lane
 from drivers.simulated import acts
 from drivers.simulated.options import SimulatedOptions, size_of
@@ -123,7 +123,8 @@ class SimulatedDriver:
             permit, order.host, "power", lambda: acts.power(self.world, task, order, self._options)
         )
         if order.request is PowerRequest.SHUTDOWN:
-            await self._shut_down(permit, order)
+            with begun():
+                await self._shut_down(permit, order)
         elif order.request is PowerRequest.ON:
             await asyncio.sleep(self._options.boot_s)
 
@@ -150,8 +151,9 @@ class SimulatedDriver:
         )
         ticket = Ticket(permit.task, permit.step, order)
         look_each_s = min(_LOOK_EACH_S, self._options.relocation_s)
-        while (await self.settle(ticket)).verdict is Verdict.RUNNING:  # noqa: ASYNC110
-            await asyncio.sleep(look_each_s)
+        with begun():
+            while (await self.settle(ticket)).verdict is Verdict.RUNNING:  # noqa: ASYNC110
+                await asyncio.sleep(look_each_s)
 
     async def remove(self, permit: Permit, order: Remove) -> None:
         """Delete a VM that is off."""

@@ -273,4 +273,6 @@ async def gateways(at: Place, count: int = 1) -> AsyncIterator[list[Gateway]]:
             yield found
         finally:
             for each in found:
+                if "DATABASE_URL" not in at.environ:
+                    await each.stop()  # the last user takes the embedded server down with it
                 await each.kill()

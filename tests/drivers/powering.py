@@ -1,0 +1,132 @@
+"""What drivers promise about power: a request ends in its state, and repeating is harmless."""
+
+import pytest
+
+from drivers.contract import Power, PowerRequest, Reset, Verdict
+from drivers.facts import PowerState
+from drivers.faults import Indeterminate, Rejected
+from tests.drivers.rigs import Rig, permitted, reported, ticket
+
+ENDS = (
+    (PowerRequest.ON, PowerState.ON),
+    (PowerRequest.PAUSE, PowerState.PAUSED),
+    (PowerRequest.RESUME, PowerState.ON),
+    (PowerRequest.OFF, PowerState.OFF),
+    (PowerRequest.ON, PowerState.ON),
+    (PowerRequest.PAUSE, PowerState.PAUSED),
+    (PowerRequest.OFF, PowerState.OFF),
+)
+REFUSED = (
+    ((), PowerRequest.PAUSE),
+    ((), PowerRequest.RESUME),
+    ((PowerRequest.ON, PowerRequest.PAUSE), PowerRequest.ON),
+    ((PowerRequest.ON, PowerRequest.PAUSE), PowerRequest.SHUTDOWN),
+)
+
+
+class Powering:
+    """On, off, pause, resume, shutdown and reset; and what the host reports of them."""
+
+    async def test_each_request_ends_in_its_state(self, rig: Rig) -> None:
+        """Absent before, done afterwards, and the same when asked twice."""
+        spec = await rig.deployed()
+        for request, state in ENDS:
+            permit, order = permitted(), Power(spec.vm, rig.first, request)
+            assert (await rig.driver.settle(ticket(permit, order))).verdict is Verdict.ABSENT
+            for _ in range(2):
+                await rig.driver.power(permit, order)
+                outcome = await rig.driver.settle(ticket(permit, order))
+                assert outcome.verdict is Verdict.DONE, request
+                assert outcome.sighting is not None
+                assert outcome.sighting.state is state
+
+    async def test_asking_twice_does_not_boot_twice(self, rig: Rig) -> None:
+        spec = await rig.started()
+        await rig.power(spec, PowerRequest.ON)
+        await rig.power(spec, PowerRequest.PAUSE)
+        await rig.power(spec, PowerRequest.RESUME)
+        await rig.power(spec, PowerRequest.RESUME)
+        await rig.power(spec, PowerRequest.SHUTDOWN)
+        assert rig.boots(spec.vm) == 1
+
+    @pytest.mark.parametrize(("before", "request_"), REFUSED)
+    async def test_a_request_that_does_not_fit_is_refused(
+        self, rig: Rig, before: tuple[PowerRequest, ...], request_: PowerRequest
+    ) -> None:
+        """It has no effect: a paused VM is not started anew, one that is off stays off."""
+        spec = await rig.deployed()
+        for each in before:
+            await rig.power(spec, each)
+        seen = await rig.driver.look(spec.vm, rig.first)
+        with pytest.raises(Rejected):
+            await rig.power(spec, request_)
+        assert await rig.driver.look(spec.vm, rig.first) == seen
+
+    async def test_a_guest_that_listens_shuts_itself_down(self, rig: Rig) -> None:
+        """The call returns once it is off, and asking again is harmless."""
+        spec = await rig.started()
+        permit = permitted()
+        order = Power(spec.vm, rig.first, PowerRequest.SHUTDOWN, grace_s=10.0)
+        assert (await rig.driver.settle(ticket(permit, order))).verdict is Verdict.ABSENT
+        for _ in range(2):
+            await rig.driver.power(permit, order)
+            outcome = await rig.driver.settle(ticket(permit, order))
+            assert outcome.verdict is Verdict.DONE
+            assert outcome.sighting is not None
+            assert outcome.sighting.state is PowerState.OFF
+
+    async def test_a_guest_that_does_not_listen_is_left_on_unless_forced(self, rig: Rig) -> None:
+        """Without force a shutdown says no after its grace; with force it pulls the plug."""
+        spec = await rig.started_deaf()
+        permit = permitted()
+        order = Power(spec.vm, rig.first, PowerRequest.SHUTDOWN, grace_s=0.2)
+        with pytest.raises(Rejected):
+            await rig.driver.power(permit, order)
+        outcome = await rig.driver.settle(ticket(permit, order))
+        assert outcome.verdict is Verdict.ABSENT
+        assert outcome.sighting is not None
+        assert outcome.sighting.state is PowerState.ON
+        forced = Power(spec.vm, rig.first, PowerRequest.SHUTDOWN, grace_s=0.2, force=True)
+        await rig.driver.power(permit, forced)
+        assert (await rig.driver.settle(ticket(permit, forced))).verdict is Verdict.DONE
+
+    async def test_a_reset_boots_the_guest_anew_and_leaves_no_trace(self, rig: Rig) -> None:
+        """Nobody can tell by looking whether a reset happened, and settling says so."""
+        spec = await rig.started()
+        before = await rig.driver.look(spec.vm, rig.first)
+        permit, order = permitted(), Reset(spec.vm, rig.first)
+        with pytest.raises(Indeterminate):
+            await rig.driver.settle(ticket(permit, order))
+        await rig.driver.reset(permit, order)
+        with pytest.raises(Indeterminate):
+            await rig.driver.settle(ticket(permit, order))
+        await rig.guest_is_up(spec.vm, 2)
+        assert await rig.driver.look(spec.vm, rig.first) == before
+
+    async def test_a_vm_that_does_not_run_is_not_reset(self, rig: Rig) -> None:
+        spec = await rig.deployed()
+        with pytest.raises(Rejected):
+            await rig.driver.reset(permitted(), Reset(spec.vm, rig.first))
+        await rig.power(spec, PowerRequest.ON)
+        await rig.power(spec, PowerRequest.PAUSE)
+        with pytest.raises(Rejected):
+            await rig.driver.reset(permitted(), Reset(spec.vm, rig.first))
+
+    async def test_starts_and_stops_are_reported(self, rig: Rig) -> None:
+        """By whatever means: also when the guest went down by itself."""
+        spec, host = await rig.deployed(), rig.first
+        await rig.driver.survey(host)
+        async with reported(rig.driver, (host, spec.vm, "STARTED")):
+            await rig.power(spec, PowerRequest.ON)
+        await rig.guest_is_up(spec.vm, 1)
+        for request, change in (
+            (PowerRequest.PAUSE, "PAUSED"),
+            (PowerRequest.RESUME, "RESUMED"),
+            (PowerRequest.OFF, "STOPPED"),
+            (PowerRequest.ON, "STARTED"),
+        ):
+            async with reported(rig.driver, (host, spec.vm, change)):
+                await rig.power(spec, request)
+        await rig.guest_is_up(spec.vm, 2)
+        async with reported(rig.driver, (host, spec.vm, "STOPPED")):
+            await rig.power(spec, PowerRequest.SHUTDOWN)
