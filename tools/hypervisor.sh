@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install what the project's own libvirt/QEMU hosts need, or say in one line what is missing.
 set -euo pipefail
-packages="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libvirt-dev qemu-system-x86 qemu-utils gcc pkg-config python3-dev"
+packages="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libvirt-dev qemu-system-x86 qemu-utils gcc pkg-config python3-dev iproute2 util-linux openssl"
 if [ "$(uname)" != Linux ]; then
   echo "real libvirt/QEMU hosts need Linux, this is $(uname)" >&2
   exit 1
@@ -11,7 +11,7 @@ if [ "$(id -u)" != 0 ]; then
   exit 1
 fi
 missing=""
-for each in libvirtd qemu-system-x86_64 qemu-img virsh gcc pkg-config; do
+for each in libvirtd qemu-system-x86_64 qemu-img virsh gcc pkg-config ip nsenter unshare; do
   command -v "$each" >/dev/null || missing="$missing $each"
 done
 pkg-config --exists libvirt 2>/dev/null || missing="$missing libvirt-headers"

@@ -3,6 +3,9 @@
 set -euo pipefail
 bin=$1
 if [ "$(uname)" = Linux ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  for each in curl openssl; do
+    command -v "$each" >/dev/null || { apt-get update -qq >/dev/null && apt-get install -y -qq "$each" >/dev/null; }
+  done
   make --no-print-directory .venv/.kvm || echo "tests on real hypervisors will be skipped" >&2
   if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then
     apt-get update -qq >/dev/null
