@@ -17,4 +17,4 @@ if [ "$(uname)" = Linux ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null
   fi
 fi
 make --no-print-directory check
-exec "$bin/pytest" -n 3 --dist loadgroup -q
+exec "$bin/pytest" -n 2 --dist loadgroup -q

@@ -55,6 +55,7 @@ class Worker:
         self._held: dict[UUID, _Held] = {}
         self._poked = asyncio.Event()
         self._draining = False
+        self._claims = asyncio.Lock()
         self._away_until_s = 0.0
 
     def poke(self) -> None:
@@ -76,9 +77,12 @@ class Worker:
     async def drain(self) -> None:
         """Claim no more and let what runs come to an end, for at most `drain_s`."""
         self._draining = True
-        runs = [held.run for held in self._held.values()]
-        if runs:
-            await asyncio.wait(runs, timeout=self._pace.drain_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pace.drain_s):
+                async with self._claims:  # what is being claimed right now is ours to end, too
+                    runs = [held.run for held in self._held.values()]
+                if runs:
+                    await asyncio.wait(runs)
 
     async def _claiming(self) -> None:
         while True:
@@ -87,7 +91,7 @@ class Worker:
                     await self._poked.wait()
             self._poked.clear()
             try:
-                while not self._draining and await self._claim():
+                while await self._claim():
                     pass
             except StoreError as away:
                 self._store_was_away(away)
@@ -95,6 +99,10 @@ class Worker:
 
     async def _claim(self) -> bool:
         """Claim once; whether there may be more."""
+        async with self._claims:
+            return not self._draining and await self._claim_some()
+
+    async def _claim_some(self) -> bool:
         room = self._pace.room - len(self._held)
         if room <= 0:
             return False

@@ -6,6 +6,7 @@ LOCKED, the books balance, and each VM runs exactly where the record says.
 
 import asyncio
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.acceptance.gateway import Gateway, gateways, pause, until
 from tests.acceptance.real_hosts import on_lab
 from tests.acceptance.test_real_faults import host_of, settled, state
 from tests.lab import guest
+from tests.lab.configuration import QUICK
 from tests.lab.hosts import Lab
 from tests.tasks.rig import books_balance
 
@@ -22,6 +24,7 @@ pytestmark = pytest.mark.xdist_group("kvm")
 KILLS = 10
 SEED = 20
 LONGEST_S = 0.8
+PATIENT = replace(QUICK, unknown_after_s=10)
 
 
 async def act(gateway: Gateway, vm: str, rng: random.Random) -> None:
@@ -63,6 +66,7 @@ async def lives_where_recorded(gateway: Gateway, vm: str, lab: Lab) -> None:
 
 
 async def volumes(lab: Lab) -> set[str]:
+    lab.hosts[0].virsh("pool-refresh", "shared")  # the other host may have deleted some
     listed = lab.hosts[0].virsh("vol-list", "shared")
     return {line.split()[0] for line in listed.splitlines()[2:] if line.strip()}
 
@@ -71,7 +75,7 @@ async def test_killed_at_ten_random_moments(
     lab: Lab, store: Store, database_url: str, tmp_path: Path
 ) -> None:
     rng = random.Random(SEED)
-    async with gateways(on_lab(lab, tmp_path, database_url)) as (gateway,):
+    async with gateways(on_lab(lab, tmp_path, database_url, PATIENT)) as (gateway,):
         appliance = await gateway.appliance()
         vms = [await gateway.make(appliance) for _ in range(4)]
         await asyncio.gather(*(gateway.run("POST", f"{vm}/action/deploy") for vm in vms))
@@ -112,7 +116,7 @@ async def test_killed_in_the_middle_of_a_live_move(
     lab: Lab, store: Store, database_url: str, tmp_path: Path
 ) -> None:
     """The move goes on without us; it is watched to its end, never begun again."""
-    async with gateways(on_lab(lab, tmp_path, database_url)) as (gateway,):
+    async with gateways(on_lab(lab, tmp_path, database_url, PATIENT)) as (gateway,):
         appliance = await gateway.appliance()
         vm = await gateway.make(appliance)
         await gateway.run("POST", f"{vm}/action/deploy")

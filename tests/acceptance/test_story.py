@@ -12,6 +12,7 @@ from tests.acceptance.gateway import PASSWORD, Gateway, gateways, href_of, place
 from tests.acceptance.real_hosts import on_lab
 from tests.acceptance.story import Story, whole_story
 from tests.lab import guest
+from tests.lab.configuration import Times
 from tests.lab.hosts import Lab
 
 BOOTS_WITHIN_S = 60.0
@@ -33,7 +34,7 @@ async def test_on_simulated_hosts(database_url: str, tmp_path: Path) -> None:
 @pytest.mark.xdist_group("kvm")
 async def test_on_real_hosts(lab: Lab, database_url: str, tmp_path: Path) -> None:
     """After the live move the guest has not restarted, and still answers its power button."""
-    async with gateways(on_lab(lab, tmp_path, database_url)) as (gateway,):
+    async with gateways(on_lab(lab, tmp_path, database_url, Times())) as (gateway,):
         story = story_of(gateway)
 
         def booted(times: int) -> None:

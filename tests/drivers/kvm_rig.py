@@ -51,7 +51,7 @@ class KvmRig(Rig):
         return driver
 
     def impatient(self) -> Driver:
-        return self.opened(look_timeout_s=0.5, call_timeout_s=0.5)
+        return self.opened(look_timeout_s=1.0, call_timeout_s=1.0)
 
     def slow(self) -> Driver:
         return self.opened(bandwidth_mib_s=1)

@@ -147,7 +147,7 @@ class Trouble:
         spec = await rig.started()
         off = Power(spec.vm, rig.first, PowerRequest.OFF)
         async with closing(rig.impatient()) as driver:
-            await driver.survey(rig.first)
+            await answering(driver, rig.first)
             await driver.power(permitted(), Power(spec.vm, rig.first, PowerRequest.ON))
             await rig.freeze(rig.first)
             began_s = time.monotonic()
@@ -158,7 +158,7 @@ class Trouble:
             assert time.monotonic() - began_s < 2 * PATIENT_S
             await rig.thaw(rig.first)
             await answering(driver, rig.first)
-            seen = await driver.look(spec.vm, rig.first)
+            seen = await rig.driver.look(spec.vm, rig.first)
             assert seen is not None
             if isinstance(unclear.value, Unreachable):
                 assert seen.state is PowerState.ON
