@@ -1,8 +1,10 @@
 """The options of KVM hosts, each with its unit and default."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
+
+from drivers.options import read_options
 
 DOMAINS = ("kvm", "qemu")
 
@@ -38,20 +40,7 @@ class KvmOptions:
 
 def parse(options: Mapping[str, Any]) -> KvmOptions:
     """Options from a configuration table; raises ValueError that names the wrong one."""
-    known = {field.name: type(field.default) for field in fields(KvmOptions)}
-    values: dict[str, Any] = {}
-    for name, value in options.items():
-        if name not in known:
-            raise ValueError(f"{name} is none of {', '.join(sorted(known))}")
-        wanted = known[name]
-        if wanted is float and type(value) is int:
-            value = float(value)
-        if type(value) is not wanted:
-            raise ValueError(f"{name} must be of type {wanted.__name__}")
-        if isinstance(value, int | float) and value < 0:
-            raise ValueError(f"{name} must not be negative")
-        values[name] = value
-    found = KvmOptions(**values)
+    found = read_options(KvmOptions, options)
     if found.domain not in DOMAINS:
         raise ValueError(f"domain is one of {', '.join(DOMAINS)}")
     if found.keepalive_s < 1 or found.keepalive_count < 1:

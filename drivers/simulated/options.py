@@ -1,9 +1,11 @@
 """The options of a simulated hypervisor, each with its unit and default."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from drivers.options import read_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +29,7 @@ class SimulatedOptions:
 
 def parse(options: Mapping[str, Any]) -> SimulatedOptions:
     """Options from a configuration table; raises ValueError that names the wrong one."""
-    known = {field.name: type(field.default) for field in fields(SimulatedOptions)}
-    values: dict[str, Any] = {}
-    for name, value in options.items():
-        if name not in known:
-            raise ValueError(f"{name} is none of {', '.join(sorted(known))}")
-        wanted = known[name]
-        if wanted is float and type(value) is int:
-            value = float(value)
-        if type(value) is not wanted:
-            raise ValueError(f"{name} must be of type {wanted.__name__}")
-        if isinstance(value, int | float) and value < 0:
-            raise ValueError(f"{name} must not be negative")
-        values[name] = value
-    return SimulatedOptions(**values)
+    return read_options(SimulatedOptions, options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,32 @@
+"""A driver's options, from a configuration table into its frozen dataclass of plain values."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def read_options(kind: type[T], options: Mapping[str, Any]) -> T:
+    """`kind` with these options; each field of it has a default of the type it wants.
+
+    Raises ValueError that names the wrong option: unknown, of another type, or negative.
+    """
+    known = {
+        field.name: type(field.default)
+        for field in fields(kind)  # type: ignore[arg-type]
+        if field.default is not MISSING
+    }
+    values: dict[str, Any] = {}
+    for name, value in options.items():
+        if name not in known:
+            raise ValueError(f"{name} is none of {', '.join(sorted(known))}")
+        wanted = known[name]
+        if wanted is float and type(value) is int:
+            value = float(value)
+        if type(value) is not wanted:
+            raise ValueError(f"{name} must be of type {wanted.__name__}")
+        if isinstance(value, int | float) and not 0 <= value < float("inf"):
+            raise ValueError(f"{name} must be a number that is not negative")
+        values[name] = value
+    return kind(**values)
