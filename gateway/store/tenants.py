@@ -79,7 +79,7 @@ left join network n on n.virtualdatacenter_id = v.id and n.is_default
 _VAPP = """
 select a.id, a.name, a.description, a.icon_url, a.virtualdatacenter_id, a.enterprise_id,
   count(v.id), count(t.id), count(v.id) filter (where v.state = 'UNKNOWN' and t.id is null),
-  count(v.id) filter (where v.state = 'NOT_ALLOCATED' and t.id is null)
+  count(v.id) filter (where v.state in ('NOT_ALLOCATED', 'ALLOCATED') and t.id is null)
 from virtualappliance a left join vm v on v.virtualappliance_id = a.id
 left join task t on t.vm_id = v.id and t.state in ('queued', 'running', 'stuck')
 """
