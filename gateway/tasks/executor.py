@@ -12,7 +12,7 @@ from typing import NoReturn
 import msgspec
 
 from drivers.contract import Driver, LeaseLost, Outcome, Permit, Ticket, Verdict
-from drivers.faults import Fault, Indeterminate
+from drivers.faults import Busy, Fault, Unreachable
 from gateway.events.event import Severity
 from gateway.store import vm_record
 from gateway.store.pool import StoreConflict, StoreUnavailable
@@ -215,10 +215,10 @@ class Executor:
             self.lease.check()
             try:
                 outcome = await driver.settle(ticket)
-            except Indeterminate as unclear:
+            except (Unreachable, Busy) as away:
+                await self._park(away.message)
+            except Fault as unclear:
                 await self._undecided(unclear)
-            except Fault as fault:
-                await self._park(fault.message)
             if outcome.verdict is not Verdict.RUNNING:
                 return outcome
             number = self.record.saga.job_number(move.step)

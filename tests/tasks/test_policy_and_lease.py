@@ -5,7 +5,8 @@ import pytest
 from drivers.contract import LeaseLost
 from drivers.faults import Busy, Indeterminate, Missing, Rejected, Unreachable, Unsupported
 from gateway.tasks.lease import Lease, now_s
-from gateway.tasks.policy import LONGEST_WAIT_S, Limits, Then, after, clean, wait_s
+from gateway.tasks.policy import LONGEST_WAIT_S, Limits, Then, after, clean, spent, wait_s
+from gateway.tasks.saga import Act, Mode, Move, Step
 
 LIMITS = Limits(attempts_max=3)
 
@@ -60,3 +61,21 @@ def test_a_lost_lease_never_holds_again():
     lease.renewed(now_s(), 10)
     with pytest.raises(LeaseLost):
         lease.check()
+
+
+@pytest.mark.parametrize(
+    ("act", "final", "over"),
+    [
+        (Act.BEGIN, False, True),
+        (Act.SETTLE, False, True),
+        (Act.BEGIN, True, True),
+        (Act.SETTLE, True, False),
+        (Act.UNDO, False, True),
+        (Act.SETTLE_UNDO, False, False),
+    ],
+)
+def test_a_resolve_calls_once_more_what_cannot_turn_back(act, final, over):
+    """After so many tries in vain a step is given up, but one resolve is enough to try again."""
+    move = Move(act, Step("step", Mode.CALL, final=final))
+    assert spent(move, LIMITS.attempts_max, LIMITS) is over
+    assert not spent(move, LIMITS.attempts_max - 1, LIMITS)
