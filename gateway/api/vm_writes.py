@@ -25,6 +25,10 @@ class Writer:
     caller: Caller
 
 
+def _protection(vm: Vm) -> dict[str, object]:
+    return {"protected": True, "protected_cause": vm.protected_cause} if vm.protected else {}
+
+
 def vm_event(caller: Caller, vm: Vm, action: str, message: str) -> Event:
     """An event about a VM that says when a protected one was changed by who may."""
     return Event(
@@ -36,7 +40,8 @@ def vm_event(caller: Caller, vm: Vm, action: str, message: str) -> Event:
         user_id=caller.user_id,
         user=caller.nick,
         entity_name=vm.name,
-        details={"protected": True, "protected_cause": vm.protected_cause} if vm.protected else {},
+        # Once the VM is gone, this alone tells whose state may have changed.
+        details={"virtualappliance_id": vm.virtualappliance_id, **_protection(vm)},
     )
 
 

@@ -6,8 +6,9 @@ Every process runs one; they take turns on the head row, so any of them may die.
 import asyncio
 import logging
 
-from gateway.store import feed
-from gateway.store.pool import Store, StoreError
+from gateway.events.event import Event, emit
+from gateway.store import appliance_states, feed
+from gateway.store.pool import Connection, Store, StoreError
 
 _log = logging.getLogger(__name__)
 TICK_S = 1.0
@@ -31,8 +32,27 @@ class Sequencer:
             async with self._store.transaction() as c:
                 moved = await feed.sequence(c, BATCH)
                 head = await feed.head(c)
-            if moved < BATCH:
+                told = await self._tell_appliances(c, head - moved) if moved else 0
+            if moved < BATCH and not told:
                 return head
+
+    async def _tell_appliances(self, c: Connection, position: int) -> int:
+        """An event for each appliance that its VMs brought into another state."""
+        found = await appliance_states.changed(c, position)
+        for one in found:
+            await emit(
+                c,
+                Event(
+                    "VIRTUAL_APPLIANCE",
+                    "STATE_CHANGE",
+                    one.id,
+                    message=f"{one.name} is {one.state}, was {one.before}",
+                    enterprise_id=one.enterprise_id,
+                    entity_name=one.name,
+                    details={"before": one.before, "state": one.state},
+                ),
+            )
+        return len(found)
 
     async def run(self) -> None:
         """Flush on pokes and ticks; an unavailable store is tried again."""

@@ -62,3 +62,23 @@ async def test_every_mixture_of_up_to_four_vms(api: Api) -> None:
     wanted = {n: expected(mixture) for n, mixture in enumerate(MIXTURES, 1000)}
     assert len(found) == len(MIXTURES) == 495
     assert found == wanted
+
+
+async def test_an_event_tells_each_change_once(api: Api) -> None:
+    """M-087: EMPTY, then NOT_DEPLOYED, LOCKED while a task holds a VM, DEPLOYED, EMPTY again."""
+    vm = await api.make()
+    await api.sequence()
+    second = await api.make()
+    await api.sequence()
+    assert (await api.call("DELETE", second)).status == 204
+    accepted = await api.call("POST", f"{vm}/action/deploy")
+    assert accepted.status == 202
+    await api.sequence()
+    async with api.store.transaction() as c:
+        await c.execute("update task set state = 'done', result = 'cancelled'")
+    assert (await api.call("DELETE", vm)).status == 204
+    await api.sequence()
+    found = (await api.call("GET", "events?limit=0&asc=true")).body["collection"]
+    told = [one for one in found if one["entity"] == "VIRTUAL_APPLIANCE"]
+    states = [one["details"]["state"] for one in sorted(told, key=lambda one: one["position"])]
+    assert states == ["NOT_DEPLOYED", "LOCKED", "EMPTY"]
