@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 def read_options(kind: type[T], options: Mapping[str, Any]) -> T:
@@ -13,9 +16,7 @@ def read_options(kind: type[T], options: Mapping[str, Any]) -> T:
     Raises ValueError that names the wrong option: unknown, of another type, or negative.
     """
     known = {
-        field.name: type(field.default)
-        for field in fields(kind)  # type: ignore[arg-type]
-        if field.default is not MISSING
+        field.name: type(field.default) for field in fields(kind) if field.default is not MISSING
     }
     values: dict[str, Any] = {}
     for name, value in options.items():
