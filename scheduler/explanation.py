@@ -23,7 +23,12 @@ _TOPICS = {
     Lack.HOST_STATE: "not MANAGED",
     Lack.UNREACHABLE: "not reachable",
     Lack.NETWORK: "without the network",
+    Lack.RESERVED: "reserved to another enterprise",
+    Lack.RESTRICTED: "not reserved to the enterprise",
+    Lack.EXCLUDED: "with VMs of an excluded enterprise",
+    Lack.LAYER: "with a VM of the same layer",
     Lack.NO_DATASTORE: "without an enabled datastore",
+    Lack.TIER: "without a datastore of the tier",
     Lack.CPU: "CPU",
     Lack.MEMORY: "RAM",
     Lack.STORAGE: "no datastore with enough free space",
@@ -129,6 +134,17 @@ def sentence(reason: Reason) -> str:
             return "It is not reachable at present."
         case Lack.NETWORK:
             return f"It does not map the network {reason.wanted}."
+        case Lack.RESERVED:
+            return f"It is reserved to {reason.spare}."
+        case Lack.RESTRICTED:
+            return f"It is not reserved to {reason.wanted}, which uses only hosts that are."
+        case Lack.EXCLUDED:
+            return f"It has VMs of {reason.spare}, which an exclusion rule keeps apart."
+        case Lack.LAYER:
+            return f"It has a VM of {reason.wanted}, whose VMs go to different hosts."
+        case Lack.TIER:
+            tier = f"of tier {reason.wanted}" if reason.wanted else "without a tier of its own"
+            return f"It sees no usable datastore {tier}."
         case Lack.NO_DATASTORE:
             return "It sees no enabled datastore."
         case Lack.CPU | Lack.AGGREGATED_CPU:

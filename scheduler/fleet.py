@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from scheduler.bookings import disk_added, holds_host, holds_scope
 from scheduler.demand import Demand
 from scheduler.disks import choose
-from scheduler.inventory import Candidate, Datastore, Gone, Host, Scope
-from scheduler.ledger import Key, Ledger, key_of
+from scheduler.inventory import NO_RULES, Candidate, Datastore, Gone, Host, RuleSet, Scope
+from scheduler.ledger import RULES, Key, Ledger, key_of
 from scheduler.placement import HostVerdict, Placement, Refusal, Seen
 from scheduler.policy import SCORES, FitPolicy
 from scheduler.ranking import Ranking
@@ -34,7 +34,7 @@ class Fleet:
         self._lookers: dict[Key, set[int]] = defaultdict(set)
         self._candidates: dict[int, Candidate] = {}
 
-    def apply(self, change: Host | Datastore | Scope | Gone) -> bool:
+    def apply(self, change: Host | Datastore | Scope | RuleSet | Gone) -> bool:
         """Takes the absolute values of a row; False when a newer or the same one is known."""
         accepted = self._ledger.apply(change)
         if accepted:
@@ -96,12 +96,21 @@ class Fleet:
         return row if isinstance(row, Datastore) else None
 
     def scope(self, kind: str, id: int) -> Scope | None:
-        """One aggregated element ("rack" or "datacenter"), claims counted in."""
+        """One aggregated element ("cluster", "rack" or "datacenter"), claims counted in."""
         row = self._ledger.row((kind, id))
         return row if isinstance(row, Scope) else None
 
+    @property
+    def rules(self) -> RuleSet:
+        """What the active rules say beyond the limits of the rows."""
+        row = self._ledger.row(RULES)
+        return row if isinstance(row, RuleSet) else NO_RULES
+
     def _changed(self, key: Key) -> None:
         kind, id = key
+        if key == RULES:
+            self._candidates.clear()
+            return
         if kind != "host":
             for looker in self._lookers.get(key, ()):
                 self._candidates.pop(looker, None)
@@ -139,6 +148,8 @@ class Fleet:
             tuple(datastore for datastore in seen if datastore is not None),
             self.scope("rack", host.rack),
             self.scope("datacenter", host.datacenter),
+            None if host.cluster is None else self.scope("cluster", host.cluster),
+            self.rules,
         )
         self._candidates[id] = made
         return made
@@ -161,6 +172,8 @@ class Fleet:
 
 def _looks_at(host: Host) -> list[Key]:
     places: list[Key] = [("datastore", each) for each in host.datastores]
+    if host.cluster is not None:
+        places.append(("cluster", host.cluster))
     return [*places, ("rack", host.rack), ("datacenter", host.datacenter)]
 
 
@@ -196,7 +209,7 @@ def _seen(demand: Demand, at: Candidate, datastore: Datastore) -> tuple[Seen, ..
             disk_bytes=disk_bytes,
         ),
     ]
-    for scope in (at.rack, at.datacenter):
+    for scope in (at.cluster, at.rack, at.datacenter):
         if scope is None:
             continue
         amounts = (demand.cpu, demand.ram_mib, demand.disk_bytes)

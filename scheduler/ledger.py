@@ -8,11 +8,13 @@ from dataclasses import replace
 from typing import assert_never
 from uuid import UUID
 
-from scheduler.inventory import Datastore, Gone, Host, Scope
+from scheduler.inventory import Datastore, Gone, Host, RuleSet, Scope
 from scheduler.placement import Seen
 
-Row = Host | Datastore | Scope
+Row = Host | Datastore | Scope | RuleSet
 Key = tuple[str, int]
+RULES: Key = ("rules", 0)
+"""The key of the one row that is a RuleSet."""
 Claimant = tuple[UUID, int]
 """A VM and the host that it was promised: a relocating VM may hold two."""
 
@@ -84,6 +86,8 @@ def key_of(change: Row | Gone) -> Key:
             return ("datastore", change.id)
         case Scope() | Gone():
             return (change.kind, change.id)
+        case RuleSet():
+            return RULES
         case _:
             assert_never(change)
 
@@ -105,6 +109,8 @@ def _promised(row: Row, promises: list[Seen]) -> Row:
             )
         case Datastore():
             return replace(row, used_bytes=row.used_bytes + disk_bytes)
+        case RuleSet():
+            return row
         case Scope():
             return replace(
                 row,

@@ -12,8 +12,8 @@ from scheduler.reason import Lack, Reason
 class Seen:
     """A ledger row as the decision saw it, and what a claim adds to it.
 
-    `kind` is "host", "datastore", "rack" or "datacenter". The amounts (virtual CPUs, MiB, bytes)
-    are 0 where a relocating VM counts already.
+    `kind` is "host", "datastore" or a scope's. The amounts (virtual CPUs, MiB,
+    bytes) are 0 where a relocating VM counts already.
     """
 
     kind: str
