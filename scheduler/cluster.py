@@ -10,7 +10,7 @@ from scheduler.fleet import Fleet
 from scheduler.inventory import Datastore, Host, Scope
 from scheduler.limits import Limited, Rules, resolve
 from scheduler.plain import plain, read
-from scheduler.version import SCHEDULER
+from scheduler.version import VERSION
 
 FORMAT = 1
 """Of the file; a reader refuses what it does not know."""
@@ -70,7 +70,7 @@ class Cluster:
     residents: tuple[Resident, ...] = ()
     holds: tuple[Hold, ...] = ()
     position: int = 0
-    scheduler: int = SCHEDULER
+    scheduler: str = VERSION
 
     def under(self, rules: Rules) -> "Cluster":
         """The same places and VMs with the limits that other rules give."""

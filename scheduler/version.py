@@ -1,4 +1,4 @@
-"""The version of the decisions: two schedulers of one version answer one question alike."""
+"""The version of the answers: it grows with each change that may give another answer."""
 
-SCHEDULER = 1
-"""Grows with every change after which some decision may come out otherwise."""
+VERSION = "1"
+"""Recorded with every decision; only the same version need repeat it byte for byte."""
