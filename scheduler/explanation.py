@@ -105,7 +105,6 @@ def decision(placement: Placement) -> dict[str, object]:
         "datastore": placement.datastore,
         "policy": placement.policy.value,
         "score": placement.score,
-        "rejected": {lack.value: count for lack, count in placement.rejected},
         "seen": [
             {"kind": seen.kind, "id": seen.id, "generation": seen.generation}
             for seen in placement.seen
