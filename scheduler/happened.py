@@ -7,6 +7,7 @@ from uuid import UUID
 from scheduler.demand import Demand
 from scheduler.fit_policy import FitPolicy
 from scheduler.inventory import Datastore, Gone, Host, Scope
+from scheduler.share import Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,8 @@ class Asked:
     """A request and its outcome; `host` is None where it was refused.
 
     `at` orders what happened: the position of the feed. A relocation has an origin; a demand
-    limited to hosts (`only`) of a VM that has a place is growth there.
+    limited to hosts (`only`) of a VM that has a place is growth there. `share` are the hosts that
+    were tried first.
     """
 
     at: int
@@ -23,6 +25,7 @@ class Asked:
     host: int | None = None
     datastore: int | None = None
     score: int = 0
+    share: Share | None = None
 
 
 class Which(StrEnum):

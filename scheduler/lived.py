@@ -13,17 +13,10 @@ from scheduler.happened import Which
 from scheduler.inventory import Datastore, Gone, Host, Scope
 from scheduler.ledger import Key, key_of
 from scheduler.limits import Rules, resolve
-from scheduler.placement import HostVerdict, Placement, Seen
+from scheduler.placement import Placement, Seen
 
 Place = Host | Datastore | Scope
 _SCOPES = ("cluster", "rack", "datacenter")
-
-
-class Quick(Fleet):
-    """A fleet for whoever asks only whether and where: its refusals have no verdicts."""
-
-    def _verdicts(self, demand: Demand) -> Iterable[HostVerdict]:
-        return ()
 
 
 class Lived(Course):
@@ -36,7 +29,7 @@ class Lived(Course):
     def __init__(self, cluster: Cluster, rules: Rules) -> None:
         """The cluster under these rules."""
         super().__init__()
-        self.fleet = Quick()
+        self.fleet = Fleet()
         self._rules = rules
         self._generation = 0
         self._claims: dict[Key, dict[tuple[UUID, int], Stay]] = {}

@@ -99,7 +99,7 @@ class _Again:
         if demand is None:
             self._counts["absent"] += 1
             return
-        found = self.now.fleet.place(demand, asked.policy)
+        found = self.now.fleet.place(demand, asked.policy, asked.share)
         placed = found if isinstance(found, Placement) else None
         self._judge(asked, placed)
         if placed is not None:
