@@ -6,7 +6,7 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from scheduler.cluster import Cluster, fleet
+from scheduler.cluster import Cluster, Resident, fleet
 from scheduler.demand import Demand, Origin, Reach
 from scheduler.fit_policy import FitPolicy
 from scheduler.happened import Asked, Changed, Freed, Happened, Which
@@ -74,6 +74,35 @@ class Player:
             self.at += 1
             getattr(self, f"_{step.word}")(step)
         return self.history
+
+    def now(self) -> Cluster:
+        """The cluster as it is now, with everybody who is there; nobody moves."""
+        while self.moving:
+            self._settle(Step("settle", 1, 0, 0, 0, FitPolicy.PACKING, None, None))
+        residents = [
+            Resident(
+                vm,
+                f"vm{vm.int}",
+                host,
+                datastore,
+                size.cpu,
+                size.ram_mib,
+                size.disk_bytes,
+                size.enterprise,
+                size.layer,
+            )
+            for vm, ((host, datastore, _),) in self.homes.items()
+            for size in [self.sizes[vm]]
+        ]
+        sums = [self.fleet.scope("rack", rack) for rack in (1, 2)]
+        stores = [self.fleet.datastore(each.id) for each in self.cluster.datastores]
+        return Cluster(
+            self.fleet.hosts(),
+            tuple(each for each in stores if each is not None),
+            tuple(each for each in sums if each is not None),
+            self.cluster.rules,
+            tuple(residents),
+        )
 
     def _deploy(self, step: Step) -> None:
         vm = UUID(int=self.at)
