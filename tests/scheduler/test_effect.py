@@ -141,3 +141,30 @@ def test_a_rule_test_looks_at_the_draft() -> None:
     asked = RuleTest("big", 4, 128, 100, 1, "KVM", hosts_min=2)
     assert failures(CLUSTER, rules(100), (asked,))
     assert failures(CLUSTER, rules(200), (asked,)) == ()
+
+
+def test_a_vm_that_leaves_makes_room_on_a_datastore_that_others_see() -> None:
+    """Its host is over, the datastore is full of it, and the other host would take it."""
+    big = replace(CLUSTER.hosts[1], cpus=20)
+    disks = replace(CLUSTER.datastores[0], used_bytes=1000, shared=True)
+    cluster = replace(
+        CLUSTER,
+        hosts=(CLUSTER.hosts[0], big),
+        datastores=(disks,),
+        residents=(replace(VM, disk_bytes=600),),
+    )
+    found = effect(cluster, rules(50))
+    assert [over.name for over in found.over] == ["host1"]
+    assert found.stranded == ()
+
+
+def test_tenants_that_are_to_part_have_nowhere_to_go() -> None:
+    """Nobody is over a limit; on the only host with room each has the other."""
+    one = replace(VM, cpu=3, enterprise=1)
+    two = replace(VM, vm=UUID(int=2), name="db", cpu=4, enterprise=2)
+    shared = replace(CLUSTER.hosts[0], enterprises=frozenset({1, 2}))
+    hosts = (shared, replace(CLUSTER.hosts[1], state=HostState.HALTED))
+    cluster = replace(CLUSTER, hosts=hosts, residents=(one, two))
+    assert effect(cluster, rules(100)).stranded == ()
+    apart = rules(100, exclusions=frozenset({(1, 2)}))
+    assert [each.name for each in effect(cluster, apart).stranded] == ["web", "db"]
