@@ -8,7 +8,7 @@ name hosts ask the scalar rules, host by host, of those that may do at all.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,7 @@ class Index:
         """No hosts yet."""
         self._shared = shared
         self.section = Section()
+        self._shelves: dict[tuple[int | None, int | None], Shelf] = {}
         self.forget()
 
     @property
@@ -72,9 +73,8 @@ class Index:
         return self._shared.scoped
 
     def forget(self) -> None:
-        """Drop all that was worked out: the rules or the tenants changed."""
+        """Drop what was worked out from the rules and the tenants, which changed."""
         self._kinds: dict[tuple[object, ...], Kind] = {}
-        self._shelves: dict[tuple[int | None, int | None], Shelf] = {}
         self._shapes: dict[tuple[object, ...], Shape] = {}
         self._new: set[tuple[object, ...]] = set()
 
@@ -254,11 +254,22 @@ class Index:
         kind = self._kinds.get(known)
         if kind is None:
             kind = self._kinds[known] = Kind(demand, shared.rules, share)
+        apart = shared.rules.excluded.get(owner, frozenset()) if owner is not None else frozenset()
+        amounts = (demand.cpu, demand.ram_mib, demand.disk_bytes)
+        return Shape(amounts, kind, self._shelf(demand, owner), apart)
+
+    def shelf(self, demand: Demand) -> Shelf:
+        """What room for disks each host has for such a demand, up to date."""
+        owner = demand.enterprise if demand.enterprise in self._shared.special else None
+        shelf = self._shelf(demand, owner)
+        shelf.follow(self.section, self._shared.stores)
+        return shelf
+
+    def _shelf(self, demand: Demand, owner: int | None) -> Shelf:
         shelf = self._shelves.get((demand.tier, owner))
         if shelf is None:
-            shelf = self._shelves[demand.tier, owner] = Shelf(demand)
-        apart = shared.rules.excluded.get(owner, frozenset()) if owner is not None else frozenset()
-        return Shape((demand.cpu, demand.ram_mib, demand.disk_bytes), kind, shelf, apart)
+            shelf = self._shelves[demand.tier, owner] = Shelf(replace(demand, enterprise=owner))
+        return shelf
 
     def _keep(self, key: tuple[object, ...], shape: Shape) -> None:
         if len(self._shapes) >= SHAPES_MAX:

@@ -15,6 +15,7 @@ from scheduler.ledger import Entry
 
 AMOUNT_MAX = 2**31 - 2
 """CPUs and MiB are columns of 32 bits; a section with larger ones is searched host by host."""
+WORD_MAX = 2**62
 LOG_MAX = 8192
 
 Bools = NDArray[np.bool_]
@@ -58,6 +59,7 @@ class Section:
         "beyond",
         "cluster",
         "cpu",
+        "cpu_limit",
         "entries",
         "glad",
         "ids",
@@ -68,6 +70,7 @@ class Section:
         "profiles",
         "rack",
         "ram",
+        "ram_limit",
         "slots",
         "version",
     )
@@ -87,6 +90,8 @@ class Section:
         self.ram = Column(np.int32, size)
         self.glad = Column(np.int64, size)
         self.profile = Column(np.int32, size)
+        self.cpu_limit = Column(np.int64, size)
+        self.ram_limit = Column(np.int64, size)
         self.rack = Column(np.int64, size)
         self.cluster = Column(np.int64, size)
         self.profiles: list[Host] = []
@@ -155,7 +160,9 @@ class Section:
         self.ids.append(id)
         self.slots[id] = slot
         self.entries.append(entry)
-        for column in (self.cpu, self.ram, self.glad, self.profile, self.rack, self.cluster):
+        for column in (self.cpu, self.ram, self.cpu_limit, self.ram_limit, self.glad):
+            column.append(0)
+        for column in (self.profile, self.rack, self.cluster):
             column.append(0)
         self._describe(slot, entry)
         self.touch(slot)
@@ -173,6 +180,8 @@ class Section:
         if self.profile.values[slot] != index:
             self.profile.values[slot] = self.profile.array[slot] = index
             self.version += 1
+        self.cpu_limit.values[slot] = self.cpu_limit.array[slot] = min(row.cpu_limit, WORD_MAX)
+        self.ram_limit.values[slot] = self.ram_limit.array[slot] = min(row.ram_limit_mib, WORD_MAX)
         self.rack.values[slot] = self.rack.array[slot] = row.rack
         self.cluster.values[slot] = self.cluster.array[slot] = row.cluster or 0
 
