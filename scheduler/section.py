@@ -55,6 +55,7 @@ class Section:
     __slots__ = (
         "_known",
         "_members",
+        "_scratch",
         "_stale",
         "beyond",
         "cluster",
@@ -99,6 +100,7 @@ class Section:
         self.log: list[int] = []
         self.log_base = 0
         self.beyond = False
+        self._scratch = _scratch(0)
         self.version += 1
         self.membership += 1
 
@@ -136,6 +138,12 @@ class Section:
         for id in sorted(self._members):
             self._append(id, self._members[id])
         return True
+
+    def scratch(self) -> tuple[Bools, Bools, NDArray[np.int64]]:
+        """Room for one search's columns: two of bools and one of numbers, used again each time."""
+        if len(self._scratch[0]) != len(self.ids):
+            self._scratch = _scratch(len(self.ids))
+        return self._scratch
 
     def touch(self, slot: int) -> None:
         """What is promised of a host, or allowed, changed."""
@@ -184,6 +192,10 @@ class Section:
         self.ram_limit.values[slot] = self.ram_limit.array[slot] = min(row.ram_limit_mib, WORD_MAX)
         self.rack.values[slot] = self.rack.array[slot] = row.rack
         self.cluster.values[slot] = self.cluster.array[slot] = row.cluster or 0
+
+
+def _scratch(size: int) -> tuple[Bools, Bools, NDArray[np.int64]]:
+    return np.empty(size, bool), np.empty(size, bool), np.empty(size, np.int64)
 
 
 def in_use(cpu: int, cpu_limit: int, ram: int, ram_limit: int) -> int:

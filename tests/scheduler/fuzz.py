@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from scheduler import index, section, shape, shelf
+from scheduler import section, shape, shelf, sort
 from scheduler.demand import Demand, Origin, Reach
 from scheduler.disks import choose
 from scheduler.fit_policy import FitPolicy
@@ -33,7 +33,7 @@ SMALL: dict[Any, dict[str, int]] = {
     shape: {"KEPT": 2, "TRIES": 2},
     shelf: {"WIDE": 3},
     section: {"LOG_MAX": 20},
-    index: {"SHAPES_MAX": 5, "NEW_MAX": 12},
+    sort: {"SHAPES_MAX": 2, "NEW_MAX": 12},
 }
 TIERS = (
     None,
