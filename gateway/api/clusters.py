@@ -46,8 +46,9 @@ async def create(request: web.Request) -> web.Response:
     if name is None:
         raise invalid("name", f"a name of 1 to {NAME_MAX} characters is needed")
     async with turn.store.transaction() as c:
-        await rules.hold(c)
         rack = await find_rack(turn, c)
+        await host_clusters.lock_hosts(c, None, hosts or ())
+        await rules.hold(c)
         made = await host_clusters.add(c, rack.id, name)
         if made is None:
             raise conflict("CLUSTER-2", _TAKEN, "name")
@@ -66,8 +67,10 @@ async def edit(request: web.Request) -> web.Response:
     body = as_object(await turn.json())
     name, hosts = _name(body), _hosts(body)
     async with turn.store.transaction() as c:
-        await rules.hold(c)
         rack = await find_rack(turn, c)
+        one = await _find(turn, c)
+        await host_clusters.lock_hosts(c, one.id, hosts or ())
+        await rules.hold(c)
         one = await _find(turn, c)
         if name is not None and not await host_clusters.rename(c, one.id, name):
             raise conflict("CLUSTER-2", _TAKEN, "name")
@@ -85,6 +88,7 @@ async def delete(request: web.Request) -> web.Response:
     """DELETE: its machines stay, the rules about it go with it."""
     turn = Turn(request)
     async with turn.store.transaction() as c:
+        await host_clusters.lock_hosts(c, (await _find(turn, c)).id)
         await rules.hold(c)
         one = await _find(turn, c)
         await drop_about(turn, c, "cluster", one.id)

@@ -79,6 +79,7 @@ async def delete(request: web.Request) -> web.Response:
     """DELETE: neither the default one nor one with disks of VMs; its rules go with it."""
     turn = Turn(request)
     async with turn.store.transaction() as c:
+        await tiers.lock_members(c, (await find(turn, c)).id)
         await rules.hold(c)
         one = await find(turn, c)
         if one.is_default:

@@ -41,17 +41,13 @@ async def create(request: web.Request) -> web.Response:
     host_id = _host(as_object(await turn.json()))
     async with turn.store.transaction() as c:
         enterprise = await _enterprise(turn, c)
-        await rules.hold(c)
-        found = await reservations.of_host(c, host_id)
-        if found is None:
-            raise Denied(
-                Kind.ABSENT, "MACHINE-0", f"{_REL}: the machine does not exist", field=_REL
-            )
-        if found.owner == enterprise.id:
+        owner = await _owner(c, host_id)
+        if owner == enterprise.id:
             raise conflict("MACHINE-14", f"{_REL}: it is reserved to this enterprise", _REL)
-        if found.owner is not None:
+        if owner is not None:
             raise conflict("MACHINE-12", f"{_REL}: it is reserved to another enterprise", _REL)
-        if any(resident != enterprise.id for resident in found.residents):
+        await rules.hold(c)
+        if await reservations.residents(c, host_id) - {enterprise.id}:
             raise conflict("MACHINE-16", f"{_REL}: VMs of another enterprise are there", _REL)
         await reservations.reserve(c, host_id, enterprise.id)
         body = await _machine(turn, c, host_id)
@@ -67,12 +63,9 @@ async def delete(request: web.Request) -> web.Response:
     async with turn.store.transaction() as c:
         enterprise = await _enterprise(turn, c)
         (host_id,) = turn.ids("machine")
-        await rules.hold(c)
-        found = await reservations.of_host(c, host_id)
-        if found is None:
-            raise Denied(Kind.ABSENT, "MACHINE-0", "The machine does not exist")
-        if found.owner != enterprise.id:
+        if await _owner(c, host_id) != enterprise.id:
             raise conflict("MACHINE-13", "The machine is not reserved to this enterprise")
+        await rules.hold(c)
         await reservations.reserve(c, host_id, None)
         body = await _machine(turn, c, host_id)
         await _tell(turn, c, host_id, f"{body['name']} is no longer kept for {enterprise.name}")
@@ -123,6 +116,15 @@ def _host(body: Mapping[str, Any]) -> int:
     if link is None:
         raise invalid(_REL, "a link to the machine is needed")
     return id_of(link, "machines")
+
+
+async def _owner(c: Connection, host_id: int) -> int | None:
+    """Whom the machine is reserved for, under lock."""
+    found = await reservations.lock(c, host_id)
+    if found is None:
+        message = f"{_REL}: the machine does not exist"
+        raise Denied(Kind.ABSENT, "MACHINE-0", message, field=_REL)
+    return found[0]
 
 
 async def _machine(turn: Turn, c: Connection, host_id: int) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """All workload rules at once: those of a datacenter, or of everything."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aiohttp import web
 
 from gateway.api.representations import rules as shown
-from gateway.api.rule_body import read_rule, wrong, wrong_link
+from gateway.api.rule_body import GivenRule, read_rule, wrong, wrong_link
 from gateway.api.rule_events import tell_all
 from gateway.api.rules import ALONE, insert
 from gateway.api.vm_body import as_object
@@ -23,6 +24,7 @@ _COLLECTIONS = {
     "fit_policy": "fitPolicyRules",
     "enterprise_exclusion": "enterpriseExclusionRules",
 }
+_EXCLUSIONS = _COLLECTIONS["enterprise_exclusion"]
 _ROOT_MAX = 10_000
 
 
@@ -41,15 +43,19 @@ async def replace(request: web.Request) -> web.Response:
     """
     turn = Turn(request)
     body = as_object(await turn.json())
+    given = {kind: _read(kind, body, field) for kind, field in _COLLECTIONS.items()}
     async with turn.store.transaction() as c:
         datacenter_id = await _datacenter(turn, c)
-        kinds = [kind for kind in _COLLECTIONS if _replaced(kind, body, datacenter_id)]
+        if datacenter_id is not None and body.get(_EXCLUSIONS) is None:
+            del given["enterprise_exclusion"]
         await rules.hold(c)
-        for kind in kinds:
+        for kind in given:
             for old in await _within(c, kind, datacenter_id):
                 await rules.drop(c, old.id)
-        for kind in kinds:
-            await _insert_all(c, kind, body, datacenter_id)
+        for kind, new in given.items():
+            for n, one in enumerate(new):
+                with _named(kind, n):
+                    await _insert(c, one, datacenter_id)
         if not await rules.of_kind(c, "fit_policy"):
             raise conflict("RULE-4", f"fitPolicyRules: {ALONE}", "fitPolicyRules")
         answer = await _root(turn, c, datacenter_id)
@@ -60,33 +66,33 @@ async def replace(request: web.Request) -> web.Response:
     return turn.created("rules", answer)
 
 
-def _replaced(kind: str, body: Mapping[str, Any], datacenter_id: int | None) -> bool:
-    if kind != "enterprise_exclusion" or datacenter_id is None:
-        return True
-    return body.get(_COLLECTIONS[kind]) is not None
-
-
-async def _insert_all(
-    c: Connection, kind: str, body: Mapping[str, Any], datacenter_id: int | None
-) -> None:
-    """Each rule of a collection; a refusal names the one that is wrong."""
-    field = _COLLECTIONS[kind]
+def _read(kind: str, body: Mapping[str, Any], field: str) -> list[GivenRule]:
+    found = []
     for n, row in enumerate(_collection(body, field)):
-        try:
-            given = read_rule(kind, row)
-            if datacenter_id is not None and given.rule.level == "global":
-                raise wrong_link(kind, f"it is not about datacenter {datacenter_id}")
-            _require_within(await insert(c, given), datacenter_id)
-        except Denied as denied:
-            at = f"{field}[{n}]" + (f".{denied.field}" if denied.field else "")
-            message = denied.message.removeprefix(f"{denied.field}: ")
-            raise Denied(denied.kind, denied.code, f"{at}: {message}", field=at) from denied
+        with _named(kind, n):
+            found.append(read_rule(kind, row))
+    return found
 
 
-def _require_within(made: Rule, datacenter_id: int | None) -> None:
-    if made.kind == "enterprise_exclusion" or datacenter_id in (None, made.datacenter_id):
-        return
-    raise wrong_link(made.kind, f"it is not in datacenter {datacenter_id}", made.level)
+@contextlib.contextmanager
+def _named(kind: str, n: int) -> Iterator[None]:
+    """A refusal inside names the rule that is wrong."""
+    try:
+        yield
+    except Denied as denied:
+        at = f"{_COLLECTIONS[kind]}[{n}]" + (f".{denied.field}" if denied.field else "")
+        message = denied.message.removeprefix(f"{denied.field}: ")
+        raise Denied(denied.kind, denied.code, f"{at}: {message}", field=at) from denied
+
+
+async def _insert(c: Connection, given: GivenRule, datacenter_id: int | None) -> None:
+    """Add a rule; within a datacenter it must be about something in that one."""
+    new = given.rule
+    if datacenter_id is not None and new.level == "global":
+        raise wrong_link(new.kind, f"it is not about datacenter {datacenter_id}")
+    made = await insert(c, given)
+    if made.kind != "enterprise_exclusion" and datacenter_id not in (None, made.datacenter_id):
+        raise wrong_link(made.kind, f"it is not in datacenter {datacenter_id}", made.level)
 
 
 async def _root(turn: Turn, c: Connection, datacenter_id: int | None) -> dict[str, Any]:

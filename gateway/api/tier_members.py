@@ -33,9 +33,9 @@ async def add_datastores(request: web.Request) -> web.Response:
     turn = Turn(request)
     named, force = _datastores(links(as_object(await turn.json()))), _force(turn)
     async with turn.store.transaction() as c:
-        await rules.hold(c)
         one = await find(turn, c)
         present = await _present(c, one.datacenter_id, named)
+        await rules.hold(c)
         moving = [each for each in named if present[each] != one.id]
         await _require_unused(c, moving, force)
         await tiers.assign(c, moving, one.id)
@@ -50,9 +50,9 @@ async def release_datastores(request: web.Request) -> web.Response:
     turn = Turn(request)
     named, force = _datastores(links(as_object(await turn.json()))), _force(turn)
     async with turn.store.transaction() as c:
-        await rules.hold(c)
         one = await find(turn, c)
         present = await _present(c, one.datacenter_id, named)
+        await rules.hold(c)
         for each in named:
             if present[each] != one.id:
                 message = f"{_DATASTORE}: datastore {each} is not of this tier"

@@ -65,12 +65,22 @@ async def rename(c: Connection, cluster_id: int, name: str) -> bool:
     return bool(done)
 
 
+async def lock_hosts(c: Connection, cluster_id: int | None, hosts: Sequence[int] = ()) -> None:
+    """Lock these hosts and those of the cluster, in order; before the rules are held."""
+    await c.execute(
+        """select from host where id = any($2) or cluster_id = $1
+           order by id for no key update""",
+        cluster_id,
+        list(hosts),
+    )
+
+
 async def strangers(
     c: Connection, rack_id: int, cluster_id: int | None, hosts: Sequence[int]
 ) -> tuple[list[int], list[int]]:
     """Of these hosts those that are not of the rack, and those that are in another cluster."""
     rows = await c.fetch(
-        "select id, cluster_id from host where rack_id = $1 and id = any($2) for update",
+        "select id, cluster_id from host where rack_id = $1 and id = any($2)",
         rack_id,
         list(hosts),
     )

@@ -1,31 +1,26 @@
 """Reservations: hosts that take VMs of one enterprise only, enterprises that use no others."""
 
-from dataclasses import dataclass
-
 from gateway.store.pool import Connection
 
 
-@dataclass(frozen=True, slots=True)
-class Reserved:
-    """Who a host is for (None: anybody), and the enterprises that have VMs there, by id."""
+async def lock(c: Connection, host_id: int) -> tuple[int | None] | None:
+    """Whom a host is reserved for, its row locked; None when there is no such host.
 
-    owner: int | None
-    residents: tuple[int, ...]
+    Called before the rules are held; who lives there is asked after, with no claim in flight.
+    """
+    row = await c.fetchrow("select reserved_for from host where id = $1 for no key update", host_id)
+    return None if row is None else (row["reserved_for"],)
 
 
-async def of_host(c: Connection, host_id: int) -> Reserved | None:
-    """A host's reservation, its row locked; no claim is in flight once the rules are held."""
-    row = await c.fetchrow("select reserved_for from host where id = $1 for update", host_id)
-    if row is None:
-        return None
-    residents = await c.fetch(
+async def residents(c: Connection, host_id: int) -> set[int]:
+    """The enterprises that have a VM on a host, or booked for it."""
+    rows = await c.fetch(
         """select distinct v.enterprise_id from vm v
            where v.host_id = $1 or exists (
-             select from booking b where b.vm_id = v.id and b.host_id = $1)
-           order by v.enterprise_id""",
+             select from booking b where b.vm_id = v.id and b.host_id = $1)""",
         host_id,
     )
-    return Reserved(row["reserved_for"], tuple(each["enterprise_id"] for each in residents))
+    return {row["enterprise_id"] for row in rows}
 
 
 async def hosts_of(c: Connection, enterprise_id: int) -> list[int]:

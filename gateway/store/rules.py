@@ -140,13 +140,16 @@ async def about(c: Connection, level: str, element_id: int) -> list[Rule]:
 
 
 async def element_exists(c: Connection, level: str, element_id: int) -> bool:
-    """Whether the element a rule is to be about exists; it stays to the transaction's end."""
+    """Whether the element a rule is to be about exists; a rule goes with its element."""
     found = await c.fetchval(
-        f"select true from {_TABLES[level]} where id = $1 for key share", element_id
+        f"select exists (select from {_TABLES[level]} where id = $1)", element_id
     )
     return bool(found)
 
 
 async def hold(c: Connection) -> None:
-    """Keep claims and other edits of rules away until the caller's transaction ends."""
+    """Keep claims and other edits of rules away until the caller's transaction ends.
+
+    Rows of hosts, datastores and VMs are locked before, as observers and claims do.
+    """
     await rule_set.seize(c)

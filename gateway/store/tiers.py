@@ -120,6 +120,14 @@ async def _no_default(c: Connection, datacenter_id: int) -> None:
     )
 
 
+async def lock_members(c: Connection, tier_id: int) -> None:
+    """Lock the VMs that ask for a tier and its datastores; before the rules are held."""
+    for table in ("vm", "datastore"):
+        await c.execute(
+            f"select from {table} where tier_id = $1 order by id for no key update", tier_id
+        )
+
+
 async def drop(c: Connection, tier_id: int) -> None:
     """Forget a tier; its datastores, and what asked for it, are of no tier then."""
     for table in ("datastore", "template", "virtualdatacenter", "vm"):
@@ -164,10 +172,11 @@ async def datastores_in_use(c: Connection, datastores: Sequence[int]) -> list[st
 async def tiers_of(
     c: Connection, datacenter_id: int, datastores: Sequence[int]
 ) -> dict[int, int | None]:
-    """The present tier of those of these datastores that the datacenter has, rows locked."""
+    """The present tier of those of these datastores that the datacenter has, rows locked;
+    before the rules are held."""
     rows = await c.fetch(
         """select id, tier_id from datastore where datacenter_id = $1 and id = any($2)
-           order by id for update""",
+           order by id for no key update""",
         datacenter_id,
         list(datastores),
     )

@@ -189,13 +189,20 @@ async def test_a_vm_s_disks_go_to_the_tier_it_asks_for(live: Live) -> None:
 
 
 async def test_the_default_tier_is_for_who_asks_for_none(live: Live) -> None:
+    """And may use it; with the default disabled, any other datastore will do."""
     tier = await live.set("POST", f"{DC}/datastoretiers", {"name": "d"})
     path = f"{DC}/datastoretiers/{tier['id']}"
     links = [to(f"{DC}/datastores/2", "datastore")]
     await live.set("PUT", f"{path}/action/adddatastores", {"links": links})
-    assert (await live.deploy(1))["datastore"] == 1
-    await live.set("PUT", path, {"defaultForDatacenter": True})
-    assert (await live.deploy(2))["datastore"] == 2
+    await live.set("PUT", path, {"defaultForDatacenter": True, "defaultAllowed": False})
+    await live.set(
+        "POST", f"{path}/enterprises", {"links": [to("admin/enterprises/1", "enterprise")]}
+    )
+    # Without the default the roomiest would be taken, which is each in turn.
+    assert {(await live.deploy(n))["datastore"] for n in (1, 2, 3)} == {2}
+    assert (await live.deploy(5))["datastore"] == 1  # it may not use the default
+    await live.set("PUT", path, {"enabled": False})
+    assert (await live.deploy(4))["datastore"] == 1
 
 
 async def test_a_cluster_s_rule_comes_before_the_machine_s(live: Live) -> None:
