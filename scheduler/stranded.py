@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cached_property
 from uuid import UUID
 
-from scheduler.cluster import Cluster, Resident, fleet
+from scheduler.cluster import Cluster, Hold, Resident, fleet
 from scheduler.demand import Demand
 from scheduler.disks import allows
 from scheduler.fleet import Fleet
@@ -79,7 +79,7 @@ class _Places:
         self._datastores = {each.id: each for each in cluster.datastores}
         self._scopes = {(scope.kind, scope.id): scope for scope in cluster.scopes}
         self._rules = cluster.rules.row()
-        booked = (*cluster.residents, *cluster.holds)
+        booked: tuple[Resident | Hold, ...] = (*cluster.residents, *cluster.holds)
         self._tenants = Counter((each.host, each.enterprise) for each in booked)
         self._layers = Counter((each.host, each.layer) for each in booked)
         self._calm = {host.id: self._is_calm(host) for host in cluster.hosts}

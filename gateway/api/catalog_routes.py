@@ -13,6 +13,7 @@ from gateway.api.guard import Access
 from gateway.api.privileges import Privilege
 from gateway.api.problems import Handler
 from gateway.api.rule_routes import RULE_ROUTES
+from gateway.api.ruleset_routes import RULESET_ROUTES
 
 Route = tuple[str, str, Handler, str | Access]
 
@@ -73,4 +74,5 @@ CATALOG_ROUTES: tuple[Route, ...] = (
     ("GET", f"{_H}/{{machine}}/datastores", machines.list_datastores, _SEE),
     ("GET", f"{_H}/{{machine}}/action/checkstate", machines.check_state, _SEE),
     *RULE_ROUTES,
+    *RULESET_ROUTES,
 )

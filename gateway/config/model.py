@@ -61,6 +61,12 @@ class Observers(Section, frozen=True):
     spacing_s: Seconds = 0.5
 
 
+class Rules(Section, frozen=True):
+    """How drafts of workload rules come into force; `two_person`: never by who wrote them."""
+
+    two_person: bool = False
+
+
 class Log(Section, frozen=True):
     """JSON lines on standard error."""
 
@@ -105,6 +111,7 @@ class Config(Section, frozen=True):
     store: StoreSection = StoreSection()
     tasks: Tasks = Tasks()
     observers: Observers = Observers()
+    rules: Rules = Rules()
     log: Log = Log()
     enterprises: list[Enterprise] = []
     users: list[User] = []
