@@ -13,7 +13,9 @@ import msgspec
 import tomli_w
 
 from gateway.api.rule_body import read_rule, wrong
+from gateway.api.rules import ALONE
 from gateway.api.vm_body import CAUSE_MAX, as_object, checked_text
+from gateway.api.vm_reading import conflict
 from gateway.denial import Denied, Kind
 from gateway.store.rule_versions import Body
 from gateway.store.rules import NewRule
@@ -81,12 +83,10 @@ def read_rules(body: Mapping[str, Any]) -> Body:
                 one = _rule(kind, row)
                 about = (one.kind, one.level, one.element_id, one.other_id)
                 if about in found:
-                    message = "links: there is a rule of that kind already"
-                    raise Denied(Kind.CONFLICT, "RULE-7", message, field="links")
+                    raise conflict("RULE-7", "links: there is a rule of that kind already", "links")
                 found[about] = asdict(one)
     if not any(kind == "fit_policy" for kind, *_ in found):
-        message = "fitPolicyRules: At least one fit policy rule must stay"
-        raise Denied(Kind.CONFLICT, "RULE-4", message, field="fitPolicyRules")
+        raise conflict("RULE-4", f"fitPolicyRules: {ALONE}", "fitPolicyRules")
     return [found[about] for about in sorted(found)]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.api.representations import rulesets as shown
+from gateway.api.rules import ALONE
 from gateway.api.ruleset_body import TOML, as_toml
 from gateway.api.vm_body import CAUSE_MAX, checked_text
 from gateway.api.vm_reading import conflict
@@ -76,6 +77,8 @@ async def enforce(
     The caller holds the rules.
     """
     given, tests = rules_and_tests
+    if not any(row["kind"] == "fit_policy" for row in given):
+        raise conflict("RULE-4", f"fitPolicyRules: {ALONE}", "fitPolicyRules")
     await require_elements(c, given)
     caller = turn.caller
     content = Content(given, tests, comment, caller.nick, caller.user_id)

@@ -1,4 +1,4 @@
-"""The command line: `vmgate serve | migrate | check-config | demo | place`."""
+"""The command line: `vmgate serve | migrate | check-config | demo | place | rules | cluster`."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import cyclopts
 from cyclopts import Parameter
 
-from gateway.cli import offline
+from gateway.cli import offline, rulesets
 from gateway.cli.demo import demo
 from gateway.config import ConfigError, read_config
 from gateway.config.reading import secret
@@ -20,6 +20,8 @@ from gateway.store.pool import StoreError
 from scheduler.fit_policy import FitPolicy
 
 app = cyclopts.App(name="vmgate", help=__doc__, version_flags=[])
+app.command(rulesets.rules)
+app.command(rulesets.cluster)
 File = Annotated[Path, Parameter(name=["--config", "-c"])]
 ClusterFile = Annotated[Path, Parameter(name=["--cluster"])]
 _USUAL = Path("configs/production.toml")
