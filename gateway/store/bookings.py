@@ -4,6 +4,8 @@
 VMs that are booked there.
 """
 
+from dataclasses import replace
+
 from gateway.store import clashes, counting, ledger, rule_set
 from gateway.store.claiming import lacking
 from gateway.store.counting import Booked
@@ -19,21 +21,22 @@ async def of_vm(c: Connection, vm_id: int) -> list[Booked]:
 async def release(c: Connection, booked: Booked, *, lives_on: Booked | None = None) -> None:
     """Give a booking back; `lives_on` is the VM's other booking, which keeps what both share.
 
-    On one shared datastore the disk is booked once: it passes to the booking that stays.
+    On one datastore the disk is one: the larger of both bookings of it stays.
     """
     await rule_set.hold(c)
     # A host may have changed its cluster since the caller looked; under the rule set it cannot.
     present = {one.host_id: one for one in await of_vm(c, booked.vm_id)}
     old = present[booked.host_id]
     stays = None if lives_on is None else present[lives_on.host_id]
-    shared = stays is not None and stays.datastore_id == old.datastore_id
+    passes = stays is not None and stays.datastore_id == old.datastore_id
+    kept = min(old.disk_bytes, stays.disk_bytes) if stays is not None and passes else 0
     deltas = [
-        Delta(one.kind, one.id) if shared and one.kind == "datastore" else one
+        replace(one, disk_bytes=-kept) if passes and one.kind == "datastore" else one
         for one in counting.taken(old, [] if stays is None else [stays])
     ]
     await ledger.lock_rows(c, {(d.kind, d.id) for d in deltas})
     await c.execute("delete from booking where vm_id = $1 and host_id = $2", old.vm_id, old.host_id)
-    if stays is not None and shared:
+    if stays is not None and passes:
         await c.execute(
             """update booking set disk_bytes = greatest(disk_bytes, $3)
                where vm_id = $1 and host_id = $2""",
