@@ -4,6 +4,7 @@
 VMs that are booked there.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.store import clashes, counting, ledger, rule_set
@@ -47,6 +48,17 @@ async def release(c: Connection, booked: Booked, *, lives_on: Booked | None = No
     await ledger.add(c, deltas, await clashes.dwellers(c, [old.host_id]))
 
 
+async def release_all(c: Connection, vm_id: int) -> None:
+    """Give back all that a VM holds."""
+    await rule_set.hold(c)
+    held = await of_vm(c, vm_id)
+    # All rows at once and in order: one release after the other could meet a claim in a circle.
+    await ledger.lock_rows(c, {(d.kind, d.id) for old in held for d in counting.added(old, [])})
+    while held:
+        old = held.pop()
+        await release(c, old, lives_on=held[-1] if held else None)
+
+
 async def resize(c: Connection, booked: Booked, cpu: int, ram_mib: int) -> tuple[Row, ...]:
     """Change a booking's size; the rows without room for it, and nothing done, when there are."""
     await rule_set.hold(c)
@@ -72,12 +84,10 @@ async def join_layer(c: Connection, vm_id: int, layer_id: int | None) -> int | N
     """Put a VM into a layer, or with None into none; the host where it clashes, nothing done.
 
     It clashes where a host that the VM is booked on has another VM of the layer. The caller has
-    locked the VM's row, before anything of the ledger, and seen that no task holds it.
+    locked the VM's row, before anything of the ledger, and seen that no task holds it; who
+    moves several VMs calls `hold_places` for all of them first.
     """
-    await clashes.lock_vms(c, [vm_id])
-    await rule_set.hold(c)
-    hosts = [one.host_id for one in await of_vm(c, vm_id)]
-    await ledger.lock_rows(c, [("host", host) for host in hosts])
+    hosts = await hold_places(c, [vm_id])
     if layer_id is not None:
         clash = await clashes.in_layer(c, vm_id, layer_id, hosts)
         if clash is not None:
@@ -85,3 +95,12 @@ async def join_layer(c: Connection, vm_id: int, layer_id: int | None) -> int | N
     await c.execute("update vm set layer_id = $2 where id = $1", vm_id, layer_id)
     await ledger.add(c, [], await clashes.dwellers(c, hosts))
     return None
+
+
+async def hold_places(c: Connection, vm_ids: Sequence[int]) -> list[int]:
+    """Lock VMs, then the ledger rows of the hosts they are booked on, in the order of claims."""
+    await clashes.lock_vms(c, vm_ids)
+    await rule_set.hold(c)
+    hosts = sorted({one.host_id for one in await counting.booked(c, vm_ids)})
+    await ledger.lock_rows(c, [("host", host) for host in hosts])
+    return hosts

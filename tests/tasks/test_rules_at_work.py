@@ -8,6 +8,7 @@ from drivers.simulated.world import World
 from gateway.lifecycle import Operation
 from gateway.store import bookings, inventory, ledger
 from gateway.store.pool import Store
+from scheduler.share import Share, part_of
 from tests.tasks.rig import Rig, books_balance, running, seed, vm_row
 
 LAYER = """
@@ -158,3 +159,18 @@ async def test_a_layer_joined_while_deployed_is_known_to_the_planner(store: Stor
         await deploy(rig, 2)
         one, two = await hosts_of(store, 1, 2)
         assert {one, two} == {1, 2}
+
+
+async def test_a_share_is_tried_first_and_everything_before_a_refusal(store: Store) -> None:
+    """M-120: of two processes each fills its own hosts, then those of the other."""
+    await seed(store, hosts=4, vms=9, cpus=2)
+    async with running(store, World()) as rig:
+        ours = [host for host in range(1, 5) if part_of(host, 2) == 1]
+        assert 0 < len(ours) < 4
+        rig.planner.take_share(Share(1, 2))
+        for vm in range(1, 2 * len(ours) + 1):
+            await rig.run(vm, Operation.DEPLOY)
+        placed = await hosts_of(store, *range(1, 2 * len(ours) + 1))
+        assert sorted(each or 0 for each in placed) == sorted([*ours, *ours])
+        tasks = await deploy(rig, *range(2 * len(ours) + 1, 10))
+        assert Counter(task["result"] for task in tasks)["failure"] == 1
