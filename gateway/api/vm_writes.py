@@ -186,8 +186,7 @@ async def _forget(c: Connection, writer: Writer, vm: Vm, may: bool) -> str:
             "403-FORBIDDEN",
             "Deleting a virtual machine whose state is unknown needs a privilege of its own",
         )
-    for booked in await bookings.of_vm(c, vm.id):
-        await bookings.release(c, booked)
+    await bookings.release_all(c, vm.id)
     await vms.delete(c, vm.id)
     warning = f"{vm.name} was deleted while UNKNOWN; a copy may remain on {vm.host_name}"
     event = vm_event(writer.caller, vm, "DELETE", warning)

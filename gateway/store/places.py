@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from gateway.store import rule_set
 from gateway.store.pool import Connection
 
 
@@ -60,6 +61,11 @@ class HostRow:
     cluster: str | None
     reserved_for: int | None
     reserved_name: str | None
+
+    @property
+    def over_limit(self) -> bool:
+        """Whether more is promised than the rules allow now: no VM is touched, none is added."""
+        return self.cpu_used > self.cpu_limit or self.ram_used > self.ram_limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +198,7 @@ async def edit_host(c: Connection, host_id: int, state: str, description: str) -
 
 async def drop_host(c: Connection, host_id: int) -> bool:
     """Forget a host and the datastores only it sees; False while VMs live or are booked there."""
+    await rule_set.seize(c)  # no claim is in flight, which would need the row we lock
     done = await c.fetchval(
         """delete from host where id = $1 and not exists (select from vm where host_id = $1)
            and not exists (select from booking where host_id = $1) returning true""",

@@ -232,6 +232,16 @@ async def test_a_vm_held_by_a_task_neither_joins_nor_leaves(api: Api, vms: list[
     assert await api.row("select count(*) from vm where layer_id is not null") == 2
 
 
+async def test_a_deleted_vm_is_of_no_layer(api: Api, vms: list[str]) -> None:
+    """A layer may end up with none, and is removed like one with a single VM."""
+    await api.call("POST", LAYERS, of(*vms[:2], name="web"))
+    for vm in vms[:2]:
+        assert (await api.call("DELETE", vm)).status == 204
+    assert members(await api.call("GET", f"{LAYERS}/web")) == []
+    assert (await api.call("PUT", vms[2], into("web"))).status == 204
+    assert (await api.call("DELETE", f"{LAYERS}/web")).status == 204
+
+
 async def test_a_size_and_a_layer_are_changed_one_after_the_other(api: Api, vms: list[str]) -> None:
     await api.call("POST", LAYERS, of(*vms[:2], name="web"))
     await settle(api, vms[2], 3)

@@ -37,6 +37,16 @@ select
      where h.reserved_for <> vm.enterprise_id)
   + (select 1 - least(count(*), 1) from rule where kind = 'fit_policy')
 """
+WORDS = {
+    "clusters": "machine",
+    "reservedmachines": "machine",
+    "adddatastores": "datastore",
+    "releasedatastores": "datastore",
+    "{tier}": "enterprise",
+    "enterpriseExclusions": "enterprise",
+    "layers": "virtualmachine",
+}
+"""What the links of a body are likely to be about, by a word of the path."""
 BODIES = st.one_of(
     CATALOG,
     LIKELY,
@@ -55,15 +65,26 @@ BODIES = st.one_of(
 def calls(draw: st.DrawFn) -> dict[str, Any]:
     method, path, _, _ = draw(st.sampled_from(CHANGES))
     parts = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-    near = st.sampled_from([1, 1, 1, 1, 2, 3, "a"])
+    near = st.sampled_from([*[1] * 9, 2, 3, "a"])
     call: dict[str, Any] = {
         "method": method,
         "url": f"/api{path.format(**{part: draw(near) for part in parts})}",
         "params": draw(st.sampled_from([{}, {}, {"force": "true"}, {"idDatacenter": "1"}])),
     }
     if method != "DELETE":
-        call["json"] = draw(BODIES)
+        call["json"] = draw(st.one_of(BODIES, _likely(path)))
     return call
+
+
+def _likely(path: str) -> st.SearchStrategy[Any]:
+    """A name, and links to what such a resource is about."""
+    rel = next((WORDS[word] for word in reversed(path.split("/")) if word in WORDS), "machine")
+    linked = st.integers(1, 6).map(lambda n: {"rel": rel, "href": f"http://x/api/{rel}s/{n}"})
+    return st.builds(
+        lambda name, found: {"name": name, "links": found},
+        st.sampled_from(["a", "b", "c1", "gold"]),
+        st.lists(linked, min_size=1, max_size=3),
+    )
 
 
 @pytest.fixture
