@@ -17,7 +17,8 @@ from scheduler.reason import Lack
 from scheduler.rule_tests import RuleTest, failures
 from scheduler.stranded import demand_of, stranded
 from tests.scheduler.places import DATASTORE, HOST
-from tests.scheduler.players import Player, Step, cluster_of, rule_sets, steps
+from tests.scheduler.players import Player, Step, cluster_of
+from tests.scheduler.scripts import rule_sets, steps
 
 
 def one_by_one(cluster: Cluster) -> Iterator[UUID]:

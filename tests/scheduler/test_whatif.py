@@ -14,7 +14,8 @@ from scheduler.happened import Asked, Freed
 from scheduler.limits import Level, LoadKind, LoadRule, Rules, resolve
 from scheduler.whatif import DIFFERENCES_MAX, replay
 from tests.scheduler.places import DATASTORE, DEMAND, HOST
-from tests.scheduler.players import Player, Step, cluster_of, rule_sets, steps
+from tests.scheduler.players import Player, Step, cluster_of
+from tests.scheduler.scripts import rule_sets, steps
 
 
 @settings(max_examples=200, deadline=None)
