@@ -9,6 +9,7 @@ import pytest
 
 from gateway.events.sequencer import Sequencer
 from gateway.store.ledger import refresh_limits
+from gateway.store.pool import Store
 from gateway.tasks.planner import Planner
 from scheduler.cluster import fleet, from_mapping
 from scheduler.fit_policy import FitPolicy
