@@ -7,7 +7,7 @@ from typing import assert_never
 from scheduler.demand import Demand
 from scheduler.disks import spare
 from scheduler.inventory import Datastore
-from scheduler.placement import HostVerdict, Placement, Refusal
+from scheduler.placement import HostVerdict, Refusal
 from scheduler.reason import Lack, Reason
 
 NAMES_MAX = 20
@@ -38,14 +38,15 @@ _TOPICS = {
 }
 
 
-def summary(refusal: Refusal) -> str:
-    """What happened in a few sentences: how many candidates, what they lack, what was wanted."""
+def summary(refusal: Refusal, *, names: bool = True) -> str:
+    """What happened in a few sentences: how many candidates, what they lack, what was wanted;
+    the candidates are named for who may know of hosts."""
     candidates = [each for each in refusal.verdicts if each.candidate]
     others = [each for each in refusal.verdicts if not each.candidate]
     parts = [_oversubscribed(candidates), f"The VM requires {requirement(refusal.demand)}."]
-    if candidates:
-        names = [each.name for each in candidates]
-        parts.append(f"{_plural(len(names), 'Candidate')}: {_listed(names)}.")
+    if candidates and names:
+        named = [each.name for each in candidates]
+        parts.append(f"{_plural(len(named), 'Candidate')}: {_listed(named)}.")
     if others:
         hosts = _plural(len(others), "host")
         parts.append(f"{len(others)} {hosts} could not be considered: {_tally(others)}.")
@@ -98,21 +99,6 @@ def row(reason: Reason) -> dict[str, object]:
     }
 
 
-def decision(placement: Placement) -> dict[str, object]:
-    """A placement, ready for JSON: what was chosen, why, and what was passed over."""
-    return {
-        "host": placement.host,
-        "datastore": placement.datastore,
-        "policy": placement.policy.value,
-        "score": placement.score,
-        "rejected": {lack.value: count for lack, count in placement.rejected},
-        "seen": [
-            {"kind": seen.kind, "id": seen.id, "generation": seen.generation}
-            for seen in placement.seen
-        ],
-    }
-
-
 def sentence(reason: Reason) -> str:
     """One reason in one sentence about the host."""
     match reason.lack:
@@ -155,6 +141,11 @@ def sentence(reason: Reason) -> str:
             return _amounts("Disk space", reason, size)
         case _:
             assert_never(reason.lack)
+
+
+def topic(lack: Lack) -> str:
+    """What a host with this lack is or is short of."""
+    return _TOPICS[lack]
 
 
 def _oversubscribed(candidates: list[HostVerdict]) -> str:
