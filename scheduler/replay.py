@@ -1,0 +1,150 @@
+"""Asking a recorded question again: the same rows, the same scheduler, the same answer.
+
+The rows are those of a checkpoint, the feed's changes up to the question's position, and the
+rows that were ahead of it. Here also stands the whole table of hosts, which no record keeps.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scheduler.ahead import lay_over
+from scheduler.decision import Decision, Question, encode, of_answer
+from scheduler.explanation import row as reason_row
+from scheduler.fleet import Fleet, Listed
+from scheduler.inventory import Gone, Host
+from scheduler.ledger import Key, Row, key_of
+from scheduler.placement import Placement, Refusal
+from scheduler.policy import SCORES
+from scheduler.version import VERSION
+
+
+class Picture:
+    """The rows as they were told: of two changes to one row the newer stays, as in a fleet."""
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        """The rows of a checkpoint."""
+        self.rows: dict[Key, Row] = {key_of(row): row for row in rows}
+        self._gone: dict[Key, int] = {}
+
+    def apply(self, change: Row | Gone) -> None:
+        """Take in the next change of the feed."""
+        key = key_of(change)
+        known = self.rows.get(key)
+        newest = max(-1 if known is None else known.generation, self._gone.get(key, -1))
+        if isinstance(change, Gone):
+            if change.generation >= newest:
+                self._gone[key] = change.generation
+                self.rows.pop(key, None)
+        elif change.generation > newest:
+            self.rows[key] = change
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What came of asking again. `why` says what differs, empty where nothing does."""
+
+    again: Decision
+    why: str
+    hosts: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
+    derived: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def identical(self) -> bool:
+        """Whether the answer is the recorded one, byte for byte."""
+        return not self.why
+
+
+def replay(recorded: Decision, rows: Mapping[Key, Row], *, table: bool = False) -> Replay:
+    """Ask the recorded question of the rows as they were at its position.
+
+    Raises ValueError where the record or the log lacks what the question needs.
+    """
+    if "ahead" in recorded.cut:
+        raise ValueError("its record was cut: the rows ahead of the feed were too many to keep")
+    question = recorded.question
+    fleet = Fleet()
+    for row in lay_over(rows, question.ahead).values():
+        fleet.apply(row)
+    answer = fleet.place(question.demand, question.policy)
+    again = of_answer(_asked_again(question, fleet), answer)
+    why = _difference(recorded, again)
+    if not table:
+        return Replay(again, why)
+    listed = fleet.candidates(question.demand, question.policy)
+    told = tuple(_host(one, question, answer) for one in listed)
+    return Replay(again, why, told, _derived(listed, question, answer))
+
+
+def _asked_again(question: Question, fleet: Fleet) -> Question:
+    return Question(
+        question.demand,
+        question.policy,
+        question.position,
+        fleet.rules.version,
+        question.ahead,
+        question.share,
+        question.scheduler,
+    )
+
+
+def _difference(recorded: Decision, again: Decision) -> str:
+    if encode(recorded) == encode(again):
+        return ""
+    version = recorded.question.scheduler
+    if version != VERSION:
+        return f"it was decided by scheduler {version}, and this is scheduler {VERSION}"
+    was, now = recorded.question.rule_set, again.question.rule_set
+    if was != now:
+        return f"it was decided under rule set {was}, and the log has rule set {now}"
+    return f"asked again, the answer is {_answer(again)}, and it was {_answer(recorded)}"
+
+
+def _answer(decision: Decision) -> str:
+    if decision.chosen is not None:
+        return f"host {decision.chosen.host}, datastore {decision.chosen.datastore}"
+    return "a refusal"
+
+
+def _host(listed: Listed, question: Question, answer: Placement | Refusal) -> dict[str, Any]:
+    host, datastore, reasons = listed
+    return {
+        "host": host.id,
+        "name": host.name,
+        "chosen": isinstance(answer, Placement) and answer.host == host.id,
+        "fits": not reasons,
+        "score": _score(host, question),
+        "datastore": None if datastore is None else datastore.id,
+        "cpu": {"used": host.cpu_used, "limit": host.cpu_limit},
+        "ramMib": {"used": host.ram_used_mib, "limit": host.ram_limit_mib},
+        "generation": host.generation,
+        "reasons": [reason_row(reason) for reason in reasons],
+    }
+
+
+def _derived(
+    listed: Iterable[Listed], question: Question, answer: Placement | Refusal
+) -> dict[str, Any]:
+    """What a placement's record leaves out: whom it passed over and who came next."""
+    if isinstance(answer, Refusal):
+        return {}
+    fitting = [host for host, _, reasons in listed if not reasons]
+    others = [host for host in fitting if host.id != answer.host]
+    passed: Counter[str] = Counter(
+        reasons[0].lack.value
+        for host, _, reasons in listed
+        if reasons and (-_score(host, question), host.id) < (-answer.score, answer.host)
+    )
+    return {
+        "fitting": len(fitting),
+        "equalScores": sum(_score(host, question) == answer.score for host in others),
+        "next": None
+        if not others
+        else {"host": others[0].id, "name": others[0].name, "score": _score(others[0], question)},
+        "passedOver": dict(sorted(passed.items())),
+    }
+
+
+def _score(host: Host, question: Question) -> int:
+    return SCORES[question.policy](host)
