@@ -83,3 +83,11 @@ async def fetch(
             return await datastores(c, ids)
         case _:
             return [scope for scope in await scopes(c, ids) if scope.kind == kind]
+
+
+async def unsequenced(c: Connection) -> list[tuple[str, int]]:
+    """The rows of which the feed has yet to tell a change that this moment sees."""
+    rows = await c.fetch(
+        "select distinct entity, entity_id from outbox where topic = 'inventory'"
+    )
+    return [(row["entity"], int(row["entity_id"])) for row in rows]

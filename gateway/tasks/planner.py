@@ -17,9 +17,13 @@ from gateway.store.feed import Change
 from gateway.store.ledger import Row
 from gateway.store.pool import Connection, Store, StoreError
 from gateway.store.vm_record import VmRecord
+from gateway.tasks.deciding import AheadOfFeed
+from scheduler.decision import Question
 from scheduler.demand import Demand, Origin
 from scheduler.fleet import Fleet
-from scheduler.inventory import Datastore, Gone, Host, Scope
+from scheduler.inventory import NO_RULES, Datastore, Gone, Host, Scope
+from scheduler.ledger import RULES, Key
+from scheduler.ledger import Row as FleetRow
 from scheduler.placement import HostVerdict, Placement, Refusal
 from scheduler.policy import FitPolicy
 
@@ -69,6 +73,7 @@ class Planner:
         self._position = 0
         self._turn = asyncio.Lock()
         self._scopes: dict[tuple[str, int], Scope] = {}
+        self._ahead = AheadOfFeed(self._present)
 
     async def load(self) -> None:
         """Read everything once; changes after the position read first come by the feed."""
@@ -77,6 +82,7 @@ class Planner:
             for kind in _KINDS:
                 await self._fetch(c, kind, None)
             await self._read_policies(c)
+            self._ahead.untold(await inventory.unsequenced(c))
 
     async def run(self) -> None:
         """Follow the feed; a store that is away is tried again by the listener."""
@@ -111,8 +117,24 @@ class Planner:
             answer = self.place(demand)
         return answer
 
+    async def decide(self, demand: Demand) -> tuple[Question, Placement | Refusal]:
+        """As `place_surely`, with the question as it is put on record: nothing ran in between."""
+        answer = await self.place_surely(demand)
+        return self.question(demand), answer
+
+    def question(self, demand: Demand) -> Question:
+        """The question that an answer given at this very moment answers."""
+        return Question(
+            demand,
+            self._policy(demand.datacenter),
+            self._position,
+            self._fleet.rules.version,
+            self._ahead.rows(),
+        )
+
     def promise(self, placement: Placement, demand: Demand) -> None:
         """Count a placement at once, so that this process does not offer the room twice."""
+        self._ahead.touch((row.kind, row.id) for row in placement.seen)
         self._fleet.claim(placement, demand)
 
     def withdraw(self, placement: Placement, demand: Demand) -> None:
@@ -149,6 +171,19 @@ class Planner:
             else:
                 fitting.append(host.id)
         return Candidates(tuple(fitting), tuple(rejected), vm.host_id)
+
+    def _present(self, key: Key) -> FleetRow | None:
+        """A row as the fleet shows it, promises counted in."""
+        kind, id = key
+        match kind:
+            case "host":
+                return self._fleet.host(id)
+            case "datastore":
+                return self._fleet.datastore(id)
+            case _ if key == RULES:
+                return None if self._fleet.rules is NO_RULES else self._fleet.rules
+            case _:
+                return self._fleet.scope(kind, id)
 
     def _policy(self, datacenter: int) -> FitPolicy:
         return self._policies.get(datacenter, self._policies.get(0, FitPolicy.PROGRESSIVE))

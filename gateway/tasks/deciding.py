@@ -1,0 +1,113 @@
+"""Deciding on the record: each answer becomes a decision, with the rows that were ahead of the
+feed when it was given."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from gateway.store.decisions import NewDecision, new_id
+from scheduler import decision as decisions
+from scheduler.ahead import Ahead, difference, whole
+from scheduler.decision import Decision, Miss
+from scheduler.explanation import row as reason_row
+from scheduler.ledger import Key, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom a decision is about, and the task it is made for (None for none)."""
+
+    kind: str
+    vm_id: int
+    enterprise_id: int
+    task: UUID | None = None
+
+
+class AheadOfFeed:
+    """The rows of which a fleet shows something else than the feed told up to its position.
+
+    `present` reads a row of the fleet. `touch` comes before whatever changes a row without the
+    feed, `told` after each change by the feed.
+    """
+
+    def __init__(self, present: Callable[[Key], Row | None]) -> None:
+        """None is ahead yet."""
+        self._present = present
+        self._told: dict[Key, Row | None] = {}
+        self._untold: set[Key] = set()
+        self._made: dict[Key, tuple[Row | None, Ahead | None]] = {}
+
+    def touch(self, keys: Iterable[Key]) -> None:
+        """These rows are about to change ahead of the feed."""
+        for key in keys:
+            if key not in self._told and key not in self._untold:
+                self._told[key] = self._present(key)
+
+    def untold(self, keys: Iterable[Key]) -> None:
+        """What the feed told of these rows is not known: they are kept whole until it tells."""
+        self._untold.update(keys)
+
+    def told(self, key: Key, row: Row | None) -> None:
+        """The feed told this row (None: that it is gone)."""
+        if key in self._untold:
+            self._untold.discard(key)
+        elif key not in self._told:
+            return
+        self._told[key] = row
+        self._made.pop(key, None)
+
+    def rows(self) -> tuple[Ahead, ...]:
+        """What is ahead now, in the order of the keys."""
+        found = []
+        for key in list(self._told):
+            present = self._present(key)
+            known = self._made.get(key)
+            if known is None or known[0] is not present:
+                known = self._made[key] = (present, difference(key, self._told[key], present))
+            if known[1] is None:
+                del self._told[key], self._made[key]
+            else:
+                found.append(known[1])
+        found += [whole(key, self._present(key)) for key in self._untold]
+        return tuple(sorted(found, key=lambda each: each[:2]))
+
+
+def to_store(subject: Subject, made: Decision) -> NewDecision:
+    """A decision as it is written."""
+    return NewDecision(
+        id=new_id(),
+        kind=subject.kind,
+        outcome=made.outcome.value,
+        task=subject.task,
+        vm_id=subject.vm_id,
+        enterprise_id=subject.enterprise_id,
+        host_id=None if made.chosen is None else made.chosen.host,
+        position=made.question.position,
+        rule_set=made.question.rule_set,
+        scheduler=made.question.scheduler,
+        body=decisions.encode(made),
+    )
+
+
+def refusal_detail(stored: NewDecision, made: Decision) -> dict[str, Any]:
+    """What journal and event keep of a refusal: its counts, the nearest hosts, and where the
+    rest is. It does not grow with the fleet."""
+    refused = made.refused
+    assert refused is not None
+    return {
+        "decision": str(stored.id),
+        "hosts": refused.hosts,
+        "counts": {lack.value: count for lack, count in sorted(refused.each.items())},
+        "nearest": [miss_row(miss) for miss in refused.nearest],
+    }
+
+
+def miss_row(miss: Miss) -> dict[str, Any]:
+    """A host that nearly did, ready for JSON."""
+    return {
+        "host": miss.host,
+        "name": miss.name,
+        "reasons": [reason_row(reason) for reason in miss.reasons],
+    }
+
