@@ -19,6 +19,7 @@ from scheduler.demand import Demand
 from scheduler.fit_policy import FitPolicy
 from scheduler.placement import HostVerdict, Placement, Refusal, Seen
 from scheduler.reason import Lack, Reason
+from scheduler.share import Share
 from scheduler.version import VERSION
 
 MISSES_MAX = 5
@@ -46,7 +47,7 @@ class Outcome(StrEnum):
 class Question:
     """What was asked, and of which rows: those of the feed at `position` under those `ahead`.
 
-    `share` is the part of the hosts that was tried first, as (part, of parts), None for all.
+    `share` is the part of the hosts that was to be tried first, None for all.
     """
 
     demand: Demand
@@ -54,7 +55,7 @@ class Question:
     position: int
     rule_set: int
     ahead: tuple[Ahead, ...] = ()
-    share: tuple[int, int] | None = None
+    share: Share | None = None
     scheduler: str = VERSION
 
 

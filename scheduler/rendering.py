@@ -53,7 +53,7 @@ def _chosen(decision: Decision, chosen: Chosen, names: Names, hosts: bool) -> li
     if not hosts:
         return ["Placed."]
     share = decision.question.share
-    tried = "" if share is None else f", part {share[0]} of {share[1]} of the hosts first"
+    tried = "" if share is None else f", part {share.part} of {share.parts} of the hosts first"
     lines = [
         f"Placed on {_named(names, 'host', chosen.host)} with disks on "
         f"{_named(names, 'datastore', chosen.datastore)}: score {chosen.score / WHOLE:.6f}, of "

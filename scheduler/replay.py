@@ -4,7 +4,6 @@ The rows are those of a checkpoint, the feed's changes up to the question's posi
 rows that were ahead of it. Here also stands the whole table of hosts, which no record keeps.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,14 +66,15 @@ def replay(recorded: Decision, rows: Mapping[Key, Row], *, table: bool = False) 
     fleet = Fleet()
     for row in lay_over(rows, question.ahead).values():
         fleet.apply(row)
-    answer = fleet.place(question.demand, question.policy)
+    answer = fleet.place(question.demand, question.policy, question.share)
     again = of_answer(_asked_again(question, fleet), answer)
     why = _difference(recorded, again)
     if not table:
         return Replay(again, why)
     listed = fleet.candidates(question.demand, question.policy)
     told = tuple(_host(one, question, answer) for one in listed)
-    return Replay(again, why, told, _derived(listed, question, answer))
+    derived = _derived(fleet, listed, question, answer)
+    return Replay(again, why, told, derived)
 
 
 def _asked_again(question: Question, fleet: Fleet) -> Question:
@@ -124,25 +124,21 @@ def _host(listed: Listed, question: Question, answer: Placement | Refusal) -> di
 
 
 def _derived(
-    listed: Iterable[Listed], question: Question, answer: Placement | Refusal
+    fleet: Fleet, listed: Iterable[Listed], question: Question, answer: Placement | Refusal
 ) -> dict[str, Any]:
     """What a placement's record leaves out: whom it passed over and who came next."""
     if isinstance(answer, Refusal):
         return {}
     fitting = [host for host, _, reasons in listed if not reasons]
     others = [host for host in fitting if host.id != answer.host]
-    passed: Counter[str] = Counter(
-        reasons[0].lack.value
-        for host, _, reasons in listed
-        if reasons and (-_score(host, question), host.id) < (-answer.score, answer.host)
-    )
+    passed = fleet.passed_over(question.demand, answer)
     return {
         "fitting": len(fitting),
         "equalScores": sum(_score(host, question) == answer.score for host in others),
         "next": None
         if not others
         else {"host": others[0].id, "name": others[0].name, "score": _score(others[0], question)},
-        "passedOver": dict(sorted(passed.items())),
+        "passedOver": {lack.value: count for lack, count in passed},
     }
 
 

@@ -58,6 +58,9 @@ RULES: tuple[Rule, ...] = (
     datacenter_storage,
 )
 
+SELDOM: tuple[Rule, ...] = (hypervisor_type, host_state, reachable, network, reserved, restricted)
+"""Those that look only at a host's state, reachability, type, networks and reservation."""
+
 
 def objections(demand: Demand, at: Candidate) -> tuple[Reason, ...]:
     """Every reason against the host, in the order of the rules; empty when it will do."""

@@ -87,7 +87,5 @@ async def fetch(
 
 async def unsequenced(c: Connection) -> list[tuple[str, int]]:
     """The rows of which the feed has yet to tell a change that this moment sees."""
-    rows = await c.fetch(
-        "select distinct entity, entity_id from outbox where topic = 'inventory'"
-    )
+    rows = await c.fetch("select distinct entity, entity_id from outbox where topic = 'inventory'")
     return [(row["entity"], int(row["entity_id"])) for row in rows]

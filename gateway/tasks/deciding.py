@@ -28,7 +28,7 @@ class AheadOfFeed:
     """The rows of which a fleet shows something else than the feed told up to its position.
 
     `present` reads a row of the fleet. `touch` comes before whatever changes a row without the
-    feed, `told` after each change by the feed.
+    feed, `told` after each change by the feed; so only rows that changed are compared again.
     """
 
     def __init__(self, present: Callable[[Key], Row | None]) -> None:
@@ -36,41 +36,48 @@ class AheadOfFeed:
         self._present = present
         self._told: dict[Key, Row | None] = {}
         self._untold: set[Key] = set()
-        self._made: dict[Key, tuple[Row | None, Ahead | None]] = {}
+        self._changed: set[Key] = set()
+        self._rows: dict[Key, Ahead] = {}
 
     def touch(self, keys: Iterable[Key]) -> None:
         """These rows are about to change ahead of the feed."""
         for key in keys:
             if key not in self._told and key not in self._untold:
                 self._told[key] = self._present(key)
+            self._changed.add(key)
 
     def untold(self, keys: Iterable[Key]) -> None:
         """What the feed told of these rows is not known: they are kept whole until it tells."""
-        self._untold.update(keys)
+        for key in keys:
+            self._told.pop(key, None)
+            self._untold.add(key)
+            self._changed.add(key)
 
     def told(self, key: Key, row: Row | None) -> None:
         """The feed told this row (None: that it is gone)."""
-        if key in self._untold:
+        if key in self._untold or key in self._told:
             self._untold.discard(key)
-        elif key not in self._told:
-            return
-        self._told[key] = row
-        self._made.pop(key, None)
+            self._told[key] = row
+            self._changed.add(key)
 
     def rows(self) -> tuple[Ahead, ...]:
-        """What is ahead now, in the order of the keys."""
-        found = []
-        for key in list(self._told):
-            present = self._present(key)
-            known = self._made.get(key)
-            if known is None or known[0] is not present:
-                known = self._made[key] = (present, difference(key, self._told[key], present))
-            if known[1] is None:
-                del self._told[key], self._made[key]
-            else:
-                found.append(known[1])
-        found += [whole(key, self._present(key)) for key in self._untold]
-        return tuple(sorted(found, key=lambda each: each[:2]))
+        """What is ahead now."""
+        for key in self._changed:
+            self._compare(key)
+        self._changed.clear()
+        return tuple(self._rows.values())
+
+    def _compare(self, key: Key) -> None:
+        present = self._present(key)
+        if key in self._untold:
+            self._rows[key] = whole(key, present)
+            return
+        found = difference(key, self._told[key], present)
+        if found is None:
+            del self._told[key]
+            self._rows.pop(key, None)
+        else:
+            self._rows[key] = found
 
 
 def to_store(subject: Subject, made: Decision) -> NewDecision:
@@ -110,4 +117,3 @@ def miss_row(miss: Miss) -> dict[str, Any]:
         "name": miss.name,
         "reasons": [reason_row(reason) for reason in miss.reasons],
     }
-

@@ -139,6 +139,7 @@ class Planner:
 
     def withdraw(self, placement: Placement, demand: Demand) -> None:
         """The placement was not granted."""
+        self._ahead.touch((row.kind, row.id) for row in placement.seen)
         self._fleet.release(placement, demand)
 
     async def refresh(self, rows: tuple[Row, ...]) -> None:

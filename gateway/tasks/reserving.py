@@ -54,8 +54,7 @@ class Reserver:
             made = decisions.of_answer(question, answer)
             stored = to_store(_subject(at), made)
             if isinstance(answer, Refusal):
-                detail = refusal_detail(stored, made)
-                raise StepFailed(explanation.summary(answer), detail, stored)
+                raise StepFailed(explanation.summary(answer), refusal_detail(stored, made), stored)
             detail = await self._try(at, step, demand, Proposal(answer, stored))
             if detail is not None:
                 return detail

@@ -179,7 +179,7 @@ def test_the_gladder_hosts_passed_over_are_counted() -> None:
     fleet = fleet_of(replace(PAIR, hosts=(full, PAIR.hosts[1])))
     placement = _placed(fleet)
     assert placement.host == 2
-    assert placement.rejected == ((Lack.CPU, 1),)
+    assert fleet.passed_over(DEMAND, placement) == ((Lack.CPU, 1),)
 
 
 @st.composite
