@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from scheduler.inventory import Datastore, Host, RuleSet, Scope
+from scheduler.inventory import Datastore, Gone, Host, RuleSet, Scope
 from scheduler.ledger import RULES, Key, Row
+from scheduler.rows import from_mapping, used
 
 Ahead = tuple[str, int, Mapping[str, Any] | None]
 """Kind, id and the values that differ; None for a row that is gone."""
@@ -37,9 +38,16 @@ def difference(key: Key, told: Row | None, present: Row | None) -> Ahead | None:
     return (*key, changed) if changed else None
 
 
-def whole(key: Key, present: Row | None) -> Ahead:
-    """The present row with every value: for a row that nobody knows how the feed told."""
-    return (*key, None if present is None else _plain(present))
+def after(told: Row | None, payload: Mapping[str, Any]) -> Row | None:
+    """The row once the feed told this of it; None when it is gone.
+
+    A whole row replaces what was told; mere use changes it, and is lost on a row that is not
+    there. Raises ValueError for what is no row.
+    """
+    if "row" not in payload:
+        return None if told is None or isinstance(told, RuleSet) else used(told, payload)
+    found = from_mapping(payload)
+    return None if isinstance(found, Gone) else found
 
 
 def lay_over(rows: Mapping[Key, Row], ahead: Iterable[Ahead]) -> dict[Key, Row]:

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scheduler.ahead import lay_over
+import msgspec
+
+from scheduler.ahead import after, lay_over
 from scheduler.decision import Decision, Question, encode, of_answer
 from scheduler.explanation import row as reason_row
 from scheduler.fleet import Fleet, Listed
-from scheduler.inventory import Gone, Host
+from scheduler.inventory import Datastore, Host, RuleSet, Scope
 from scheduler.ledger import Key, Row, key_of
 from scheduler.placement import Placement, Refusal
 from scheduler.policy import SCORES
@@ -20,24 +22,46 @@ from scheduler.version import VERSION
 
 
 class Picture:
-    """The rows as they were told: of two changes to one row the newer stays, as in a fleet."""
+    """The rows as they were told up to a moment: of two changes to one row the newer stays."""
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         """The rows of a checkpoint."""
         self.rows: dict[Key, Row] = {key_of(row): row for row in rows}
-        self._gone: dict[Key, int] = {}
 
-    def apply(self, change: Row | Gone) -> None:
+    def hear(self, key: Key, payload: Mapping[str, Any]) -> None:
         """Take in the next change of the feed."""
-        key = key_of(change)
         known = self.rows.get(key)
-        newest = max(-1 if known is None else known.generation, self._gone.get(key, -1))
-        if isinstance(change, Gone):
-            if change.generation >= newest:
-                self._gone[key] = change.generation
-                self.rows.pop(key, None)
-        elif change.generation > newest:
-            self.rows[key] = change
+        if known is not None and _generation(payload) <= known.generation:
+            return
+        row = after(known, payload)
+        if row is None:
+            self.rows.pop(key, None)
+        else:
+            self.rows[key] = row
+
+    def encode(self) -> bytes:
+        """The rows as bytes."""
+        return _encoder.encode([self._of(kind) for kind in _KINDS])
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> "Picture":
+        """The picture with these bytes; raises ValueError where they are none."""
+        return cls(row for rows in _decoder.decode(encoded) for row in rows)
+
+    def _of(self, kind: type[Row]) -> list[Row]:
+        return [row for _, row in sorted(self.rows.items()) if type(row) is kind]
+
+
+_KINDS = (Host, Datastore, Scope, RuleSet)
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(
+    tuple[tuple[Host, ...], tuple[Datastore, ...], tuple[Scope, ...], tuple[RuleSet, ...]]
+)
+
+
+def _generation(payload: Mapping[str, Any]) -> int:
+    """The payload's place among the row's changes; a rule set calls it its version."""
+    return int(payload["version"] if payload.get("row") == "rules" else payload["generation"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,10 +139,23 @@ async def page(c: Connection, wanted: Filter, sort: Sort) -> Page[Stored]:
     return Page(tuple(Stored(**row) for row in rows), int(total))
 
 
-async def datastore_names(c: Connection, ids: Iterable[int]) -> dict[tuple[str, int], str]:
-    """What datastores are called, for those that are still there."""
-    rows = await c.fetch("select id, name from datastore where id = any($1::bigint[])", list(ids))
-    return {("datastore", row["id"]): row["name"] for row in rows}
+async def vm_of(c: Connection, uuid: UUID) -> int | None:
+    """The number of the VM with this uuid, None when there is none."""
+    found: int | None = await c.fetchval("select id from vm where uuid = $1", uuid)
+    return found
+
+
+async def names(
+    c: Connection, hosts: Iterable[int], datastores: Iterable[int]
+) -> dict[tuple[str, int], str]:
+    """What hosts and datastores are called, for those that are still there."""
+    rows = await c.fetch(
+        """select 'host' as kind, id, name from host where id = any($1::bigint[])
+           union all select 'datastore', id, name from datastore where id = any($2::bigint[])""",
+        list(hosts),
+        list(datastores),
+    )
+    return {(row["kind"], row["id"]): row["name"] for row in rows}
 
 
 async def trim(c: Connection, days: float, rows_max: int, batch: int) -> int:

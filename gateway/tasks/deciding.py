@@ -1,14 +1,14 @@
 """Deciding on the record: each answer becomes a decision, with the rows that were ahead of the
 feed when it was given."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from gateway.store.decisions import NewDecision, new_id
 from scheduler import decision as decisions
-from scheduler.ahead import Ahead, difference, whole
+from scheduler.ahead import Ahead, after, difference
 from scheduler.decision import Decision, Miss
 from scheduler.explanation import row as reason_row
 from scheduler.ledger import Key, Row
@@ -28,56 +28,40 @@ class AheadOfFeed:
     """The rows of which a fleet shows something else than the feed told up to its position.
 
     `present` reads a row of the fleet. `touch` comes before whatever changes a row without the
-    feed, `told` after each change by the feed; so only rows that changed are compared again.
+    feed, `hear` with each change of the feed; only rows that changed are compared again.
     """
 
     def __init__(self, present: Callable[[Key], Row | None]) -> None:
         """None is ahead yet."""
         self._present = present
         self._told: dict[Key, Row | None] = {}
-        self._untold: set[Key] = set()
         self._changed: set[Key] = set()
         self._rows: dict[Key, Ahead] = {}
 
     def touch(self, keys: Iterable[Key]) -> None:
         """These rows are about to change ahead of the feed."""
         for key in keys:
-            if key not in self._told and key not in self._untold:
+            if key not in self._told:
                 self._told[key] = self._present(key)
             self._changed.add(key)
 
-    def untold(self, keys: Iterable[Key]) -> None:
-        """What the feed told of these rows is not known: they are kept whole until it tells."""
-        for key in keys:
-            self._told.pop(key, None)
-            self._untold.add(key)
-            self._changed.add(key)
-
-    def told(self, key: Key, row: Row | None) -> None:
-        """The feed told this row (None: that it is gone)."""
-        if key in self._untold or key in self._told:
-            self._untold.discard(key)
-            self._told[key] = row
+    def hear(self, key: Key, payload: Mapping[str, Any]) -> None:
+        """The feed tells a change of this row."""
+        if key in self._told:
+            self._told[key] = after(self._told[key], payload)
             self._changed.add(key)
 
     def rows(self) -> tuple[Ahead, ...]:
         """What is ahead now."""
         for key in self._changed:
-            self._compare(key)
+            found = difference(key, self._told[key], self._present(key))
+            if found is None:
+                del self._told[key]
+                self._rows.pop(key, None)
+            else:
+                self._rows[key] = found
         self._changed.clear()
         return tuple(self._rows.values())
-
-    def _compare(self, key: Key) -> None:
-        present = self._present(key)
-        if key in self._untold:
-            self._rows[key] = whole(key, present)
-            return
-        found = difference(key, self._told[key], present)
-        if found is None:
-            del self._told[key]
-            self._rows.pop(key, None)
-        else:
-            self._rows[key] = found
 
 
 def to_store(subject: Subject, made: Decision) -> NewDecision:

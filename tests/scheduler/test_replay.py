@@ -14,6 +14,7 @@ from scheduler.inventory import Gone, RuleSet
 from scheduler.ledger import Key, Row, key_of
 from scheduler.placement import Placement
 from scheduler.replay import Picture, replay
+from scheduler.rows import to_mapping
 from scheduler.version import VERSION
 from tests.scheduler.places import DATASTORE, DEMAND, HOST, World, demands, fleet_of, worlds
 
@@ -123,14 +124,29 @@ def test_what_the_log_lacks_cannot_be_repeated():
 
 def test_a_picture_keeps_the_newest_of_each_row():
     picture = Picture([HOST])
+    key = key_of(HOST)
     newer = replace(HOST, generation=3, cpu_used=3)
-    picture.apply(newer)
-    picture.apply(replace(HOST, generation=2, cpu_used=2))
-    assert picture.rows == {key_of(HOST): newer}
-    picture.apply(Gone("host", HOST.id, 2))
-    assert picture.rows == {key_of(HOST): newer}
-    picture.apply(Gone("host", HOST.id, 3))
-    picture.apply(newer)
+    picture.hear(key, to_mapping(newer))
+    picture.hear(key, to_mapping(replace(HOST, generation=2, cpu_used=2)))
+    assert picture.rows == {key: newer}
+    use = {"cpu_used": 5, "ram_used": 6, "disk_used": 0, "enterprises": [1], "layers": []}
+    picture.hear(key, {**use, "generation": 3, "character": 1})
+    assert picture.rows == {key: newer}
+    picture.hear(key, {**use, "generation": 4, "character": 1})
+    used = replace(
+        newer, cpu_used=5, ram_used_mib=6, enterprises=frozenset({1}), layers=frozenset(),
+        generation=4,
+    )  # fmt: skip
+    assert picture.rows == {key: used}
+    picture.hear(key, to_mapping(Gone("host", HOST.id, 5)))
     assert picture.rows == {}
-    picture.apply(replace(newer, generation=4))
-    assert key_of(HOST) in picture.rows
+
+
+@given(worlds())
+def test_a_picture_survives_bytes(world: World):
+    rows = (*world.rows, RuleSet(4, {0: FitPolicy.PACKING}, {1: frozenset({2})}))
+    picture = Picture(rows)
+    encoded = picture.encode()
+    assert Picture.decode(encoded).rows == picture.rows
+    with pytest.raises(ValueError, match="length"):
+        Picture.decode(b"[[]]")
