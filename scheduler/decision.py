@@ -114,12 +114,12 @@ def of_answer(question: Question, answer: Placement | Refusal) -> Decision:
         return _bounded(Decision(question, chosen))
     first: Counter[Lack] = Counter()
     each: Counter[Lack] = Counter()
-    for verdict in answer.verdicts:
-        lacks = [reason.lack for reason in verdict.reasons]
-        first.update(lacks[:1])
-        each.update(set(lacks))
+    for lacks, count in answer.patterns:
+        first[lacks[0]] += count
+        for lack in lacks:
+            each[lack] += count
     refused = Refused(
-        len(answer.verdicts),
+        answer.hosts,
         dict(first),
         dict(each),
         nearest(answer.verdicts),

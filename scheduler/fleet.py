@@ -4,23 +4,19 @@ It proposes; the store's ledger decides. It belongs to one thread and awaits not
 each answer is about one moment.
 """
 
-from collections import Counter
-from collections.abc import Iterable
-
 from scheduler.bookings import disk_added, holds_host, holds_scope
 from scheduler.demand import Demand
 from scheduler.disks import choose
 from scheduler.index import Index, Shared
 from scheduler.inventory import Candidate, Datastore, Gone, Host, RuleSet, Scope
 from scheduler.ledger import RULES, Entry, Ledger, Row, key_of
-from scheduler.placement import HostVerdict, Placement, Refusal, Seen
+from scheduler.listing import Listed, candidates, refuse
+from scheduler.placement import Placement, Refusal, Seen
 from scheduler.policy import FitPolicy, glad_of, score_of
-from scheduler.reason import Lack, Reason
-from scheduler.rulebook import first_lack, objections
+from scheduler.rulebook import first_lack
 from scheduler.share import Share
-from scheduler.shelf import WIDE, Stores, pick
+from scheduler.shelf import Stores, pick
 
-Listed = tuple[Host, Datastore | None, tuple[Reason, ...]]
 _SCOPES = ("cluster", "rack", "datacenter")
 
 
@@ -62,7 +58,7 @@ class Fleet:
         """
         index = self._indexes.get(demand.datacenter)
         if index is None:
-            return Refusal(tuple(self._verdicts(demand)), demand)
+            return refuse(self, demand)
         if demand.origin is not None or demand.only is not None:
             return self._place_among(index, demand, policy)
         if index.section.beyond or demand.cpu >= 2**31 - 1 or demand.ram_mib >= 2**31 - 1:
@@ -72,7 +68,7 @@ class Fleet:
             share = None
             slot = index.find(demand, policy, None)
         if slot < 0:
-            return Refusal(tuple(self._verdicts(demand)), demand)
+            return refuse(self, demand)
         entry = index.section.entries[slot]
         row = entry.row
         assert isinstance(row, Host)
@@ -86,39 +82,9 @@ class Fleet:
     def candidates(self, demand: Demand, policy: FitPolicy) -> tuple[Listed, ...]:
         """Every host with its datastore or its reasons: those that will do first, gladdest first.
 
-        The first one is what `place` would choose.
+        The first one is what `place` would choose. Asks the rules host by host.
         """
-        index = self._indexes.get(demand.datacenter)
-        local: list[int] = []
-        if index is not None:
-            section, glad = index.section, glad_of(policy, demand)
-            index.section.ready()
-            slots = range(len(section.ids))
-            ordered = sorted(slots, key=lambda slot: (-glad(section, slot), slot))
-            local = [section.ids[slot] for slot in ordered]
-        listed: list[Listed] = []
-        for host in (*local, *self._strangers(demand)):
-            at = self.candidate(host)
-            listed.append((at.host, choose(demand, at), objections(demand, at)))
-        listed.sort(key=lambda each: bool(each[2]))
-        return tuple(listed)
-
-    def passed_over(self, demand: Demand, placement: Placement) -> tuple[tuple[Lack, int], ...]:
-        """How many gladder hosts will not do, by the first rule each fails; told on request."""
-        counts: Counter[Lack] = Counter()
-        for host, _, reasons in self.candidates(demand, placement.policy):
-            if reasons and self._gladder(demand, placement, host):
-                counts[reasons[0].lack] += 1
-        return tuple(sorted(counts.items()))
-
-    def _gladder(self, demand: Demand, placement: Placement, host: Host) -> bool:
-        index = self._indexes[demand.datacenter]
-        slot = index.section.slots.get(host.id)
-        if slot is None:
-            return False
-        glad = glad_of(placement.policy, demand)(index.section, slot)
-        order = (-score_of(placement.policy, glad), host.id)
-        return order < (-placement.score, placement.host)
+        return candidates(self, demand, policy)
 
     def claim(self, placement: Placement, demand: Demand) -> None:
         """Counts the placement in until the store tells newer numbers of its rows."""
@@ -157,6 +123,10 @@ class Fleet:
         row = self._ledger.row((kind, id))
         return row if isinstance(row, Scope) else None
 
+    def index(self, datacenter: int) -> Index | None:
+        """The hosts of a datacenter in their columns, None where there are none."""
+        return self._indexes.get(datacenter)
+
     @property
     def rules(self) -> RuleSet:
         """What the active rules say beyond the limits of the rows."""
@@ -168,7 +138,11 @@ class Fleet:
 
     def candidate(self, id: int) -> Candidate:
         """A host with all that surrounds it, claims counted in; raises KeyError without it."""
-        host = self._ledger.entries["host", id].current()
+        return self.around(self._ledger.entries["host", id])
+
+    def around(self, entry: Entry) -> Candidate:
+        """The same for the host of an entry."""
+        host = entry.current()
         assert isinstance(host, Host)
         seen = (self.datastore(each) for each in host.datastores)
         return Candidate(
@@ -186,8 +160,8 @@ class Fleet:
         assert new is None or isinstance(new, Host)
         if new is not None:
             self._rows[id] = new
-        if old is None or new is None or old.datastores != new.datastores:
-            self._look(id, old, new)
+        for each in self._stores.look(id, old, new):
+            self._restock(each)
         if old is not None and (new is None or old.datacenter != new.datacenter):
             self._indexes[old.datacenter].drop(id)
         if new is None or entry is None:
@@ -199,27 +173,11 @@ class Fleet:
             index = self._indexes[new.datacenter] = Index(self._shared)
         index.put(id, entry)
 
-    def _look(self, id: int, old: Host | None, new: Host | None) -> None:
-        """A host looks at other datastores; one that gets wide, or narrow again, concerns all."""
-        lookers = self._stores.lookers
-        before = set(old.datastores) if old is not None else set()
-        after = set(new.datastores) if new is not None else set()
-        for each in before ^ after:
-            was = self._stores.wide(each)
-            watching = lookers.setdefault(each, set())
-            (watching.add if each in after else watching.discard)(id)
-            if was != self._stores.wide(each):
-                self._restock(each)
-
     def _datastore_changed(self, id: int, entry: Entry | None) -> None:
-        if entry is None:
-            self._stores.entries.pop(id, None)
-        else:
-            self._stores.entries[id] = entry
-            assert isinstance(entry.row, Datastore)
-            tier = entry.row.tier
-            if tier is not None and tier.enterprises is not None:
-                self._specialise(set(tier.enterprises))
+        self._stores.put(id, entry)
+        row = None if entry is None else entry.row
+        if isinstance(row, Datastore) and row.tier is not None:
+            self._specialise(set(row.tier.enterprises or ()))
         self._restock(id)
 
     def _restock(self, id: int) -> None:
@@ -248,7 +206,7 @@ class Fleet:
         if kind == "host":
             assert isinstance(entry.row, Host)
             self._indexes[entry.row.datacenter].touch(id)
-        elif kind == "datastore" and len(self._stores.lookers.get(id, ())) <= WIDE:
+        elif kind == "datastore" and not self._stores.wide(id):
             self._restock(id)
 
     def _place_among(self, index: Index, demand: Demand, policy: FitPolicy) -> Placement | Refusal:
@@ -263,7 +221,7 @@ class Fleet:
                 seen = self._seen(demand, index.section.entries[slot], entry)
                 score = score_of(policy, glad(index.section, slot))
                 return Placement(at.host.id, datastore.id, seen, policy, score)
-        return Refusal(tuple(self._verdicts(demand)), demand)
+        return refuse(self, demand)
 
     def _seen(self, demand: Demand, at: Entry, store: Entry) -> tuple[Seen, ...]:
         """Every ledger row that a claim touches, also where it adds nothing, in locking order."""
@@ -294,19 +252,3 @@ class Fleet:
             added = (0, 0, 0) if holds_scope(demand, row) else amounts
             found.append(Seen(kind, row.id, row.generation, row.character, *added))
         return tuple(sorted(found, key=lambda each: (each.kind, each.id)))
-
-    def _strangers(self, demand: Demand) -> list[int]:
-        """Hosts the demand names although they are in another datacenter: told, never taken."""
-        named = demand.only or frozenset()
-        return [
-            host
-            for host in sorted(named)
-            if host in self._rows and self._rows[host].datacenter != demand.datacenter
-        ]
-
-    def _verdicts(self, demand: Demand) -> Iterable[HostVerdict]:
-        index = self._indexes.get(demand.datacenter)
-        local = () if index is None else index.section.members()
-        for host in sorted((*local, *self._strangers(demand))):
-            at = self.candidate(host)
-            yield HostVerdict(host, at.host.name, objections(demand, at), at.datastores)

@@ -56,6 +56,21 @@ class Index:
         self.section = Section()
         self.forget()
 
+    @property
+    def rules(self) -> RuleSet:
+        """What the active rules say beyond the limits of the rows."""
+        return self._shared.rules
+
+    @property
+    def stores(self) -> Stores:
+        """All datastores."""
+        return self._shared.stores
+
+    @property
+    def scoped(self) -> bool:
+        """Whether there may be aggregated elements."""
+        return self._shared.scoped
+
     def forget(self) -> None:
         """Drop all that was worked out: the rules or the tenants changed."""
         self._kinds: dict[tuple[object, ...], Kind] = {}

@@ -7,7 +7,7 @@ from msgspec import Struct
 from scheduler.demand import Demand
 from scheduler.fit_policy import FitPolicy
 from scheduler.inventory import Datastore
-from scheduler.reason import Reason
+from scheduler.reason import Lack, Reason
 from scheduler.share import Share
 
 
@@ -59,12 +59,20 @@ class HostVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """No host will do: one verdict for each host of the datacenter, by host id."""
+    """No host will do.
+
+    `patterns` count all hosts of the datacenter by what they lack, the most frequent first.
+    `verdicts` tell, by host id, of the nearest misses and of named hosts elsewhere: all hosts
+    where there are few. `lasting` is whether waiting cannot help: each host has a reason that
+    does not pass.
+    """
 
     verdicts: tuple[HostVerdict, ...]
     demand: Demand
+    patterns: tuple[tuple[tuple[Lack, ...], int], ...]
+    lasting: bool
 
     @property
-    def lasting(self) -> bool:
-        """Whether waiting cannot help: each host has a reason that does not pass."""
-        return all(any(reason.lasting for reason in each.reasons) for each in self.verdicts)
+    def hosts(self) -> int:
+        """How many hosts were looked at."""
+        return sum(count for _, count in self.patterns)

@@ -13,9 +13,10 @@ import msgspec
 from scheduler.ahead import after, lay_over
 from scheduler.decision import Decision, Question, encode, of_answer
 from scheduler.explanation import row as reason_row
-from scheduler.fleet import Fleet, Listed
+from scheduler.fleet import Fleet
 from scheduler.inventory import Datastore, Host, RuleSet, Scope
 from scheduler.ledger import Key, Row, key_of
+from scheduler.listing import Listed, passed_over
 from scheduler.placement import Placement, Refusal
 from scheduler.policy import SCORES
 from scheduler.version import VERSION
@@ -155,7 +156,7 @@ def _derived(
         return {}
     fitting = [host for host, _, reasons in listed if not reasons]
     others = [host for host in fitting if host.id != answer.host]
-    passed = fleet.passed_over(question.demand, answer)
+    passed = passed_over(fleet, question.demand, answer)
     return {
         "fitting": len(fitting),
         "equalScores": sum(_score(host, question) == answer.score for host in others),

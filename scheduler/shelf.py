@@ -32,6 +32,26 @@ class Stores:
         self.entries: dict[int, Entry] = {}
         self.lookers: dict[int, set[int]] = {}
 
+    def put(self, id: int, entry: Entry | None) -> None:
+        """A datastore came, changed, or (None) left."""
+        if entry is None:
+            self.entries.pop(id, None)
+        else:
+            self.entries[id] = entry
+
+    def look(self, id: int, old: Host | None, new: Host | None) -> list[int]:
+        """A host looks at other datastores; those that got wide or narrow, which concerns all."""
+        before = set(old.datastores) if old is not None else set()
+        after = set(new.datastores) if new is not None else set()
+        turned = []
+        for each in sorted(before ^ after):
+            was = self.wide(each)
+            watching = self.lookers.setdefault(each, set())
+            (watching.add if each in after else watching.discard)(id)
+            if was != self.wide(each):
+                turned.append(each)
+        return turned
+
     def wide(self, id: int) -> bool:
         """Whether so many hosts see it that it is looked at last."""
         return len(self.lookers.get(id, ())) > WIDE

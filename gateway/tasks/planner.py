@@ -6,13 +6,14 @@ has caught up with the head of the feed and was asked again.
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.denial import Denied, Kind
 from gateway.events.sequencer import Sequencer
-from gateway.store import feed, inventory, vm_record
+from gateway.store import feed, inventory, rule_set, vm_record
 from gateway.store.feed import Change
 from gateway.store.ledger import Row
 from gateway.store.pool import Connection, Store, StoreError
@@ -21,15 +22,14 @@ from gateway.tasks.deciding import AheadOfFeed
 from scheduler.decision import Question
 from scheduler.demand import Demand, Origin
 from scheduler.fleet import Fleet
-from scheduler.inventory import NO_RULES, Datastore, Gone, Host, Scope
+from scheduler.inventory import NO_RULES, Datastore, Host, RuleSet, Scope
 from scheduler.ledger import RULES, Key
 from scheduler.ledger import Row as FleetRow
 from scheduler.placement import HostVerdict, Placement, Refusal
-from scheduler.policy import FitPolicy
+from scheduler.rows import from_mapping, used
 
 _log = logging.getLogger(__name__)
-_KINDS = ("host", "datastore", "rack", "datacenter")
-_FOREVER = 2**62  # ids are never used again, so nothing newer can come
+_KINDS = ("host", "datastore", "cluster", "rack", "datacenter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,14 @@ def demand_of(vm: VmRecord, *, only: frozenset[int] | None = None, moving: bool 
         assert vm.rack_id is not None
         assert vm.hypervisor is not None
         assert vm.datastore_id is not None
-        origin = Origin(vm.host_id, vm.rack_id, vm.hypervisor, vm.datastore_id, bool(vm.shared))
+        origin = Origin(
+            vm.host_id,
+            vm.rack_id,
+            vm.hypervisor,
+            vm.datastore_id,
+            bool(vm.shared),
+            cluster=vm.cluster_id,
+        )
     return Demand(
         vm=vm.uuid,
         cpu=vm.cpu,
@@ -59,6 +66,9 @@ def demand_of(vm: VmRecord, *, only: frozenset[int] | None = None, moving: bool 
         network=vm.nics[0][1] if vm.nics else None,
         origin=origin,
         only=only,
+        enterprise=vm.enterprise_id,
+        layer=vm.layer_id,
+        tier=vm.tier_id,
     )
 
 
@@ -69,10 +79,8 @@ class Planner:
         self._store = store
         self._sequencer = sequencer
         self._fleet = Fleet()
-        self._policies: dict[int, FitPolicy] = {}
         self._position = 0
         self._turn = asyncio.Lock()
-        self._scopes: dict[tuple[str, int], Scope] = {}
         self._ahead = AheadOfFeed(self._present)
 
     async def load(self) -> None:
@@ -81,8 +89,10 @@ class Planner:
             self._position = await feed.head(c)
             for kind in _KINDS:
                 await self._fetch(c, kind, None)
-            await self._read_policies(c)
-            self._ahead.untold(await inventory.unsequenced(c))
+            self._fleet.apply(await rule_set.read(c))
+        # What was read may be ahead of the position: once it is told, both agree exactly.
+        await self._sequencer.flush()
+        await self.catch_up()
 
     async def run(self) -> None:
         """Follow the feed; a store that is away is tried again by the listener."""
@@ -102,11 +112,10 @@ class Planner:
                     await self._apply(c, changes)
                 if not changes:
                     return
-                self._position = changes[-1].position
 
     def place(self, demand: Demand) -> Placement | Refusal:
         """Ask the fleet as it is now."""
-        return self._fleet.place(demand, self._policy(demand.datacenter))
+        return self._fleet.place(demand, self.rules.policy(demand.datacenter))
 
     async def place_surely(self, demand: Demand) -> Placement | Refusal:
         """Ask the fleet; before it refuses, sequence what is committed, catch up, ask again."""
@@ -126,9 +135,9 @@ class Planner:
         """The question that an answer given at this very moment answers."""
         return Question(
             demand,
-            self._policy(demand.datacenter),
+            self.rules.policy(demand.datacenter),
             self._position,
-            self._fleet.rules.version,
+            self.rules.version,
             self._ahead.rows(),
         )
 
@@ -142,8 +151,12 @@ class Planner:
         self._ahead.touch((row.kind, row.id) for row in placement.seen)
         self._fleet.release(placement, demand)
 
-    async def refresh(self, rows: tuple[Row, ...]) -> None:
-        """Take in the present ledger rows of a conflict."""
+    async def refresh(self, rows: tuple[Row, ...], rules: int) -> None:
+        """Take in the present ledger rows of a conflict, and the rules at least of that version."""
+        if rules > self.rules.version:
+            await self._sequencer.flush()
+            await self.catch_up()
+        self._ahead.touch((row.kind, row.id) for row in rows)
         unknown = [row for row in rows if not self._use(row.kind, row.id, row.payload())]
         if unknown:
             async with self._store.read() as c:
@@ -153,6 +166,11 @@ class Planner:
     def host(self, host_id: int) -> Host | None:
         """The host as the fleet knows it."""
         return self._fleet.host(host_id)
+
+    @property
+    def rules(self) -> RuleSet:
+        """What the rules say as far as the fleet knows; its version goes with a claim."""
+        return self._fleet.rules
 
     async def candidates(self, vm_id: int) -> Candidates:
         """Where a VM may be relocated to now; raises Denied VM-1 when there is no such VM."""
@@ -166,7 +184,8 @@ class Planner:
         demand = demand_of(vm, moving=True)
         fitting: list[int] = []
         rejected: list[HostVerdict] = []
-        for host, _, reasons in self._fleet.candidates(demand, self._policy(demand.datacenter)):
+        policy = self.rules.policy(demand.datacenter)
+        for host, _, reasons in self._fleet.candidates(demand, policy):
             if reasons:
                 rejected.append(HostVerdict(host.id, host.name, reasons))
             else:
@@ -186,25 +205,20 @@ class Planner:
             case _:
                 return self._fleet.scope(kind, id)
 
-    def _policy(self, datacenter: int) -> FitPolicy:
-        return self._policies.get(datacenter, self._policies.get(0, FitPolicy.PROGRESSIVE))
-
     async def _apply(self, c: Connection, changes: list[Change]) -> None:
         again: dict[str, set[int]] = {}
         for change in changes:
-            number = int(change.entity_id)
-            if change.entity == "policy":
-                await self._read_policies(c)
-            elif change.payload.get("gone"):
-                self._fleet.apply(Gone(change.entity, number, _FOREVER))
-            elif change.payload.get("changed") or not self._use(
-                change.entity, number, change.payload
-            ):
-                again.setdefault(change.entity, set()).add(number)
+            self._ahead.hear((change.entity, int(change.entity_id)), change.payload)
+            self._position = change.position
+            if "row" in change.payload:
+                self._fleet.apply(from_mapping(change.payload))
+            elif not self._use(change.entity, int(change.entity_id), change.payload):
+                again.setdefault(change.entity, set()).add(int(change.entity_id))
+        # Nothing is awaited before here: the rows and the position change at one moment.
         for kind, ids in again.items():
             await self._fetch(c, kind, sorted(ids))
 
-    def _use(self, kind: str, number: int, values: dict[str, Any]) -> bool:
+    def _use(self, kind: str, number: int, values: Mapping[str, Any]) -> bool:
         """Apply new use of a known row; False when the whole row must be fetched."""
         known: Host | Datastore | Scope | None
         match kind:
@@ -213,41 +227,14 @@ class Planner:
             case "datastore":
                 known = self._fleet.datastore(number)
             case _:
-                known = self._scopes.get((kind, number))
+                known = self._fleet.scope(kind, number)
         if known is None or known.character != values["character"]:
             return False
-        generation = values["generation"]
-        match known:
-            case Host():
-                self._fleet.apply(
-                    replace(
-                        known,
-                        cpu_used=values["cpu_used"],
-                        ram_used_mib=values["ram_used"],
-                        generation=generation,
-                    )
-                )
-            case Datastore():
-                self._fleet.apply(
-                    replace(known, used_bytes=values["disk_used"], generation=generation)
-                )
-            case Scope():
-                changed = replace(
-                    known,
-                    cpu_used=values["cpu_used"],
-                    ram_used_mib=values["ram_used"],
-                    disk_used_bytes=values["disk_used"],
-                    generation=generation,
-                )
-                if self._fleet.apply(changed):
-                    self._scopes[kind, number] = changed
+        self._fleet.apply(used(known, values))
         return True
 
     async def _fetch(self, c: Connection, kind: str, ids: list[int] | None) -> None:
         for row in await inventory.fetch(c, kind, ids):
-            if self._fleet.apply(row) and isinstance(row, Scope):
-                self._scopes[row.kind, row.id] = row
-
-    async def _read_policies(self, c: Connection) -> None:
-        rows = await c.fetch("select element_id, fit_policy from rule where kind = 'fit_policy'")
-        self._policies = {row["element_id"]: FitPolicy(row["fit_policy"]) for row in rows}
+            if ids is not None:
+                self._ahead.touch([(kind, row.id)])
+            self._fleet.apply(row)

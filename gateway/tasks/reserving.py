@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drivers.contract import LeaseLost
-from gateway.store.bookings import Claim, Conflict, Fenced, Granted
+from gateway.store.claiming import Claim, Conflict, Fenced, Granted
 from gateway.store.decisions import NewDecision
 from gateway.store.pool import Store
 from gateway.tasks.deciding import Subject, refusal_detail, to_store
@@ -74,9 +74,9 @@ class Reserver:
         match answer:
             case Granted():
                 return claim.detail
-            case Conflict(rows):
+            case Conflict(rows, present):
                 self.planner.withdraw(placement, demand)
-                await self.planner.refresh(rows)
+                await self.planner.refresh(rows, present)
                 return None
             case Fenced():
                 self.planner.withdraw(placement, demand)
@@ -114,6 +114,8 @@ class Reserver:
             detail=detail,
             event=_event(at, host.name, decision),
             moving=moving,
+            cluster_id=host.cluster,
+            rules=decision.rule_set,
             decision=decision,
         )
 

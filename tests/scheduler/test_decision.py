@@ -14,7 +14,8 @@ from scheduler.explanation import summary
 from scheduler.fit_policy import FitPolicy
 from scheduler.inventory import Datastore, Host, RuleSet, Scope
 from scheduler.ledger import Key, Row, key_of
-from scheduler.placement import Placement, Refusal
+from scheduler.listing import verdicts
+from scheduler.placement import HostVerdict, Placement, Refusal
 from scheduler.reason import Lack
 from scheduler.rendering import render
 from tests.scheduler.places import (
@@ -58,6 +59,12 @@ def test_a_decision_survives_bytes_and_plain_values(data):
     assert decisions.encode(decisions.from_mapping(plain)) == encoded
 
 
+def lacks_of(verdict: HostVerdict) -> set[Lack]:
+    """What is counted of a host: one of another datacenter counts for that alone."""
+    found = {reason.lack for reason in verdict.reasons}
+    return {Lack.DATACENTER} if Lack.DATACENTER in found else found
+
+
 @given(st.data())
 def test_the_record_says_what_the_answer_said(data):
     """M-052: every host is counted, and no amount is changed on the way."""
@@ -74,12 +81,13 @@ def test_the_record_says_what_the_answer_said(data):
     assert made.outcome is Outcome.REFUSED
     assert made.refused is not None
     told = made.refused
-    assert told.hosts == len(answer.verdicts) == sum(told.first.values())
+    every = verdicts(fleet_of(world), demand)
+    assert told.hosts == len(every) == sum(told.first.values())
     for lack in Lack:
-        having = [v for v in answer.verdicts if lack in {r.lack for r in v.reasons}]
+        having = [v for v in every if lack in lacks_of(v)]
         assert told.each.get(lack, 0) == len(having)
-    assert len(told.nearest) == min(5, len(answer.verdicts))
-    fewest = min((len(v.reasons) for v in answer.verdicts), default=0)
+    assert len(told.nearest) == min(5, len(every))
+    fewest = min((len(v.reasons) for v in every), default=0)
     if demand.only is None and told.nearest:
         assert len(told.nearest[0].reasons) == fewest
 
@@ -96,10 +104,13 @@ def test_the_nearest_host_is_the_one_that_lacks_least():
 
 
 def test_a_host_that_was_asked_for_is_told_before_all_others():
+    """However many others lack less, and it is not called unknown."""
     worse = replace(HOST, id=2, cpu_used=99, ram_used_mib=99999, reachable=False)
-    made = refused(World((HOST, worse), (DATASTORE,)), replace(DEMAND, only=frozenset({2})))
+    others = [replace(HOST, id=n) for n in range(3, 100)]
+    made = refused(World((worse, *others), (DATASTORE,)), replace(DEMAND, only=frozenset({2})))
     assert made.refused is not None
     assert made.refused.nearest[0].host == 2
+    assert "Not known" not in made.refused.summary
 
 
 def test_the_record_of_a_refusal_does_not_grow_with_the_fleet():

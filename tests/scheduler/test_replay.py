@@ -12,6 +12,7 @@ from scheduler.fit_policy import FitPolicy
 from scheduler.fleet import Fleet
 from scheduler.inventory import Gone, RuleSet
 from scheduler.ledger import Key, Row, key_of
+from scheduler.listing import passed_over
 from scheduler.placement import Placement
 from scheduler.replay import Picture, replay
 from scheduler.rows import to_mapping
@@ -63,7 +64,7 @@ def test_asked_again_with_the_rows_ahead_the_answer_is_the_same(data):
         assert [row["fits"] for row in found.hosts] == [not reasons for _, _, reasons in listed]
         if isinstance(answer, Placement):
             assert found.derived["passedOver"] == {
-                lack.value: n for lack, n in fleet.passed_over(demand, answer)
+                lack.value: n for lack, n in passed_over(fleet, demand, answer)
             }
             assert [row["host"] for row in found.hosts if row["chosen"]] == [answer.host]
             fleet.claim(answer, demand)
