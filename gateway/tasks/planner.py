@@ -10,16 +10,17 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from gateway.denial import Denied, Kind
 from gateway.events.sequencer import Sequencer
-from gateway.store import feed, inventory, rule_set, vm_record
+from gateway.store import decisions, feed, inventory, rule_set, vm_record
 from gateway.store.feed import Change
 from gateway.store.ledger import Row
 from gateway.store.pool import Connection, Store, StoreError
 from gateway.store.vm_record import VmRecord
-from gateway.tasks.deciding import AheadOfFeed
-from scheduler.decision import Question
+from gateway.tasks.deciding import AheadOfFeed, Subject, to_store
+from scheduler.decision import Question, of_answer
 from scheduler.demand import Demand, Origin
 from scheduler.fleet import Fleet
 from scheduler.inventory import NO_RULES, Datastore, Host, RuleSet, Scope
@@ -70,6 +71,22 @@ def demand_of(vm: VmRecord, *, only: frozenset[int] | None = None, moving: bool 
         layer=vm.layer_id,
         tier=vm.tier_id,
     )
+
+
+async def refuse_on_record(
+    store: Store, planner: "Planner", subject: Subject, host: int
+) -> UUID | None:
+    """Put on record why a VM cannot move to a host; None where by now it can."""
+    async with store.read() as c:
+        vm = await vm_record.load(c, subject.vm_id)
+    demand = demand_of(vm, moving=True, only=frozenset({host}))
+    question, answer = await planner.decide(demand)
+    if isinstance(answer, Placement):
+        return None
+    stored = to_store(subject, of_answer(question, answer))
+    async with store.transaction() as c:
+        await decisions.put_many(c, [stored])
+    return stored.id
 
 
 class Planner:
