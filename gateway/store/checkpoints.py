@@ -45,9 +45,7 @@ async def take(store: Store, pace: Pace, flush: Callable[[], Awaitable[int]]) ->
     and returns its head. What the feed tells up to there makes the rows exact.
     """
     async with store.transaction() as c:
-        if not await c.fetchval("select pg_try_advisory_xact_lock($1)", _LOCK_KEY):
-            return None
-        if not await c.fetchval(_DUE, pace.changes, pace.seconds):
+        if not await alone(c) or not await due(c, pace):
             return None
         async with store.read() as moment:
             position = await feed.head(moment)
@@ -61,6 +59,18 @@ async def take(store: Store, pace: Pace, flush: Callable[[], Awaitable[int]]) ->
             zlib.compress(picture.encode(), _LEVEL),
         )
         return head
+
+
+async def alone(c: Connection) -> bool:
+    """Whether nobody else takes or trims checkpoints until the caller's transaction ends."""
+    free: bool = await c.fetchval("select pg_try_advisory_xact_lock($1)", _LOCK_KEY)
+    return free
+
+
+async def due(c: Connection, pace: Pace) -> bool:
+    """Whether it is time for another checkpoint."""
+    found: bool = await c.fetchval(_DUE, pace.changes, pace.seconds)
+    return found
 
 
 async def at(c: Connection, position: int) -> Picture:

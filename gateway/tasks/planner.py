@@ -103,13 +103,18 @@ class Planner:
     async def load(self) -> None:
         """Read everything once; changes after the position read first come by the feed."""
         async with self._store.read() as c:
-            self._position = await feed.head(c)
-            for kind in _KINDS:
-                await self._fetch(c, kind, None)
-            self._fleet.apply(await rule_set.read(c))
+            await self._read_all(c)
         # What was read may be ahead of the position: once it is told, both agree exactly.
         await self._sequencer.flush()
         await self.catch_up()
+
+    async def _read_all(self, c: Connection) -> None:
+        self._fleet = Fleet()
+        self._ahead = AheadOfFeed(self._present)
+        self._position = await feed.head(c)
+        for kind in _KINDS:
+            await self._fetch(c, kind, None)
+        self._fleet.apply(await rule_set.read(c))
 
     async def run(self) -> None:
         """Follow the feed; a store that is away is tried again by the listener."""
@@ -121,14 +126,18 @@ class Planner:
                     _log.warning("the planner waits for the store: %s", away)
 
     async def catch_up(self) -> None:
-        """Apply every change up to the feed's head."""
+        """Apply every change up to the feed's head; read everything where some are not kept."""
         async with self._turn:
             while True:
                 async with self._store.read() as c:
+                    head, trimmed = await feed.bounds(c)
+                    if trimmed > self._position:
+                        await self._read_all(c)
                     changes = await feed.after(c, self._position, "inventory")
                     await self._apply(c, changes)
-                if not changes:
-                    return
+                    if not changes:
+                        self._position = max(self._position, head)
+                        return
 
     def place(self, demand: Demand) -> Placement | Refusal:
         """Ask the fleet as it is now."""

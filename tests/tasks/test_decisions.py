@@ -85,8 +85,21 @@ async def test_figs(store):
     c, r = await crowd(store)
     found = await replays(store)
     async with store.read() as cc:
-        row = await cc.fetchrow("select avg(octet_length(body))::int, max(octet_length(body)), count(*) from decision")
-        kinds = await cc.fetch("select kind, outcome, count(*), avg(octet_length(body))::int, max(octet_length(body)) from decision group by 1,2")
-    print(c, r, len(found), sum(bool(f.again.question.ahead) for f in found), sum(len(f.again.question.ahead) for f in found), row, kinds)
+        row = await cc.fetchrow(
+            "select avg(octet_length(body))::int, max(octet_length(body)), count(*) from decision"
+        )
+        kinds = await cc.fetch(
+            "select kind, outcome, count(*), avg(octet_length(body))::int, max(octet_length(body)) from decision group by 1,2"
+        )
+    print(
+        c,
+        r,
+        len(found),
+        sum(bool(f.again.question.ahead) for f in found),
+        sum(len(f.again.question.ahead) for f in found),
+        row,
+        kinds,
+    )
     from collections import Counter
+
     print(Counter(f.why for f in found).most_common(5))
