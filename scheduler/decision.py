@@ -31,6 +31,8 @@ SUMMARY_MAX = 1000
 BYTES_MAX = 64 * 1024
 """Of an encoded decision. What is cut to keep it is named in `cut`: first the misses, then the
 rows ahead, without which the decision cannot be repeated."""
+LOCKED_ROWS = "locked rows"
+"""In `cut` where the ledger refused by itself: which rows it had locked is not kept."""
 LOWEST_ID = "lowest id"
 _WHOLE = 10**6
 _encoder = msgspec.json.Encoder(order="deterministic")

@@ -25,7 +25,7 @@ def render(decision: Decision, names: Names | None = None, *, hosts: bool = True
         f"position {question.position} of the feed, {len(question.ahead)} rows ahead of it."
     )
     if decision.cut:
-        lines.append(f"Cut to keep the record small: {', '.join(decision.cut)}.")
+        lines.append(f"Not kept: {', '.join(decision.cut)}.")
     return "\n".join(lines) + "\n"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from scheduler.ahead import after, lay_over
-from scheduler.decision import Decision, Question, encode, of_answer
+from scheduler.decision import LOCKED_ROWS, Decision, Question, encode, of_answer
 from scheduler.explanation import row as reason_row
 from scheduler.fleet import Fleet
 from scheduler.inventory import Datastore, Host, RuleSet, Scope
@@ -87,6 +87,8 @@ def replay(recorded: Decision, rows: Mapping[Key, Row], *, table: bool = False) 
     """
     if "ahead" in recorded.cut:
         raise ValueError("its record was cut: the rows ahead of the feed were too many to keep")
+    if LOCKED_ROWS in recorded.cut:
+        raise ValueError("the ledger refused it under its own locks; the scheduler was not asked")
     question = recorded.question
     fleet = Fleet()
     for row in lay_over(rows, question.ahead).values():

@@ -1,4 +1,4 @@
-"""The command line: `vmgate serve | migrate | check-config | demo`."""
+"""The command line: `vmgate serve | migrate | check-config | demo | why`."""
 
 import asyncio
 import os
@@ -11,6 +11,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from gateway.cli.demo import demo
+from gateway.cli.why import why
 from gateway.config import ConfigError, read_config
 from gateway.config.reading import secret
 from gateway.service.logs import configure_logs
@@ -58,6 +59,16 @@ def _check_config(*, config: File = _USUAL) -> int:
 def _demo(*, config: File = Path("configs/demo.toml"), keep: bool = True) -> int:
     """Serve a demonstration datacenter, act out the main job over HTTP, and keep serving."""
     return _run(demo(config, keep=keep))
+
+
+@app.command(name="why")
+def _why(about: str) -> int:
+    """Say why a virtual machine is where it is, or why nothing took it.
+
+    ABOUT is the id, uuid, name or label of a VM, or the id of a task or a decision. The service is
+    at VMGATE_URL; VMGATE_USER (admin) asks, with VMGATE_PASSWORD.
+    """
+    return _run(why(about, os.environ))
 
 
 def _run(running: Coroutine[Any, Any, int | None]) -> int:

@@ -133,7 +133,7 @@ def test_what_is_too_large_is_cut_and_said():
     made = of_answer(asked(ahead=ahead), answer)
     assert made.cut == ("ahead",)
     assert len(decisions.encode(made)) < BYTES_MAX
-    assert "Cut to keep the record small: ahead." in render(made)
+    assert "Not kept: ahead." in render(made)
 
 
 def test_a_placement_s_record_is_small():

@@ -41,6 +41,7 @@ class Desk:
     sequencer: Sequencer
     planner: Counting
     reserver: Reserver
+    writes: Store
     refused: list[int] = field(default_factory=list)
 
     async def deploy(self, vm: int) -> dict[str, Any] | None:
@@ -66,7 +67,7 @@ class Desk:
             row["id"], Operation(row["kind"]), vm, row["vm_name"], row["user_id"],
             row["enterprise_id"], row["payload"], 1, 0, True,
         )  # fmt: skip
-        record = TaskRecord(self.store, task, "desk", [])
+        record = TaskRecord(self.writes, task, "desk", [])
         async with self.store.read() as c:
             at = Situation(task, await vm_record.load(c, vm), ())
         try:
@@ -101,7 +102,7 @@ async def desk(store: Store) -> AsyncIterator[Desk]:
     sequencer = Sequencer(store)
     planner = Counting(store, sequencer)
     await planner.load()
-    made = Desk(store, sequencer, planner, Reserver(store, planner, Granter(store)))
+    made = Desk(store, sequencer, planner, Reserver(store, planner, Granter(store)), store)
     loops = [asyncio.create_task(each.run()) for each in (sequencer, planner)]
     try:
         yield made
