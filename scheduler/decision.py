@@ -110,10 +110,10 @@ class Decision:
 
 
 def of_answer(question: Question, answer: Placement | Refusal) -> Decision:
-    """The decision that this answer to the question is, cut to its bounds."""
+    """The decision that this answer to the question is."""
     if isinstance(answer, Placement):
         chosen = Chosen(answer.host, answer.datastore, answer.score, answer.seen)
-        return _bounded(Decision(question, chosen))
+        return Decision(question, chosen)
     first: Counter[Lack] = Counter()
     each: Counter[Lack] = Counter()
     for lacks, count in answer.patterns:
@@ -128,7 +128,7 @@ def of_answer(question: Question, answer: Placement | Refusal) -> Decision:
         answer.lasting,
         explanation.summary(answer, names=False)[:SUMMARY_MAX],
     )
-    return _bounded(Decision(question, refused=refused))
+    return Decision(question, refused=refused)
 
 
 def nearest(verdicts: Iterable[HostVerdict]) -> tuple[Miss, ...]:
@@ -140,6 +140,19 @@ def nearest(verdicts: Iterable[HostVerdict]) -> tuple[Miss, ...]:
 def encode(decision: Decision) -> bytes:
     """The decision's bytes: equal decisions have equal bytes."""
     return _encoder.encode(decision)
+
+
+def record(decision: Decision) -> bytes:
+    """The bytes that are kept of a decision: its own, cut to `BYTES_MAX` where they are more."""
+    encoded = encode(decision)
+    if len(encoded) > BYTES_MAX and decision.refused is not None:
+        refused = replace(decision.refused, nearest=())
+        decision = replace(decision, refused=refused, cut=(*decision.cut, "nearest"))
+        encoded = encode(decision)
+    if len(encoded) > BYTES_MAX:
+        question = replace(decision.question, ahead=())
+        encoded = encode(replace(decision, question=question, cut=(*decision.cut, "ahead")))
+    return encoded
 
 
 def decode(encoded: bytes) -> Decision:
@@ -171,13 +184,3 @@ def _distance(verdict: HostVerdict) -> tuple[bool, int, int, int]:
         else:
             missing += short * _WHOLE // wanted
     return unasked, len(verdict.reasons), missing, verdict.host
-
-
-def _bounded(decision: Decision) -> Decision:
-    if decision.refused is not None and len(encode(decision)) > BYTES_MAX:
-        refused = replace(decision.refused, nearest=())
-        decision = replace(decision, refused=refused, cut=(*decision.cut, "nearest"))
-    if decision.question.ahead and len(encode(decision)) > BYTES_MAX:
-        question = replace(decision.question, ahead=())
-        decision = replace(decision, question=question, cut=(*decision.cut, "ahead"))
-    return decision

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from scheduler.ahead import after, lay_over
-from scheduler.decision import LOCKED_ROWS, Decision, Question, encode, of_answer
+from scheduler.decision import LOCKED_ROWS, Decision, Question, encode, of_answer, record
 from scheduler.explanation import row as reason_row
 from scheduler.fleet import Fleet
 from scheduler.inventory import Datastore, Host, RuleSet, Scope
@@ -117,7 +117,7 @@ def _asked_again(question: Question, fleet: Fleet) -> Question:
 
 
 def _difference(recorded: Decision, again: Decision) -> str:
-    if encode(recorded) == encode(again):
+    if encode(recorded) == record(again):
         return ""
     version = recorded.question.scheduler
     if version != VERSION:

@@ -77,7 +77,7 @@ def to_store(subject: Subject, made: Decision) -> NewDecision:
         position=made.question.position,
         rule_set=made.question.rule_set,
         scheduler=made.question.scheduler,
-        body=decisions.encode(made),
+        body=decisions.record(made),
     )
 
 

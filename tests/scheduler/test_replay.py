@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.ahead import difference
-from scheduler.decision import Decision, Question, of_answer
+from scheduler.decision import BYTES_MAX, Decision, Question, decode, of_answer, record
 from scheduler.fit_policy import FitPolicy
 from scheduler.fleet import Fleet
 from scheduler.inventory import Gone, RuleSet
@@ -115,6 +115,16 @@ def test_what_was_cut_cannot_be_repeated():
     recorded, told = recorded_with_a_promise()
     with pytest.raises(ValueError, match="cut"):
         replay(replace(recorded, cut=("ahead",)), told)
+
+
+def test_what_was_cut_to_its_bounds_is_made_again_with_the_same_cut():
+    name = "x" * (BYTES_MAX // 4)
+    full = tuple(replace(HOST, id=n, name=name, cpu_used=8) for n in range(1, 6))
+    world = World(full, (DATASTORE,))
+    told = {key_of(row): row for row in world.rows}
+    recorded = decode(record(decided(fleet_of(world), told)))
+    assert recorded.cut == ("nearest",)
+    assert replay(recorded, told).identical
 
 
 def test_what_the_log_lacks_cannot_be_repeated():

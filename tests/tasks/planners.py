@@ -43,6 +43,7 @@ class Desk:
     reserver: Reserver
     writes: Store
     refused: list[int] = field(default_factory=list)
+    loops: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def deploy(self, vm: int) -> dict[str, Any] | None:
         """Place a VM as the executor does; None when it was refused, which is on record."""
@@ -103,11 +104,11 @@ async def desk(store: Store) -> AsyncIterator[Desk]:
     planner = Counting(store, sequencer)
     await planner.load()
     made = Desk(store, sequencer, planner, Reserver(store, planner, Granter(store)), store)
-    loops = [asyncio.create_task(each.run()) for each in (sequencer, planner)]
+    made.loops = [asyncio.create_task(each.run()) for each in (sequencer, planner)]
     try:
         yield made
     finally:
-        for loop in loops:
+        for loop in made.loops:
             loop.cancel()
             with suppress(asyncio.CancelledError):
                 await loop
