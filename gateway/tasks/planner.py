@@ -28,6 +28,7 @@ from scheduler.ledger import RULES, Key
 from scheduler.ledger import Row as FleetRow
 from scheduler.placement import HostVerdict, Placement, Refusal
 from scheduler.rows import from_mapping, used
+from scheduler.share import Share
 
 _log = logging.getLogger(__name__)
 _KINDS = ("host", "datastore", "cluster", "rack", "datacenter")
@@ -90,7 +91,10 @@ async def refuse_on_record(
 
 
 class Planner:
-    """One a process. `load` first; `run` follows the feed until cancelled."""
+    """One a process. `load` first; `run` follows the feed until cancelled.
+
+    `share` is the part of the hosts that this process tries first, None for all.
+    """
 
     def __init__(self, store: Store, sequencer: Sequencer) -> None:
         self._store = store
@@ -98,6 +102,7 @@ class Planner:
         self._fleet = Fleet()
         self._position = 0
         self._turn = asyncio.Lock()
+        self.share: Share | None = None
         self._ahead = AheadOfFeed(self._present)
 
     async def load(self) -> None:
@@ -141,7 +146,7 @@ class Planner:
 
     def place(self, demand: Demand) -> Placement | Refusal:
         """Ask the fleet as it is now."""
-        return self._fleet.place(demand, self.rules.policy(demand.datacenter))
+        return self._fleet.place(demand, self.rules.policy(demand.datacenter), self.share)
 
     async def place_surely(self, demand: Demand) -> Placement | Refusal:
         """Ask the fleet; before it refuses, sequence what is committed, catch up, ask again."""
@@ -165,6 +170,7 @@ class Planner:
             self._position,
             self.rules.version,
             self._ahead.rows(),
+            self.share,
         )
 
     def promise(self, placement: Placement, demand: Demand) -> None:

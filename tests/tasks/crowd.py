@@ -11,6 +11,7 @@ from gateway.store.pool import Store
 from gateway.tasks.replaying import made_again
 from gateway.tasks.submission import Order, submit
 from scheduler.replay import Replay
+from scheduler.share import Share
 from tests.tasks.planners import Desk, desk, seen
 from tests.tasks.rig import CALLER, seed
 
@@ -54,13 +55,14 @@ async def churn(at: Desk, vms: range, seed_of: int) -> None:
         await asyncio.gather(*(one(vm) for vm in chance.sample(vms, 8)))
 
 
-async def crowd(store: Store) -> tuple[int, int]:
+async def crowd(store: Store, *, sharing: bool = False) -> tuple[int, int]:
     """Two processes at once on few hosts with too little room; (conflicts, refusals)."""
+    shares = (Share(0, 2), Share(1, 2)) if sharing else (None, None)
     await seed(store, hosts=5, vms=40)
     await seen(store, 4)
-    async with desk(store) as one:
+    async with desk(store, shares[0]) as one:
         await checkpoints.take(store, NOW, one.sequencer.flush)
-        async with desk(store) as two:
+        async with desk(store, shares[1]) as two:
             for turn in range(2):
                 await asyncio.gather(
                     churn(one, range(1, 21), SEED + turn), churn(two, range(21, 41), SEED - turn)

@@ -20,6 +20,7 @@ from gateway.tasks.reserving import Reserver
 from gateway.tasks.saga import SAGAS
 from gateway.tasks.steps import Situation, StepFailed
 from gateway.tasks.submission import Order, submit
+from scheduler.share import Share
 from tests.tasks.rig import CALLER
 
 
@@ -98,11 +99,12 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(store: Store) -> AsyncIterator[Desk]:
+async def desk(store: Store, share: Share | None = None) -> AsyncIterator[Desk]:
     """A planner that follows the feed while inside."""
     sequencer = Sequencer(store)
     planner = Counting(store, sequencer)
     await planner.load()
+    planner.share = share
     made = Desk(store, sequencer, planner, Reserver(store, planner, Granter(store)), store)
     made.loops = [asyncio.create_task(each.run()) for each in (sequencer, planner)]
     try:

@@ -50,6 +50,14 @@ class _NeverCommits:
             raise StoreConflict("planned by the test")
 
 
+async def test_the_share_of_hosts_tried_first_is_part_of_the_question(store):
+    """Without it the whole fleet's gladdest host would be the answer."""
+    await crowd(store, sharing=True)
+    found = await replays(store)
+    assert [one.why for one in found if not one.identical] == []
+    assert {one.again.question.share for one in found} == {(0, 2), (1, 2)}
+
+
 async def test_a_booking_that_does_not_commit_leaves_no_record(store):
     """I13: the record is part of the booking's own commit."""
     await seed(store, hosts=2, vms=1)
