@@ -32,7 +32,8 @@ class Picture:
     def hear(self, key: Key, payload: Mapping[str, Any]) -> None:
         """Take in the next change of the feed."""
         known = self.rows.get(key)
-        if known is not None and _generation(payload) <= known.generation:
+        gone = payload.get("row") == "gone"  # at one generation it outranks a row, as in a ledger
+        if known is not None and _generation(payload) < known.generation + (not gone):
             return
         row = after(known, payload)
         if row is None:
