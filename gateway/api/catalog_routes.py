@@ -3,6 +3,7 @@ needs."""
 
 from gateway.api import (
     datacenters,
+    decisions,
     enterprises,
     login,
     machines,
@@ -73,6 +74,9 @@ CATALOG_ROUTES: tuple[Route, ...] = (
     ("DELETE", f"{_H}/{{machine}}", machines.delete, _CHANGE),
     ("GET", f"{_H}/{{machine}}/datastores", machines.list_datastores, _SEE),
     ("GET", f"{_H}/{{machine}}/action/checkstate", machines.check_state, _SEE),
+    ("GET", "/admin/decisions", decisions.list_all, _ANY),
+    ("GET", "/admin/decisions/{decision}", decisions.read, _ANY),
+    ("GET", "/admin/decisions/{decision}/table", decisions.table, _SEE),
     *RULE_ROUTES,
     *RULESET_ROUTES,
 )

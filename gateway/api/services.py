@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from aiohttp import web
 
@@ -11,7 +12,13 @@ from gateway.store.pool import Store
 from gateway.store.users import User
 from gateway.tasks.foreseeing import Question, foresee
 from gateway.tasks.planner import Planner
+from gateway.tasks.replaying import NotReplayable, Recomputed
 from gateway.tasks.submission import Caller
+
+
+async def _nowhere(decision: UUID) -> Recomputed:
+    """No decision is made again here."""
+    raise NotReplayable("this process does not make decisions again")
 
 
 async def _nothing(host_id: int) -> None:
@@ -25,7 +32,7 @@ class Services:
     `secret` keys the cache of verified credentials. `wake` pokes workers and sequencer after a
     commit. `host_changed` tells the drivers of a host that came, changed or went. `foresee` says
     what rules would do, elsewhere than on the event loop; with `two_person` nobody activates
-    rules that they wrote.
+    rules that they wrote. `recompute` makes a decision again, off the event loop, too.
     """
 
     store: Store
@@ -38,6 +45,7 @@ class Services:
     host_changed: Callable[[int], Awaitable[None]] = _nothing
     foresee: Callable[[Store, Question], Awaitable[dict[str, Any]]] = foresee
     two_person: bool = False
+    recompute: Callable[[UUID], Awaitable[Recomputed]] = _nowhere
 
 
 CALLER = web.RequestKey("caller", Caller)

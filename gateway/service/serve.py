@@ -156,6 +156,7 @@ def _services(config: Config, engine: Engine) -> Services:
         host_changed=engine.attaching.host_changed,
         foresee=Foresight().ask,
         two_person=config.rules.two_person,
+        recompute=engine.thinker.recompute,
     )
 
 
