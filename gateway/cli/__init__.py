@@ -1,4 +1,4 @@
-"""The command line: `vmgate serve | migrate | check-config | demo | why | place | ...`."""
+"""The command line: `vmgate serve | migrate | check-config | demo | why | place | capacity | ...`."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import cyclopts
 from cyclopts import Parameter
 
-from gateway.cli import offline, rulesets
+from gateway.cli import capacity, offline, rulesets
 from gateway.cli.demo import demo
 from gateway.cli.why import why
 from gateway.config import ConfigError, read_config
@@ -87,6 +87,17 @@ def _why(about: str) -> int:
     at VMGATE_URL; VMGATE_USER (admin) asks, with VMGATE_PASSWORD.
     """
     return _run(why(about, os.environ))
+
+
+@app.command(name="capacity")
+def _capacity(
+    *,
+    cluster: ClusterFile,
+    asked: capacity.Asked = capacity.NOTHING,
+    wish: offline.Wish = offline.NO_WISH,
+) -> int:
+    """Say what still fits into a cluster's file: the biggest VM, and how many of a size."""
+    return capacity.capacity(cluster, asked, wish)
 
 
 def _run(running: Coroutine[Any, Any, int | None]) -> int:
