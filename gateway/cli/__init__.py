@@ -1,4 +1,4 @@
-"""The command line: `vmgate serve | migrate | check-config | demo | why | place | capacity | ...`."""
+"""The command line: `vmgate serve | migrate | check-config | demo | why | place | ...`."""
 
 import asyncio
 import os
