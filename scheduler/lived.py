@@ -14,6 +14,8 @@ from scheduler.inventory import Datastore, Gone, Host, Scope
 from scheduler.ledger import Key, key_of
 from scheduler.limits import Rules, resolve
 from scheduler.placement import Placement, Seen
+from scheduler.section import AMOUNT_MAX
+from scheduler.share import Share
 
 Place = Host | Datastore | Scope
 _SCOPES = ("cluster", "rack", "datacenter")
@@ -46,6 +48,19 @@ class Lived(Course):
         self.fleet.apply(limited.rules)
         for stay in stays:
             self.enter(stay)
+
+    def place(
+        self, demand: Demand, policy: FitPolicy, share: Share | None = None
+    ) -> Placement | None:
+        """What the fleet would choose; why it refuses is not asked, since that takes longest."""
+        index = self.fleet.index(demand.datacenter)
+        anywhere = demand.origin is None and demand.only is None
+        small = demand.cpu < AMOUNT_MAX and demand.ram_mib < AMOUNT_MAX
+        indexed = index is not None and anywhere and small and not index.section.beyond
+        if index is not None and indexed and index.find(demand, policy, None) is None:
+            return None
+        found = self.fleet.place(demand, policy, share)
+        return found if isinstance(found, Placement) else None
 
     def enter(self, stay: Stay) -> None:
         """The VM has one more place, and the fleet knows."""

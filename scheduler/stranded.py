@@ -17,7 +17,7 @@ from scheduler.fleet import Fleet
 from scheduler.happened import Which
 from scheduler.inventory import Candidate, Datastore, Host, HostState, Scope
 from scheduler.lived import Lived
-from scheduler.placement import Placement, Refusal
+from scheduler.placement import Refusal
 from scheduler.reason import Lack
 from scheduler.rulebook import first_lack
 
@@ -121,6 +121,10 @@ class _Places:
 
     def takes_back(self, demand: Demand, resident: Resident, host: Host) -> bool:
         """Whether its own host takes it, once it has left."""
+        if host.cpu_used > host.cpu_limit and demand.cpu > 0:
+            return False
+        if host.ram_used_mib > host.ram_limit_mib and demand.ram_mib > 0:
+            return False
         tenant, layer = resident.enterprise, resident.layer
         others = host.enterprises
         if self._tenants[host.id, tenant] == 1:
@@ -142,10 +146,10 @@ class _Places:
     def placed_again(self, demand: Demand) -> bool:
         """The slow, sure way: it leaves, asks, and comes back."""
         stays = self.lived.leave(demand.vm, Which.ALL)
-        found = self.lived.fleet.place(demand, self._rules.policy(demand.datacenter))
+        found = self.lived.place(demand, self._rules.policy(demand.datacenter))
         for stay in stays:
             self.lived.enter(stay)
-        return isinstance(found, Placement)
+        return found is not None
 
     def _is_calm(self, host: Host) -> bool:
         """The host takes VMs, and neither it nor a sum that it is part of is over a limit."""

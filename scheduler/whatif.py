@@ -99,8 +99,7 @@ class _Again:
         if demand is None:
             self._counts["absent"] += 1
             return
-        found = self.now.fleet.place(demand, asked.policy, asked.share)
-        placed = found if isinstance(found, Placement) else None
+        placed = self.now.place(demand, asked.policy, asked.share)
         self._judge(asked, placed)
         if placed is not None:
             _arrive(self.now, Stay(placed.host, placed.datastore, demand), growth=growth)
