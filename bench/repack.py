@@ -101,8 +101,8 @@ def violations(
         over = [held[host] for host in (move.source, move.target)]
         found += sum(one > size[0] or two > size[1] or units > 8 for one, two, units in over)
         found += running > 8
-    emptied = {host for host in where.values()}
-    return found + sum(host in emptied for host in plan.empties)
+    inhabited = set(where.values())
+    return found + sum(host in inhabited for host in plan.empties)
 
 
 def _add(held: list[int], demand: Demand, times: int, units: int) -> None:

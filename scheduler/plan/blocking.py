@@ -6,9 +6,13 @@ from scheduler.plan.moves import Blocked
 from scheduler.plan.resident import Resident
 from scheduler.reason import Lack
 
+NO_OTHER_HOST = "NO_OTHER_HOST"
+
 
 def blocked_by(resident: Resident, refusal: Refusal) -> Blocked:
-    """Every kind of lack that some host has, in the order of the kinds."""
-    lacks = {reason.lack for each in refusal.verdicts for reason in each.reasons}
-    reasons = tuple(lack.value for lack in Lack if lack in lacks and lack is not Lack.SAME_HOST)
-    return Blocked(resident.vm, resident.host, reasons, summary(refusal))
+    """Every kind of lack that some other host has, in the order of the kinds."""
+    others = tuple(each for each in refusal.verdicts if each.host != resident.host)
+    lacks = {reason.lack for each in others for reason in each.reasons}
+    reasons = tuple(lack.value for lack in Lack if lack in lacks)
+    told = summary(Refusal(others, refusal.demand))
+    return Blocked(resident.vm, resident.host, reasons or (NO_OTHER_HOST,), told)

@@ -68,7 +68,9 @@ class Rehearsal:
         places = (resident.host, target, resident.datastore, to)
         self.moves.append(Move(vm, *places, reason, gain, cost, after))
         freed = self._frees(resident, placement, added)
-        self.fleet.claim(placement, demand)
+        # Rows to which nothing is added stay as they are, so that the fleet need not look again.
+        touched = [seen for seen in placement.seen if seen.kind == "host" or any(_amounts(seen))]
+        self.fleet.claim(replace(placement, seen=tuple(touched)), demand)
         for key, amounts in freed.items():
             self._room(key).freed.append((position, self._take_off(key, amounts)))
         self._last[vm] = position

@@ -11,7 +11,7 @@ import numpy as np
 
 from scheduler.placement import Placement
 from scheduler.plan.circles import Circle, Refused
-from scheduler.plan.fillings import Whole
+from scheduler.plan.fillings import Flags, Whole
 from scheduler.plan.moves import Why
 from scheduler.plan.rehearsal import Rehearsal
 
@@ -28,7 +28,7 @@ class Router:
         self._wanted: Whole = np.maximum(counts - problem.counts, 0)
         self._leaving: Whole = np.maximum(problem.counts - counts, 0)
         self._spare = problem.spare.copy()
-        self._closing = problem.clearable & ~counts.any(axis=1)
+        self._closing: Flags = problem.clearable & ~counts.any(axis=1)
         self.refused: Refused = set()
 
     def run(self) -> list[UUID]:
@@ -84,7 +84,7 @@ class Router:
 
     def _step_aside(self) -> list[int]:
         """Moves the smallest VM whose leaving lets another one in; the host that it left."""
-        waiting = self._wanted.any(axis=1)
+        waiting: Flags = np.asarray(self._wanted.any(axis=1))
         places, kinds = np.nonzero(self._leaving * waiting[:, None])
         for n in np.argsort(self._needs[kinds, 1], kind="stable").tolist():
             source, kind = int(places[n]), int(kinds[n])
@@ -96,7 +96,8 @@ class Router:
 
     def _helps(self, source: int, kind: int) -> bool:
         wanted = self._needs[np.flatnonzero(self._wanted[source])]
-        return bool((wanted <= self._spare[source] + self._needs[kind]).all(axis=1).any())
+        room = self._spare[source] + self._needs[kind]
+        return bool(np.all(wanted <= room, axis=1).any())
 
     def _aside(self, kind: int) -> int | None:
         """The host with most room of those that are being emptied."""

@@ -2,7 +2,6 @@
 
 from scheduler.fleet import Fleet
 from scheduler.placement import Refusal
-from scheduler.plan.blocking import blocked_by
 from scheduler.plan.moves import Move
 from scheduler.plan.resident import Resident, Terms, relocation
 from scheduler.policy import FitPolicy
@@ -32,5 +31,6 @@ def surprises(move: Move, fleet: Fleet, resident: Resident, terms: Terms) -> tup
     answer = fleet.place(demand, FitPolicy.PROGRESSIVE)
     if isinstance(answer, Refusal):
         asked = [each for each in answer.verdicts if each.host == move.target]
-        return blocked_by(resident, Refusal(tuple(asked), demand)).reasons or (GONE,)
+        lacks = [reason.lack.value for each in asked for reason in each.reasons]
+        return tuple(lacks) or (GONE,)
     return () if answer.datastore == move.datastore else (OTHER_DATASTORE,)
