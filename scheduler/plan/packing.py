@@ -82,8 +82,11 @@ def _from(problem: Problem, counts: Whole) -> Problem:
 def _step(problem: Problem, moves_max: int) -> Packed | None:
     """The best of all tries from one state; None when no host can be emptied."""
     best: Packed | None = None
-    for excess in _excesses(problem):
+    excesses = _excesses(problem)
+    for excess in excesses:
         for percent in SLACK_PERCENTS:
+            if best is not None and best.emptied == excesses[-1]:
+                return best
             found = _Trade(problem, excess, moves_max).run(_prices(problem, percent))
             if found is not None and (best is None or _better(found, best)):
                 best = found
