@@ -23,6 +23,8 @@ def holds_scope(demand: Demand, scope: Scope) -> bool:
         return False
     if scope.kind == "rack":
         return demand.origin.rack == scope.id
+    if scope.kind == "cluster":
+        return demand.origin.cluster == scope.id
     return demand.datacenter == scope.id
 
 

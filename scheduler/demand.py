@@ -25,12 +25,15 @@ class Origin:
     datastore: int
     shared: bool
     reach: Reach = Reach.RACK
+    cluster: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
     """What one VM needs: virtual CPUs, MiB of memory, bytes for all its disks together.
 
+    `enterprise` owns it; `layer` is the group whose VMs go to different hosts; `tier` is the
+    class of datastore its disks go to, None for any.
     For a reconfiguration the amounts are the growth on the one host in `only`; 0 where a
     resource does not grow. Negative amounts raise ValueError.
     """
@@ -44,6 +47,9 @@ class Demand:
     network: str | None = None
     origin: Origin | None = None
     only: frozenset[int] | None = None
+    enterprise: int | None = None
+    layer: int | None = None
+    tier: int | None = None
 
     def __post_init__(self) -> None:
         """A negative demand would make room out of nothing."""

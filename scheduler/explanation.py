@@ -7,12 +7,14 @@ from typing import assert_never
 from scheduler.demand import Demand
 from scheduler.disks import spare
 from scheduler.inventory import Datastore
-from scheduler.placement import HostVerdict, Placement, Refusal
+from scheduler.placement import Placement, Refusal
 from scheduler.reason import Lack, Reason
 
 NAMES_MAX = 20
 """Hosts named in a summary; the rows name all of them."""
 
+Pattern = tuple[tuple[Lack, ...], int]
+"""What hosts lack, and how many lack just that."""
 _TOPICS = {
     Lack.DATACENTER: "in another datacenter",
     Lack.NOT_ASKED: "not asked for",
@@ -23,7 +25,12 @@ _TOPICS = {
     Lack.HOST_STATE: "not MANAGED",
     Lack.UNREACHABLE: "not reachable",
     Lack.NETWORK: "without the network",
+    Lack.RESERVED: "reserved to another enterprise",
+    Lack.RESTRICTED: "not reserved to the enterprise",
+    Lack.EXCLUDED: "with VMs of an excluded enterprise",
+    Lack.LAYER: "with a VM of the same layer",
     Lack.NO_DATASTORE: "without an enabled datastore",
+    Lack.TIER: "without a datastore of the tier",
     Lack.CPU: "CPU",
     Lack.MEMORY: "RAM",
     Lack.STORAGE: "no datastore with enough free space",
@@ -35,19 +42,20 @@ _TOPICS = {
 
 def summary(refusal: Refusal) -> str:
     """What happened in a few sentences: how many candidates, what they lack, what was wanted."""
-    candidates = [each for each in refusal.verdicts if each.candidate]
-    others = [each for each in refusal.verdicts if not each.candidate]
+    candidates = [each for each in refusal.patterns if all(lack.capacity for lack in each[0])]
+    others = [each for each in refusal.patterns if each not in candidates]
     parts = [_oversubscribed(candidates), f"The VM requires {requirement(refusal.demand)}."]
+    count = sum(number for _, number in candidates)
     if candidates:
-        names = [each.name for each in candidates]
-        parts.append(f"{_plural(len(names), 'Candidate')}: {_listed(names)}.")
+        names = [each.name for each in refusal.verdicts if each.candidate]
+        parts.append(f"{_plural(count, 'Candidate')}: {_listed(names, count)}.")
     if others:
-        hosts = _plural(len(others), "host")
-        parts.append(f"{len(others)} {hosts} could not be considered: {_tally(others)}.")
+        left = sum(number for _, number in others)
+        parts.append(f"{left} {_plural(left, 'host')} could not be considered: {_tally(others)}.")
     known = {each.host for each in refusal.verdicts}
     unknown = sorted((refusal.demand.only or frozenset()) - known)
     if unknown:
-        parts.append(f"Not known: host {_listed([str(each) for each in unknown])}.")
+        parts.append(f"Not known: host {_listed([str(each) for each in unknown], len(unknown))}.")
     return " ".join(parts)
 
 
@@ -65,7 +73,7 @@ def size(amount: int) -> str:
 
 
 def rows(refusal: Refusal) -> list[dict[str, object]]:
-    """One row a host, ready for JSON: every reason with its numbers, and the datastores tried."""
+    """One row for each host told of, ready for JSON: its reasons with numbers, its datastores."""
     return [
         {
             "host": each.host,
@@ -100,7 +108,6 @@ def decision(placement: Placement) -> dict[str, object]:
         "datastore": placement.datastore,
         "policy": placement.policy.value,
         "score": placement.score,
-        "rejected": {lack.value: count for lack, count in placement.rejected},
         "seen": [
             {"kind": seen.kind, "id": seen.id, "generation": seen.generation}
             for seen in placement.seen
@@ -129,6 +136,17 @@ def sentence(reason: Reason) -> str:
             return "It is not reachable at present."
         case Lack.NETWORK:
             return f"It does not map the network {reason.wanted}."
+        case Lack.RESERVED:
+            return f"It is reserved to {reason.spare}."
+        case Lack.RESTRICTED:
+            return f"It is not reserved to {reason.wanted}, which uses only hosts that are."
+        case Lack.EXCLUDED:
+            return f"It has VMs of {reason.spare}, which an exclusion rule keeps apart."
+        case Lack.LAYER:
+            return f"It has a VM of {reason.wanted}, whose VMs go to different hosts."
+        case Lack.TIER:
+            tier = f"of tier {reason.wanted}" if reason.wanted else "without a tier of its own"
+            return f"It sees no usable datastore {tier}."
         case Lack.NO_DATASTORE:
             return "It sees no enabled datastore."
         case Lack.CPU | Lack.AGGREGATED_CPU:
@@ -141,28 +159,30 @@ def sentence(reason: Reason) -> str:
             assert_never(reason.lack)
 
 
-def _oversubscribed(candidates: list[HostVerdict]) -> str:
+def _oversubscribed(candidates: list[Pattern]) -> str:
     if not candidates:
         return "No host is a candidate for the VM."
-    lacks = Counter(lack for each in candidates for lack in {r.lack for r in each.reasons})
+    lacks: Counter[Lack] = Counter()
+    for found, number in candidates:
+        lacks.update(dict.fromkeys(found, number))
     told = ", ".join(f"{_TOPICS[lack]} on {lacks[lack]}" for lack in Lack if lacks[lack])
-    if len(candidates) == 1:
+    count = sum(number for _, number in candidates)
+    if count == 1:
         return f"The only candidate host is oversubscribed by the current workload rules ({told})."
-    count = len(candidates)
     return f"All {count} candidate hosts are oversubscribed by the current workload rules ({told})."
 
 
-def _tally(others: list[HostVerdict]) -> str:
+def _tally(others: list[Pattern]) -> str:
     """Each host counted once, by the first reason that has nothing to do with capacity."""
-    lacks = Counter(
-        next(reason.lack for reason in each.reasons if not reason.lack.capacity) for each in others
-    )
+    lacks: Counter[Lack] = Counter()
+    for found, number in others:
+        lacks[next(lack for lack in found if not lack.capacity)] += number
     return ", ".join(f"{lacks[lack]} {_TOPICS[lack]}" for lack in Lack if lacks[lack])
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: list[str], count: int) -> str:
     told = ", ".join(names[:NAMES_MAX])
-    left = len(names) - NAMES_MAX
+    left = count - len(names[:NAMES_MAX])
     return told if left <= 0 else f"{told} and {left} more"
 
 

@@ -4,8 +4,11 @@ Each value is a whole ledger row with a `generation`, which orders all changes o
 a `character`, which grows only by changes that void an earlier decision.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from scheduler.fit_policy import FitPolicy
 
 
 class HostState(StrEnum):
@@ -27,6 +30,8 @@ class Host:
 
     `cpu_rule` and `ram_rule` name the rule behind the limit; empty means the physical amount.
     `networks` are the tags the host maps; `datastores` are the ids of those it sees.
+    `reserved_for` is the one enterprise it takes VMs of, None for any. `enterprises` and `layers`
+    (anti-affinity) are those that have a VM there or booked for it.
     """
 
     id: int
@@ -50,11 +55,34 @@ class Host:
     datastores: tuple[int, ...]
     generation: int
     character: int
+    cluster: int | None = None
+    cluster_name: str = ""
+    reserved_for: int | None = None
+    enterprises: frozenset[int] = frozenset()
+    layers: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A class of datastores; a disabled one takes no new disk.
+
+    `progressive` fills its datastores one after the other, otherwise the emptiest comes first.
+    `enterprises` are those that may use it, None for all.
+    """
+
+    id: int
+    name: str
+    enabled: bool = True
+    progressive: bool = False
+    enterprises: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Datastore:
-    """A place for disks, in bytes; a disabled one takes no new disk."""
+    """A place for disks, in bytes; a disabled one takes no new disk.
+
+    `capacity_bytes` is the physical size, `limit_bytes` what the rules allow of it.
+    """
 
     id: int
     name: str
@@ -66,11 +94,13 @@ class Datastore:
     rule: str
     generation: int
     character: int
+    tier: Tier | None = None
+    capacity_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """An aggregated element ("rack" or "datacenter"): the sum over all its hosts.
+    """An aggregated element ("cluster", "rack" or "datacenter"): the sum over all its hosts.
 
     A limit of None is no limit.
     """
@@ -91,11 +121,42 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """The row ("host", "datastore", "rack", "datacenter") is no more, as of `generation`."""
+    """The row ("host", "datastore" or a scope's kind) is no more, as of `generation`."""
 
     kind: str
     id: int
     generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """What the active rules say beyond the limits that the rows have already.
+
+    `policies` are by datacenter, 0 for all that have none of their own. `excluded` names, for
+    each enterprise, those it shares no host with; `restricted` are the enterprises that use only
+    hosts reserved to them. `enterprises` and `tiers` are names for people. `version` grows with
+    each edit of a rule and orders the changes.
+    """
+
+    version: int
+    policies: Mapping[int, FitPolicy] = field(default_factory=dict, hash=False)
+    excluded: Mapping[int, frozenset[int]] = field(default_factory=dict, hash=False)
+    restricted: frozenset[int] = frozenset()
+    enterprises: Mapping[int, str] = field(default_factory=dict, hash=False)
+    tiers: Mapping[int, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def generation(self) -> int:
+        """The version, as rows call it."""
+        return self.version
+
+    def policy(self, datacenter: int) -> FitPolicy:
+        """The fit policy of a datacenter."""
+        return self.policies.get(datacenter, self.policies.get(0, FitPolicy.PROGRESSIVE))
+
+
+NO_RULES = RuleSet(0)
+"""Before anything is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +167,5 @@ class Candidate:
     datastores: tuple[Datastore, ...] = ()
     rack: Scope | None = None
     datacenter: Scope | None = None
+    cluster: Scope | None = None
+    rules: RuleSet = NO_RULES

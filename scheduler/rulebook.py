@@ -5,22 +5,26 @@ from collections.abc import Callable
 from scheduler.demand import Demand
 from scheduler.inventory import Candidate
 from scheduler.reason import Lack, Reason
-from scheduler.rules.aggregated_cpu import datacenter_cpu, rack_cpu
-from scheduler.rules.aggregated_memory import datacenter_memory, rack_memory
-from scheduler.rules.aggregated_storage import datacenter_storage, rack_storage
+from scheduler.rules.aggregated_cpu import cluster_cpu, datacenter_cpu, rack_cpu
+from scheduler.rules.aggregated_memory import cluster_memory, datacenter_memory, rack_memory
+from scheduler.rules.aggregated_storage import cluster_storage, datacenter_storage, rack_storage
 from scheduler.rules.another_host import another_host
+from scheduler.rules.anti_affinity import anti_affinity
 from scheduler.rules.asked_for import asked_for
 from scheduler.rules.cpu import enough_cpu
+from scheduler.rules.exclusion import exclusion
 from scheduler.rules.host_state import host_state
 from scheduler.rules.hypervisor_type import hypervisor_type
 from scheduler.rules.memory import enough_memory
 from scheduler.rules.network import network
 from scheduler.rules.reachable import reachable
+from scheduler.rules.reservation import reserved, restricted
 from scheduler.rules.same_datacenter import same_datacenter
 from scheduler.rules.same_hypervisor import same_hypervisor
 from scheduler.rules.same_rack import same_rack
 from scheduler.rules.some_datastore import some_datastore
 from scheduler.rules.storage import enough_storage
+from scheduler.rules.tier import tier
 
 Rule = Callable[[Demand, Candidate], Reason | None]
 
@@ -34,10 +38,18 @@ RULES: tuple[Rule, ...] = (
     host_state,
     reachable,
     network,
+    reserved,
+    restricted,
+    exclusion,
+    anti_affinity,
     enough_cpu,
     enough_memory,
     some_datastore,
+    tier,
     enough_storage,
+    cluster_cpu,
+    cluster_memory,
+    cluster_storage,
     rack_cpu,
     rack_memory,
     rack_storage,
@@ -45,6 +57,25 @@ RULES: tuple[Rule, ...] = (
     datacenter_memory,
     datacenter_storage,
 )
+"""All of them, in the order in which they are told."""
+
+SELDOM: tuple[Rule, ...] = (hypervisor_type, host_state, reachable, network, reserved, restricted)
+"""Those that look only at a host's state, reachability, type, networks and reservation."""
+
+DISKS: tuple[Rule, ...] = (some_datastore, tier, enough_storage)
+"""Those that look only at the datastores a host sees."""
+AGGREGATED: tuple[Rule, ...] = (
+    cluster_cpu,
+    cluster_memory,
+    cluster_storage,
+    rack_cpu,
+    rack_memory,
+    rack_storage,
+    datacenter_cpu,
+    datacenter_memory,
+    datacenter_storage,
+)
+"""Those that look only at the aggregated elements around a host."""
 
 
 def objections(demand: Demand, at: Candidate) -> tuple[Reason, ...]:

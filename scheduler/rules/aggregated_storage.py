@@ -1,10 +1,15 @@
-"""An aggregated rule limits the disk space promised over a whole rack or datacenter."""
+"""An aggregated rule limits the disk space promised over a whole cluster, rack or datacenter."""
 
 from scheduler.bookings import holds_scope
 from scheduler.capacity import fits
 from scheduler.demand import Demand
 from scheduler.inventory import Candidate, Scope
 from scheduler.reason import Lack, Reason
+
+
+def cluster_storage(demand: Demand, at: Candidate) -> Reason | None:
+    """The cluster's sum, with this demand, stays within the cluster's limit (bytes)."""
+    return _within(demand, at.cluster)
 
 
 def rack_storage(demand: Demand, at: Candidate) -> Reason | None:

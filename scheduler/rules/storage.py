@@ -9,7 +9,7 @@ from scheduler.reason import Lack, Reason
 
 
 def enough_storage(demand: Demand, at: Candidate) -> Reason | None:
-    """The roomiest enabled datastore takes the disks (bytes); having none is another rule's."""
+    """The roomiest usable datastore takes the disks (bytes); having none is another rule's."""
     datastore = roomiest(demand, at)
     if datastore is None:
         return None

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from scheduler.demand import Demand, Reach
-from scheduler.inventory import Candidate
+from scheduler.inventory import Candidate, RuleSet, Tier
 from scheduler.reason import Lack, Reason
 from tests.scheduler.places import DATASTORE, DEMAND, HOST, ORIGIN, SCOPE, candidate
 
@@ -11,6 +11,21 @@ MOVE = replace(DEMAND, origin=ORIGIN)
 RACK = replace(SCOPE, cpu_limit=10, ram_limit_mib=1000, disk_limit_bytes=500, rule="rule 7")
 CENTER = replace(RACK, kind="datacenter", name="madrid")
 NAMED = replace(HOST, cpu_used=7, cpu_rule="rule 1", ram_used_mib=8000, ram_rule="rule 2")
+
+APART = RuleSet(
+    1,
+    excluded={1: frozenset({2}), 2: frozenset({1})},
+    restricted=frozenset({1}),
+    enterprises={1: "acme", 2: "umbrella"},
+    tiers={1: "gold"},
+)
+FREE = replace(APART, restricted=frozenset())
+OURS = replace(DEMAND, enterprise=1)
+THEIRS = replace(DEMAND, enterprise=3)
+LAYERED = replace(DEMAND, layer=1)
+GOLD = replace(DEMAND, tier=1)
+GOLDEN = replace(DATASTORE, tier=Tier(1, "gold"))
+CLUSTER = replace(RACK, kind="cluster", name="blades")
 
 PASSING: list[tuple[str, Demand, Candidate]] = [
     ("M-038 exactly the CPU left", replace(DEMAND, cpu=1), candidate(NAMED)),
@@ -55,6 +70,30 @@ PASSING: list[tuple[str, Demand, Candidate]] = [
         "M-047 no growth on a host over its limit",
         replace(DEMAND, cpu=0, disk_bytes=0),
         candidate(replace(HOST, cpu_used=99)),
+    ),
+    ("M-043 a host reserved to the enterprise", OURS, candidate(replace(HOST, reserved_for=1))),
+    (
+        "M-043 a restricted enterprise on its reserved host",
+        OURS,
+        candidate(replace(HOST, reserved_for=1), rules=APART),
+    ),
+    (
+        "M-043 an enterprise that no rule keeps apart",
+        THEIRS,
+        candidate(replace(HOST, enterprises=frozenset({1, 2})), rules=FREE),
+    ),
+    (
+        "M-043 an excluded enterprise elsewhere",
+        OURS,
+        candidate(replace(HOST, enterprises=frozenset({1, 3})), rules=FREE),
+    ),
+    ("M-043 another layer", LAYERED, candidate(replace(HOST, layers=frozenset({2})))),
+    ("M-043 the tier asked for", GOLD, candidate(HOST, GOLDEN)),
+    ("M-043 any tier", DEMAND, candidate(HOST, GOLDEN)),
+    (
+        "M-040 moving within a full cluster",
+        replace(MOVE, origin=replace(ORIGIN, cluster=1)),
+        candidate(cluster=replace(CLUSTER, cpu_used=99)),
     ),
 ]
 
@@ -208,5 +247,53 @@ OBJECTING: list[tuple[str, Demand, Candidate, Reason]] = [
         replace(MOVE, origin=replace(ORIGIN, datastore=1)),
         candidate(HOST, replace(DATASTORE, used_bytes=1000)),
         Reason(Lack.STORAGE, 100, 0, 1000, "", "datastore disks1"),
+    ),
+    (
+        "M-043 reserved to another",
+        OURS,
+        candidate(replace(HOST, reserved_for=2), rules=FREE),
+        Reason(Lack.RESERVED, spare="umbrella"),
+    ),
+    (
+        "M-043 restricted to reserved hosts",
+        OURS,
+        candidate(rules=APART),
+        Reason(Lack.RESTRICTED, wanted="acme"),
+    ),
+    (
+        "M-043 an excluded enterprise is there",
+        OURS,
+        candidate(replace(HOST, enterprises=frozenset({2, 3})), rules=FREE),
+        Reason(Lack.EXCLUDED, spare="umbrella"),
+    ),
+    (
+        "M-043 a VM of the layer is there",
+        LAYERED,
+        candidate(replace(HOST, layers=frozenset({1, 2}))),
+        Reason(Lack.LAYER, wanted="layer 1"),
+    ),
+    (
+        "M-043 no datastore of the tier",
+        GOLD,
+        candidate(HOST, DATASTORE, rules=APART),
+        Reason(Lack.TIER, wanted="gold"),
+    ),
+    (
+        "M-043 a disabled tier",
+        GOLD,
+        candidate(HOST, replace(GOLDEN, tier=Tier(1, "gold", enabled=False)), rules=APART),
+        Reason(Lack.TIER, wanted="gold"),
+    ),
+    (
+        "M-043 a tier of other enterprises",
+        OURS,
+        candidate(HOST, replace(GOLDEN, tier=Tier(1, "gold", enterprises=frozenset({2})))),
+        Reason(Lack.TIER),
+    ),
+    (
+        "M-040 beyond the cluster's sum",
+        replace(DEMAND, cpu=2),
+        candidate(cluster=replace(CLUSTER, cpu_used=9)),
+        Reason(Lack.AGGREGATED_CPU, 2, 1, 10, "rule 7", "cluster blades"),
     ),
 ]

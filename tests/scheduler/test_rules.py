@@ -14,7 +14,7 @@ from scheduler.inventory import Candidate, HostState
 from scheduler.reason import Lack, Reason
 from scheduler.rulebook import RULES, first_lack, objections
 from tests.scheduler.places import DEMAND, HOST, ORIGIN, VM, candidate
-from tests.scheduler.rule_cases import OBJECTING, PASSING, RACK
+from tests.scheduler.rule_cases import APART, OBJECTING, PASSING, RACK
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,13 @@ def test_every_reason_is_told_not_only_the_first() -> None:
     )
     full = replace(RACK, cpu_used=10, ram_used_mib=1000, disk_used_bytes=500)
     origin = replace(ORIGIN, rack=2, hypervisor="vc2")
-    asked = replace(DEMAND, network="san", only=frozenset({2}), origin=origin)
-    lacks = [each.lack for each in objections(asked, Candidate(nowhere, (), full, None))]
-    assert set(Lack) - set(lacks) == {Lack.SAME_HOST, Lack.STORAGE}
+    asked = replace(
+        DEMAND, network="san", only=frozenset({2}), origin=origin, enterprise=1, layer=1
+    )
+    nowhere = replace(nowhere, reserved_for=2, enterprises=frozenset({2}), layers=frozenset({1}))
+    at = Candidate(nowhere, (), full, rules=APART)
+    lacks = [each.lack for each in objections(asked, at)]
+    assert set(Lack) - set(lacks) == {Lack.SAME_HOST, Lack.STORAGE, Lack.TIER}
     assert len(lacks) == len(set(lacks))
 
 
@@ -87,6 +91,8 @@ def test_waiting_helps_only_where_something_passes() -> None:
         Lack.STORAGE,
         Lack.HOST_STATE,
         Lack.UNREACHABLE,
+        Lack.EXCLUDED,
+        Lack.LAYER,
         Lack.AGGREGATED_CPU,
         Lack.AGGREGATED_MEMORY,
         Lack.AGGREGATED_STORAGE,

@@ -1,0 +1,153 @@
+"""The index answers for one datacenter as the rules would if they were asked of every host.
+
+A sort of request that is new is searched in columns; asked again it gets a window of its own.
+Both pass by what is one host's own (CPU, memory, its own disks, state, type, network, tenants);
+what many hosts share (wide datastores, aggregated elements) and layers are the last look at the
+one host. Where that fails often, columns are made of it too. Relocations and requests that
+name hosts ask the scalar rules, host by host, of those that may do at all.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from scheduler.demand import Demand, Reach
+from scheduler.fit_policy import FitPolicy
+from scheduler.inventory import RuleSet
+from scheduler.kind import Kind
+from scheduler.last_look import Shared, last_look
+from scheduler.ledger import Entry
+from scheduler.policy import glad_of
+from scheduler.section import AMOUNT_MAX, Bools, Section
+from scheduler.share import Share
+from scheduler.shelf import Shelf, Stores
+from scheduler.sort import Sort
+
+SORTS_MAX = 256
+"""Sorts of requests known in a datacenter; beyond, all are learnt anew."""
+Known = tuple[FitPolicy, str, str | None, int | None, int | None, Share | None]
+
+
+class Index:
+    """The hosts of one datacenter and every order of them that was asked for."""
+
+    __slots__ = ("_shared", "_shelves", "_sorts", "section")
+
+    def __init__(self, shared: Shared) -> None:
+        """No hosts yet."""
+        self._shared = shared
+        self.section = Section()
+        self._shelves: dict[tuple[int | None, int | None], Shelf] = {}
+        self.forget()
+
+    @property
+    def rules(self) -> RuleSet:
+        """What the active rules say beyond the limits of the rows."""
+        return self._shared.rules
+
+    @property
+    def stores(self) -> Stores:
+        """All datastores."""
+        return self._shared.stores
+
+    @property
+    def scoped(self) -> bool:
+        """Whether there may be aggregated elements."""
+        return bool(self._shared.scopes)
+
+    def forget(self) -> None:
+        """Drop what was worked out from the rules and the tenants, which changed."""
+        self._sorts: dict[Known, Sort] = {}
+
+    def put(self, id: int, entry: Entry) -> None:
+        """A host came or changed otherwise than by a promise."""
+        self.section.put(id, entry)
+        self.restock(id)
+
+    def drop(self, id: int) -> None:
+        """A host left."""
+        self.section.drop(id)
+
+    def restock(self, id: int) -> None:
+        """A datastore that the host sees changed."""
+        slot = self.section.slots.get(id)
+        if slot is None or slot >= len(self.section.ids):
+            return
+        for shelf in self._shelves.values():
+            shelf.refresh(self.section, slot, self._shared.stores)
+        if self._shelves:
+            self.section.log.append(slot)
+
+    def touch(self, id: int) -> None:
+        """Something was promised of the host, or taken back."""
+        slot = self.section.slots.get(id)
+        if slot is not None:
+            self.section.touch(slot)
+
+    def find(
+        self, demand: Demand, policy: FitPolicy, share: Share | None
+    ) -> tuple[int, Entry] | None:
+        """The slot of the gladdest host that takes a VM which is nowhere yet, and its datastore.
+
+        None when no host does.
+        """
+        section, shared = self.section, self._shared
+        if section.ready():
+            self.forget()
+        if not section.ids:
+            return None
+        owner = demand.enterprise if demand.enterprise in shared.special else None
+        known = (policy, demand.type, demand.network, owner, demand.tier, share)
+        sort = self._sorts.get(known)
+        if sort is None:
+            sort = self._sort(known, demand, owner)
+        sort.kind.follow(section)
+        sort.shelf.follow(section, shared.stores)
+        return sort.find(demand, section, last_look(demand, shared, section))
+
+    def _sort(self, known: Known, demand: Demand, owner: int | None) -> Sort:
+        if len(self._sorts) >= SORTS_MAX:
+            self.forget()
+        kind = Kind(replace(demand, enterprise=owner), self._shared.rules, known[-1])
+        sort = Sort(known[0], kind, self._shelf(demand, owner), self._shared)
+        self._sorts[known] = sort
+        return sort
+
+    def among(self, demand: Demand, policy: FitPolicy) -> Iterable[int]:
+        """Slots that may take a VM that moves or names its hosts, gladdest first."""
+        section = self.section
+        if section.ready():
+            self.forget()
+        if demand.only is not None:
+            slots = [section.slots[id] for id in demand.only if id in section.slots]
+        else:
+            slots = self._near(demand).nonzero()[0].tolist()
+        glad = glad_of(policy, demand)
+        return sorted(slots, key=lambda slot: (-glad(section, slot), slot))
+
+    def _near(self, demand: Demand) -> Bools:
+        section = self.section
+        near = np.ones(len(section.ids), bool)
+        if demand.origin is not None and demand.origin.reach is Reach.RACK:
+            near &= section.rack.array == demand.origin.rack
+        if not section.beyond and max(demand.cpu, demand.ram_mib) <= AMOUNT_MAX:
+            near &= section.cpu.array >= (demand.cpu or -(2**31))
+            near &= section.ram.array >= (demand.ram_mib or -(2**31))
+        return near
+
+    def shelf(self, demand: Demand) -> Shelf:
+        """What room for disks each host has for such a demand, up to date."""
+        owner = demand.enterprise if demand.enterprise in self._shared.special else None
+        shelf = self._shelf(demand, owner)
+        shelf.follow(self.section, self._shared.stores)
+        return shelf
+
+    def _shelf(self, demand: Demand, owner: int | None) -> Shelf:
+        shelf = self._shelves.get((demand.tier, owner))
+        if shelf is None:
+            if len(self._shelves) >= SORTS_MAX:
+                self._shelves.clear()
+                self.forget()
+            shelf = self._shelves[demand.tier, owner] = Shelf(replace(demand, enterprise=owner))
+        return shelf

@@ -1,0 +1,21 @@
+"""A reserved host takes one enterprise only, and a restricted enterprise no other host."""
+
+from scheduler.demand import Demand
+from scheduler.inventory import Candidate
+from scheduler.reason import Lack, Reason
+
+
+def reserved(demand: Demand, at: Candidate) -> Reason | None:
+    """The host is not reserved to another enterprise."""
+    owner = at.host.reserved_for
+    if owner is None or owner == demand.enterprise:
+        return None
+    return Reason(Lack.RESERVED, spare=at.rules.enterprises.get(owner, f"enterprise {owner}"))
+
+
+def restricted(demand: Demand, at: Candidate) -> Reason | None:
+    """The enterprise may use hosts that are not reserved to it."""
+    owner = demand.enterprise
+    if owner is None or owner not in at.rules.restricted or at.host.reserved_for == owner:
+        return None
+    return Reason(Lack.RESTRICTED, wanted=at.rules.enterprises.get(owner, f"enterprise {owner}"))
