@@ -1,7 +1,8 @@
 """A rehearsal makes the moves of a plan on a copy of the fleet, so that each is legal in its turn.
 
 The copy answers by the rulebook. While a VM moves, both places are booked; when it has moved,
-the source is free. Which moves freed the room for which others is worked out here.
+the source is free. Which moves freed the room for which others is worked out here. A host that
+had an enterprise or a layer keeps it to the end of the plan, so that only room has an order.
 """
 
 from collections import defaultdict
@@ -68,9 +69,7 @@ class Rehearsal:
         places = (resident.host, target, resident.datastore, to)
         self.moves.append(Move(vm, *places, reason, gain, cost, after))
         freed = self._frees(resident, placement, added)
-        # Rows to which nothing is added stay as they are, so that the fleet need not look again.
-        touched = [seen for seen in placement.seen if seen.kind == "host" or any(_amounts(seen))]
-        self.fleet.claim(replace(placement, seen=tuple(touched)), demand)
+        self.fleet.claim(placement, demand)
         for key, amounts in freed.items():
             self._room(key).freed.append((position, self._take_off(key, amounts)))
         self._last[vm] = position
@@ -149,8 +148,13 @@ class Rehearsal:
         freed: dict[Key, Amounts] = {("host", resident.host): (demand.cpu, demand.ram_mib, 0)}
         if added["datastore", placement.datastore][2]:
             freed["datastore", resident.datastore] = (0, 0, demand.disk_bytes)
-        if source is not None and target is not None and source.rack != target.rack:
-            freed["rack", source.rack] = (demand.cpu, demand.ram_mib, demand.disk_bytes)
+        assert source is not None
+        assert target is not None
+        held = (demand.cpu, demand.ram_mib, demand.disk_bytes)
+        if source.rack != target.rack:
+            freed["rack", source.rack] = held
+        if source.cluster is not None and source.cluster != target.cluster:
+            freed["cluster", source.cluster] = held
         return freed
 
     def _take_off(self, key: Key, freed: Amounts) -> Amounts:
@@ -166,16 +170,8 @@ class Rehearsal:
 def copy_of(fleet: Fleet) -> Fleet:
     """A fleet of the same rows, with what is promised counted in for good."""
     made = Fleet()
-    datastores: set[int] = set()
-    scopes: set[Key] = set()
-    for host in fleet.hosts():
-        made.apply(host)
-        datastores.update(host.datastores)
-        scopes.update((("rack", host.rack), ("datacenter", host.datacenter)))
-    rows = [fleet.datastore(id) for id in sorted(datastores)]
-    for row in (*rows, *(fleet.scope(*key) for key in sorted(scopes))):
-        if row is not None:
-            made.apply(row)
+    for row in fleet.rows():
+        made.apply(row)
     return made
 
 
