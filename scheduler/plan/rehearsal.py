@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
+from scheduler.demand import Demand
 from scheduler.fleet import Fleet
 from scheduler.inventory import Datastore, Host, Scope
 from scheduler.ledger import Key
 from scheduler.placement import Placement, Refusal, Seen
-from scheduler.plan.moves import Cost, Move, Why
+from scheduler.plan.moves import Blocked, Cost, Move, Plan, Why, emptied_and_opened
 from scheduler.plan.resident import Resident, Terms, relocation
 from scheduler.policy import FitPolicy
 
@@ -43,10 +44,7 @@ class Rehearsal:
         self._terms = terms
         self._rooms: dict[Key, _Room] = {}
         self._last: dict[UUID, int] = {}
-        self._count: dict[int, int] = defaultdict(int)
-        for each in self.residents.values():
-            self._count[each.host] += 1
-        self._busy_before = self._busy()
+        self._lived = self._living()
 
     def ask(
         self, vm: UUID, targets: frozenset[int] | None, policy: FitPolicy = FitPolicy.PROGRESSIVE
@@ -73,36 +71,44 @@ class Rehearsal:
         for key, amounts in freed.items():
             self._room(key).freed.append((position, self._take_off(key, amounts)))
         self._last[vm] = position
-        self._count[resident.host] -= 1
-        self._count[target] += 1
         self.residents[vm] = replace(resident, host=target, datastore=placement.datastore)
 
-    @property
-    def hosts_before(self) -> int:
-        """Hosts with any VM before the first move."""
-        return len(self._busy_before)
+    def plan(
+        self,
+        goal: str,
+        blocked: Iterable[Blocked] = (),
+        closes: tuple[int, ...] | None = None,
+    ) -> Plan:
+        """All that was rehearsed; the hosts to close are those that it empties, unless told."""
+        touched = sorted({host for move in self.moves for host in (move.source, move.target)})
+        lived = tuple((host, self._lived[host]) for host in touched)
+        empties, opens = emptied_and_opened(lived, self.moves)
+        before = sum(count > 0 for count in self._lived.values())
+        return Plan(
+            goal,
+            tuple(self.moves),
+            tuple(blocked),
+            before,
+            before - len(empties) + len(opens),
+            empties if closes is None else closes,
+            empties,
+            opens,
+            lived,
+        )
 
-    @property
-    def hosts_after(self) -> int:
-        """Hosts with any VM now."""
-        return len(self._busy())
-
-    @property
-    def emptied(self) -> tuple[int, ...]:
-        """Hosts that had VMs and have none now, by id."""
-        return tuple(sorted(self._busy_before - self._busy()))
-
-    @property
-    def opened(self) -> tuple[int, ...]:
-        """Hosts that had no VM and have some now, by id."""
-        return tuple(sorted(self._busy() - self._busy_before))
-
-    def _busy(self) -> set[int]:
-        """Hosts with VMs, or with promises to VMs that no plan knows."""
-        used = {
-            host.id for host in self.fleet.hosts() if host.cpu_used > 0 or host.ram_used_mib > 0
+    def _living(self) -> dict[int, int]:
+        """How many VMs each host has, and one more for promises to VMs that no plan knows."""
+        held: dict[int, list[Demand]] = defaultdict(list)
+        for each in self.residents.values():
+            held[each.host].append(each.demand)
+        return {
+            host.id: len(held[host.id])
+            + (
+                host.cpu_used > sum(each.cpu for each in held[host.id])
+                or host.ram_used_mib > sum(each.ram_mib for each in held[host.id])
+            )
+            for host in self.fleet.hosts()
         }
-        return used | {host for host, count in self._count.items() if count > 0}
 
     def _waits_for(self, vm: UUID, added: dict[Key, Amounts]) -> tuple[int, ...]:
         """The moves without which there is no room, whatever else was begun already.

@@ -113,13 +113,20 @@ class Running:
 
 
 def run(plan: Plan, running: Running, draw: st.DataObject) -> Living:
-    """Begins and ends moves in any order that the plan allows."""
+    """Begins and ends moves in any order that the plan allows.
+
+    The worst is often to begin whatever may begin, the last of the plan first.
+    """
+    worst = draw.draw(st.booleans())
     done: set[int] = set()
     begun: set[int] = set()
     while len(done) < len(plan.moves):
         begins = [("begin", n) for n in starting(plan, done, begun)]
         ends = [("end", n) for n in sorted(begun - done)]
-        what, n = draw.draw(st.sampled_from(begins + ends))
+        if worst:
+            what, n = begins[-1] if begins else ends[0]
+        else:
+            what, n = draw.draw(st.sampled_from(begins + ends))
         if what == "begin":
             running.begin(plan.moves[n])
             begun.add(n)
