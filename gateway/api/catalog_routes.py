@@ -14,6 +14,7 @@ from gateway.api.guard import Access
 from gateway.api.privileges import Privilege
 from gateway.api.problems import Handler
 from gateway.api.rule_routes import RULE_ROUTES
+from gateway.api.ruleset_routes import RULESET_ROUTES
 
 Route = tuple[str, str, Handler, str | Access]
 
@@ -77,4 +78,5 @@ CATALOG_ROUTES: tuple[Route, ...] = (
     ("GET", "/admin/decisions/{decision}", decisions.read, _ANY),
     ("GET", "/admin/decisions/{decision}/table", decisions.table, _SEE),
     *RULE_ROUTES,
+    *RULESET_ROUTES,
 )

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
-from aiohttp import ClientSession, encode_basic_auth
+from aiohttp import ClientResponse, ClientSession, encode_basic_auth
 
 TASK_WITHIN_S = 300.0
 _LOOK_EACH_S = 0.1
@@ -71,6 +72,21 @@ class Client:
             shown(_doing(task))
             await asyncio.sleep(_LOOK_EACH_S)
         raise StepFailed(f"the task did not end within {TASK_WITHIN_S:.0f} s")
+
+    @asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        where: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> AsyncIterator[ClientResponse]:
+        """The whole answer to a request with headers of its own; `where` is a path below /api."""
+        given = {**self._headers, **(headers or {})}
+        url = f"{self.base}/api/{where}"
+        async with self._session.request(method, url, data=body, headers=given) as answer:
+            yield answer
 
 
 def link(body: Mapping[str, Any], rel: str) -> str:

@@ -61,6 +61,12 @@ class Observers(Section, frozen=True):
     spacing_s: Seconds = 0.5
 
 
+class Rules(Section, frozen=True):
+    """How drafts of workload rules come into force; `two_person`: never by who wrote them."""
+
+    two_person: bool = False
+
+
 class Decisions(Section, frozen=True):
     """How long decisions are kept, and how often the inventory is, from which they are made
     again: after so many changes, or so many seconds with any."""
@@ -115,6 +121,7 @@ class Config(Section, frozen=True):
     store: StoreSection = StoreSection()
     tasks: Tasks = Tasks()
     observers: Observers = Observers()
+    rules: Rules = Rules()
     decisions: Decisions = Decisions()
     log: Log = Log()
     enterprises: list[Enterprise] = []

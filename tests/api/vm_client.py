@@ -131,8 +131,8 @@ def number(path: str) -> int:
 
 
 @contextlib.asynccontextmanager
-async def serving(store: Store) -> AsyncIterator[Api]:
-    """The API over the small world, with a planner that has caught up."""
+async def serving(store: Store, **more: Any) -> AsyncIterator[Api]:
+    """The API over the small world, with a planner that has caught up; `more` of its services."""
     await vm_world.build(store)
     woken: list[int] = []
     planner = Planner(store, Sequencer(store))
@@ -145,6 +145,7 @@ async def serving(store: Store) -> AsyncIterator[Api]:
         secret=b"secret of the tests, 32 bytes ok",
         wake=lambda: woken.append(1),
         hypervisors={"sim": "KVM", "vc": "VMX_04"},
+        **more,
         recompute=partial(recompute, store),
     )
     async with TestClient(TestServer(build_app(services))) as client:
