@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scheduler.demand import Origin
 from scheduler.fleet import Fleet
-from scheduler.inventory import Datastore, Gone, Host, Scope
+from scheduler.inventory import Datastore, Gone, Host, RuleSet, Scope
 from scheduler.ledger import Key, key_of
 from scheduler.placement import Placement, Refusal, Seen
 from scheduler.policy import FitPolicy
@@ -25,11 +25,12 @@ from tests.scheduler.places import (
     demands,
     fleet_of,
     hosts,
+    rule_sets,
     scopes,
     worlds,
 )
 
-Change = Host | Datastore | Scope | Gone
+Change = Host | Datastore | Scope | RuleSet | Gone
 EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
 PAIR = World(
     (HOST, replace(HOST, id=2, name="host2", datastores=(2,))),
@@ -41,7 +42,9 @@ PAIR = World(
 def _rows(fleet: Fleet) -> list[object]:
     known: list[object] = [*fleet.hosts()]
     known += [fleet.datastore(id) for id in range(1, 7)]
-    return known + [fleet.scope(kind, id) for kind in ("rack", "datacenter") for id in (1, 2, 3)]
+    kinds = ("cluster", "rack", "datacenter")
+    known += [fleet.scope(kind, id) for kind in kinds for id in (1, 2, 3)]
+    return [*known, fleet.rules]
 
 
 def _placed(fleet: Fleet, policy: FitPolicy = FitPolicy.PROGRESSIVE) -> Placement:
@@ -188,11 +191,11 @@ def histories(draw: st.DrawFn) -> list[Change]:
     changes: list[Change] = []
     for generation in range(1, draw(st.integers(1, 4)) + 1):
         for id in (1, 2, 3):
-            rows = (hosts(id), datastores(id), scopes("rack", id))
-            row: Change = draw(st.one_of(*rows))
-            if draw(st.integers(0, 4)) == 0:
-                row = Gone(*key_of(row), generation)
-            changes.append(replace(row, generation=generation))
+            rows = (hosts(id), datastores(id), scopes("rack", id), scopes("cluster", id))
+            row = replace(draw(st.one_of(*rows)), generation=generation)
+            gone = draw(st.integers(0, 4)) == 0
+            changes.append(Gone(*key_of(row), generation) if gone else row)
+        changes.append(draw(rule_sets(generation)))
     return changes
 
 
@@ -280,4 +283,5 @@ def _booked(world: World, seen: tuple[Seen, ...]) -> World:
             else row
             for row in world.scopes
         ),
+        world.rules,
     )
