@@ -110,15 +110,7 @@ TIERS = {
     4: Tier(4, "closed", enabled=False),
 }
 """One of each kind."""
-ELEMENTS = [("rack", 1), ("rack", 2), ("rack", 3), ("datacenter", 1), ("cluster", 1), ("cluster", 2)]
-TIERS = {
-    1: Tier(1, "gold"),
-    2: Tier(2, "silver", progressive=True),
-    3: Tier(3, "bronze", enterprises=frozenset({1})),
-    4: Tier(4, "closed", enabled=False),
-}
-"""One of each kind."""
-ELEMENTS = [("rack", 1), ("rack", 2), ("rack", 3), ("datacenter", 1), ("cluster", 1), ("cluster", 2)]
+ELEMENTS = [(kind, id) for kind in ("rack", "cluster") for id in (1, 2, 3)] + [("datacenter", 1)]
 amounts = st.integers(0, 8)
 sizes = st.integers(0, 16)
 limits = st.none() | st.integers(0, 16)
