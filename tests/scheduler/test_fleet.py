@@ -7,7 +7,7 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.demand import Origin
+from scheduler.demand import Demand, Origin
 from scheduler.fleet import Fleet
 from scheduler.inventory import Datastore, Gone, Host, RuleSet, Scope
 from scheduler.ledger import Key, key_of
@@ -238,7 +238,7 @@ def test_claims_and_news_converge_to_the_store(
         if isinstance(answer, Refusal):
             continue
         fleet.claim(answer, demand)
-        truth = _booked(truth, answer.seen)
+        truth = _booked(truth, answer.seen, demand)
         if draws.draw(st.booleans()):
             for row in truth.rows:
                 fleet.apply(row)
@@ -247,15 +247,19 @@ def test_claims_and_news_converge_to_the_store(
     assert _rows(fleet) == _rows(fleet_of(truth))
 
 
-def _booked(world: World, seen: tuple[Seen, ...]) -> World:
-    """The world after the store booked: used sums and generations of the rows touched grow."""
+def _booked(world: World, seen: tuple[Seen, ...], demand: Demand) -> World:
+    """The world after the store booked: sums, tenants and generations of the rows touched grow."""
     added = {(each.kind, each.id): each for each in seen}
+    owner = frozenset(() if demand.enterprise is None else (demand.enterprise,))
+    layer = frozenset(() if demand.layer is None else (demand.layer,))
     return World(
         tuple(
             replace(
                 row,
                 cpu_used=row.cpu_used + added["host", row.id].cpu,
                 ram_used_mib=row.ram_used_mib + added["host", row.id].ram_mib,
+                enterprises=row.enterprises | owner,
+                layers=row.layers | layer,
                 generation=row.generation + 1,
             )
             if ("host", row.id) in added
