@@ -108,8 +108,13 @@ def _targets(fleet: Fleet, host: Host, reach: Reach) -> set[int]:
     slots = near.nonzero()[0]
     found: set[int] = set()
     for column in (section.cpu.array, section.ram.array):
-        most = np.argsort(-column[slots].astype(np.int64), kind="stable")[:TARGETS_MAX]
-        found |= {section.ids[slot] for slot in slots[most].tolist()}
+        free = column[slots]
+        if len(free) > TARGETS_MAX:
+            least = np.partition(free, len(free) - TARGETS_MAX)[len(free) - TARGETS_MAX]
+            roomy = slots[free >= least][:TARGETS_MAX]
+        else:
+            roomy = slots
+        found |= {section.ids[slot] for slot in roomy.tolist()}
     return found - {host.id}
 
 
