@@ -2,6 +2,7 @@
 
 from gateway.api import (
     datacenters,
+    decisions,
     enterprises,
     login,
     machines,
@@ -84,6 +85,9 @@ CATALOG_ROUTES: tuple[Route, ...] = (
     ("DELETE", f"{_H}/{{machine}}", machines.delete, _CHANGE),
     ("GET", f"{_H}/{{machine}}/datastores", machines.list_datastores, _SEE),
     ("GET", f"{_H}/{{machine}}/action/checkstate", machines.check_state, _SEE),
+    ("GET", "/admin/decisions", decisions.list_all, _ANY),
+    ("GET", "/admin/decisions/{decision}", decisions.read, _ANY),
+    ("GET", "/admin/decisions/{decision}/table", decisions.table, _SEE),
     ("GET", "/admin/rules", rules.read_root, _SEE),
     ("POST", "/admin/rules", rules.replace_root, _RULES),
     *_RULE_ROUTES,

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from aiohttp import web
 
@@ -9,7 +10,13 @@ from drivers.contract import Capabilities
 from gateway.store.pool import Store
 from gateway.store.users import User
 from gateway.tasks.planner import Planner
+from gateway.tasks.replaying import NotReplayable, Recomputed
 from gateway.tasks.submission import Caller
+
+
+async def _nowhere(decision: UUID) -> Recomputed:
+    """No decision is made again here."""
+    raise NotReplayable("this process does not make decisions again")
 
 
 async def _nothing(host_id: int) -> None:
@@ -22,6 +29,7 @@ class Services:
 
     `secret` keys the cache of verified credentials. `wake` pokes workers and sequencer after a
     commit. `host_changed` tells the drivers of a host that came, changed or went.
+    `recompute` makes a decision again, off the event loop.
     """
 
     store: Store
@@ -32,6 +40,7 @@ class Services:
     wake: Callable[[], None]
     hypervisors: Mapping[str, str] = field(default_factory=dict)
     host_changed: Callable[[int], Awaitable[None]] = _nothing
+    recompute: Callable[[UUID], Awaitable[Recomputed]] = _nowhere
 
 
 CALLER = web.RequestKey("caller", Caller)

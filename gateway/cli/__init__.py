@@ -1,4 +1,4 @@
-"""The command line: `vmgate serve | migrate | check-config | demo | place`."""
+"""The command line: `vmgate serve | migrate | check-config | demo | place | why`."""
 
 import asyncio
 import os
@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from gateway.cli import offline
 from gateway.cli.demo import demo
+from gateway.cli.why import why
 from gateway.config import ConfigError, read_config
 from gateway.config.reading import secret
 from gateway.service.logs import configure_logs
@@ -74,6 +75,16 @@ def _place(
 ) -> int:
     """Say where a VM would go in a cluster's file: exit 0 placed, 1 refused, 2 wrong input."""
     return offline.place(cluster, size, wish, policy, told)
+
+
+@app.command(name="why")
+def _why(about: str) -> int:
+    """Say why a virtual machine is where it is, or why nothing took it.
+
+    ABOUT is the id, uuid, name or label of a VM, or the id of a task or a decision. The service is
+    at VMGATE_URL; VMGATE_USER (admin) asks, with VMGATE_PASSWORD.
+    """
+    return _run(why(about, os.environ))
 
 
 def _run(running: Coroutine[Any, Any, int | None]) -> int:

@@ -1,4 +1,4 @@
-"""A small client of our own API for the demo: follows links, waits for tasks."""
+"""A small client of our own API for commands and the demo: follows links, waits for tasks."""
 
 import asyncio
 import time
@@ -33,6 +33,23 @@ class Client:
             if answer.status not in wanted:
                 raise StepFailed(f"{method} {url} answered {answer.status}: {found}")
             return found
+
+    async def text(self, where: str) -> str:
+        """The answer as text for people."""
+        headers = {**self._headers, "Accept": "text/plain"}
+        async with self._session.get(f"{self.base}/api/{where}", headers=headers) as answer:
+            found = await answer.text()
+            if answer.status != 200:
+                raise StepFailed(f"GET {where} answered {answer.status}: {found}")
+            return found
+
+    async def is_there(self, where: str) -> bool:
+        """Whether there is something at this path for who asks."""
+        url = f"{self.base}/api/{where}"
+        async with self._session.get(url, headers=self._headers) as answer:
+            if answer.status not in (200, 404):
+                raise StepFailed(f"GET {where} answered {answer.status}")
+            return answer.status == 200
 
     async def collection(self, where: str) -> list[Any]:
         """All items of a collection."""

@@ -61,6 +61,16 @@ class Observers(Section, frozen=True):
     spacing_s: Seconds = 0.5
 
 
+class Decisions(Section, frozen=True):
+    """How long decisions are kept, and how often the inventory is, from which they are made
+    again: after so many changes, or so many seconds with any."""
+
+    retention_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+    rows_max: Annotated[int, Meta(ge=1, le=100_000_000)] = 1_000_000
+    checkpoint_changes: Annotated[int, Meta(ge=1, le=10_000_000)] = 20_000
+    checkpoint_s: Seconds = 3600.0
+
+
 class Log(Section, frozen=True):
     """JSON lines on standard error."""
 
@@ -105,6 +115,7 @@ class Config(Section, frozen=True):
     store: StoreSection = StoreSection()
     tasks: Tasks = Tasks()
     observers: Observers = Observers()
+    decisions: Decisions = Decisions()
     log: Log = Log()
     enterprises: list[Enterprise] = []
     users: list[User] = []

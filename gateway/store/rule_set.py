@@ -41,6 +41,14 @@ async def hold(c: Connection) -> int:
     return version
 
 
+async def named(c: Connection, kind: str, id_: int) -> tuple[str, str]:
+    """The rules behind the CPU and the memory limit of a ledger row; empty for none."""
+    row = await c.fetchrow(
+        "select cpu_rule, ram_rule from ledger where kind = $1 and id = $2", kind, id_
+    )
+    return ("", "") if row is None else (row["cpu_rule"], row["ram_rule"])
+
+
 async def seize(c: Connection) -> None:
     """Keep claims and other edits away until the caller's transaction ends."""
     await c.execute("select version from rule_set for update")

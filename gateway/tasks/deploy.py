@@ -58,6 +58,7 @@ async def leave(c: Connection, at: Situation) -> None:
     for booked in await bookings.of_vm(c, at.vm.id):
         await bookings.release(c, booked)
     await vm_record.record_place(c, at.vm.id, None, None, "")
+    await vm_record.record_decision(c, at.vm.id, None)
     await vm_record.record_state(c, at.vm.id, VmState.NOT_ALLOCATED)
 
 

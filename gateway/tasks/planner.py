@@ -10,19 +10,25 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from gateway.denial import Denied, Kind
 from gateway.events.sequencer import Sequencer
-from gateway.store import feed, inventory, rule_set, vm_record
+from gateway.store import decisions, feed, inventory, rule_set, vm_record
 from gateway.store.feed import Change
 from gateway.store.ledger import Row
 from gateway.store.pool import Connection, Store, StoreError
 from gateway.store.vm_record import VmRecord
+from gateway.tasks.deciding import AheadOfFeed, Subject, to_store
+from scheduler.decision import Question, of_answer
 from scheduler.demand import Demand, Origin
 from scheduler.fleet import Fleet
-from scheduler.inventory import Datastore, Host, RuleSet, Scope
+from scheduler.inventory import NO_RULES, Datastore, Host, RuleSet, Scope
+from scheduler.ledger import RULES, Key
+from scheduler.ledger import Row as FleetRow
 from scheduler.placement import HostVerdict, Placement, Refusal
 from scheduler.rows import from_mapping, used
+from scheduler.share import Share
 
 _log = logging.getLogger(__name__)
 _KINDS = ("host", "datastore", "cluster", "rack", "datacenter")
@@ -68,8 +74,27 @@ def demand_of(vm: VmRecord, *, only: frozenset[int] | None = None, moving: bool 
     )
 
 
+async def refuse_on_record(
+    store: Store, planner: "Planner", subject: Subject, host: int
+) -> UUID | None:
+    """Put on record why a VM cannot move to a host; None where by now it can."""
+    async with store.read() as c:
+        vm = await vm_record.load(c, subject.vm_id)
+    demand = demand_of(vm, moving=True, only=frozenset({host}))
+    question, answer = await planner.decide(demand)
+    if isinstance(answer, Placement):
+        return None
+    stored = to_store(subject, of_answer(question, answer))
+    async with store.transaction() as c:
+        await decisions.put_many(c, [stored])
+    return stored.id
+
+
 class Planner:
-    """One a process. `load` first; `run` follows the feed until cancelled."""
+    """One a process. `load` first; `run` follows the feed until cancelled.
+
+    `share` is the part of the hosts that this process tries first, None for all.
+    """
 
     def __init__(self, store: Store, sequencer: Sequencer) -> None:
         self._store = store
@@ -77,14 +102,24 @@ class Planner:
         self._fleet = Fleet()
         self._position = 0
         self._turn = asyncio.Lock()
+        self.share: Share | None = None
+        self._ahead = AheadOfFeed(self._present)
 
     async def load(self) -> None:
         """Read everything once; changes after the position read first come by the feed."""
         async with self._store.read() as c:
-            self._position = await feed.head(c)
-            for kind in _KINDS:
-                await self._fetch(c, kind, None)
-            self._fleet.apply(await rule_set.read(c))
+            await self._read_all(c)
+        # What was read may be ahead of the position: once it is told, both agree exactly.
+        await self._sequencer.flush()
+        await self.catch_up()
+
+    async def _read_all(self, c: Connection) -> None:
+        self._fleet = Fleet()
+        self._ahead = AheadOfFeed(self._present)
+        self._position = await feed.head(c)
+        for kind in _KINDS:
+            await self._fetch(c, kind, None)
+        self._fleet.apply(await rule_set.read(c))
 
     async def run(self) -> None:
         """Follow the feed; a store that is away is tried again by the listener."""
@@ -96,19 +131,22 @@ class Planner:
                     _log.warning("the planner waits for the store: %s", away)
 
     async def catch_up(self) -> None:
-        """Apply every change up to the feed's head."""
+        """Apply every change up to the feed's head; read everything where some are not kept."""
         async with self._turn:
             while True:
                 async with self._store.read() as c:
+                    head, trimmed = await feed.bounds(c)
+                    if trimmed > self._position:
+                        await self._read_all(c)
                     changes = await feed.after(c, self._position, "inventory")
                     await self._apply(c, changes)
-                if not changes:
-                    return
-                self._position = changes[-1].position
+                    if not changes:
+                        self._position = max(self._position, head)
+                        return
 
     def place(self, demand: Demand) -> Placement | Refusal:
         """Ask the fleet as it is now."""
-        return self._fleet.place(demand, self.rules.policy(demand.datacenter))
+        return self._fleet.place(demand, self.rules.policy(demand.datacenter), self.share)
 
     async def place_surely(self, demand: Demand) -> Placement | Refusal:
         """Ask the fleet; before it refuses, sequence what is committed, catch up, ask again."""
@@ -119,12 +157,30 @@ class Planner:
             answer = self.place(demand)
         return answer
 
+    async def decide(self, demand: Demand) -> tuple[Question, Placement | Refusal]:
+        """As `place_surely`, with the question as it is put on record: nothing ran in between."""
+        answer = await self.place_surely(demand)
+        return self.question(demand), answer
+
+    def question(self, demand: Demand) -> Question:
+        """The question that an answer given at this very moment answers."""
+        return Question(
+            demand,
+            self.rules.policy(demand.datacenter),
+            self._position,
+            self.rules.version,
+            self._ahead.rows(),
+            self.share,
+        )
+
     def promise(self, placement: Placement, demand: Demand) -> None:
         """Count a placement at once, so that this process does not offer the room twice."""
+        self._ahead.touch((row.kind, row.id) for row in placement.seen)
         self._fleet.claim(placement, demand)
 
     def withdraw(self, placement: Placement, demand: Demand) -> None:
         """The placement was not granted."""
+        self._ahead.touch((row.kind, row.id) for row in placement.seen)
         self._fleet.release(placement, demand)
 
     async def refresh(self, rows: tuple[Row, ...], rules: int) -> None:
@@ -132,6 +188,7 @@ class Planner:
         if rules > self.rules.version:
             await self._sequencer.flush()
             await self.catch_up()
+        self._ahead.touch((row.kind, row.id) for row in rows)
         unknown = [row for row in rows if not self._use(row.kind, row.id, row.payload())]
         if unknown:
             async with self._store.read() as c:
@@ -167,13 +224,29 @@ class Planner:
                 fitting.append(host.id)
         return Candidates(tuple(fitting), tuple(rejected), vm.host_id)
 
+    def _present(self, key: Key) -> FleetRow | None:
+        """A row as the fleet shows it, promises counted in."""
+        kind, id = key
+        match kind:
+            case "host":
+                return self._fleet.host(id)
+            case "datastore":
+                return self._fleet.datastore(id)
+            case _ if key == RULES:
+                return None if self._fleet.rules is NO_RULES else self._fleet.rules
+            case _:
+                return self._fleet.scope(kind, id)
+
     async def _apply(self, c: Connection, changes: list[Change]) -> None:
         again: dict[str, set[int]] = {}
         for change in changes:
+            self._ahead.hear((change.entity, int(change.entity_id)), change.payload)
+            self._position = change.position
             if "row" in change.payload:
                 self._fleet.apply(from_mapping(change.payload))
             elif not self._use(change.entity, int(change.entity_id), change.payload):
                 again.setdefault(change.entity, set()).add(int(change.entity_id))
+        # Nothing is awaited before here: the rows and the position change at one moment.
         for kind, ids in again.items():
             await self._fetch(c, kind, sorted(ids))
 
@@ -194,4 +267,6 @@ class Planner:
 
     async def _fetch(self, c: Connection, kind: str, ids: list[int] | None) -> None:
         for row in await inventory.fetch(c, kind, ids):
+            if ids is not None:
+                self._ahead.touch([(kind, row.id)])
             self._fleet.apply(row)

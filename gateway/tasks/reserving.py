@@ -1,15 +1,18 @@
 """Reserving: the fleet proposes a place, the ledger grants it, and a conflict asks again."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from drivers.contract import LeaseLost
 from gateway.store.claiming import Claim, Conflict, Fenced, Granted
+from gateway.store.decisions import NewDecision
 from gateway.store.pool import Store
+from gateway.tasks.deciding import Subject, refusal_detail, to_store
 from gateway.tasks.granting import Granter
 from gateway.tasks.planner import Planner, demand_of
 from gateway.tasks.steps import Situation, StepFailed
 from gateway.tasks.words import TITLES
+from scheduler import decision as decisions
 from scheduler import explanation
 from scheduler.demand import Demand
 from scheduler.placement import Placement, Refusal
@@ -19,6 +22,14 @@ CONFLICTS_MAX = 20
 
 class Contended(Exception):
     """Others were quicker each time; the task goes back to the queue for a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A place the fleet proposes, and the decision that goes on record if it is granted."""
+
+    placement: Placement
+    decision: NewDecision
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +50,21 @@ class Reserver:
             at.vm, moving=moving, only=frozenset({int(target)}) if target is not None else None
         )
         for _ in range(CONFLICTS_MAX):
-            placement = await self.planner.place_surely(demand)
-            rules = self.planner.rules.version  # the same moment: nothing was awaited since
-            if isinstance(placement, Refusal):
-                raise StepFailed(
-                    explanation.summary(placement), {"rows": explanation.rows(placement)}
-                )
-            detail = await self._try(at, step, demand, (placement, rules))
+            question, answer = await self.planner.decide(demand)
+            made = decisions.of_answer(question, answer)
+            stored = to_store(_subject(at), made)
+            if isinstance(answer, Refusal):
+                raise StepFailed(explanation.summary(answer), refusal_detail(stored, made), stored)
+            detail = await self._try(at, step, demand, Proposal(answer, stored))
             if detail is not None:
                 return detail
         raise Contended(f"{CONFLICTS_MAX} proposed places were taken before they were booked")
 
     async def _try(
-        self, at: Situation, step: str, demand: Demand, proposed: tuple[Placement, int]
+        self, at: Situation, step: str, demand: Demand, proposed: Proposal
     ) -> dict[str, Any] | None:
-        placement, rules = proposed
-        claim = replace(await self._claim(at, step, demand, placement), rules=rules)
+        placement = proposed.placement
+        claim = await self._claim(at, step, demand, proposed)
         self.planner.promise(placement, demand)
         try:
             answer = await self.granter.claim(claim)
@@ -72,7 +82,8 @@ class Reserver:
                 self.planner.withdraw(placement, demand)
                 raise LeaseLost(f"task {at.task.id} is held by another worker")
 
-    async def _claim(self, at: Situation, step: str, demand: Demand, placement: Placement) -> Claim:
+    async def _claim(self, at: Situation, step: str, demand: Demand, proposed: Proposal) -> Claim:
+        placement, decision = proposed.placement, proposed.decision
         host = self.planner.host(placement.host)
         assert host is not None
         disk = sum(row.disk_bytes for row in placement.seen if row.kind == "datastore")
@@ -83,6 +94,7 @@ class Reserver:
             "datastore_id": placement.datastore,
             "policy": placement.policy.value,
             "score": placement.score,
+            "decision": str(decision.id),
         }
         if moving:
             detail |= await self._route(at, host.name, placement.datastore)
@@ -100,9 +112,11 @@ class Reserver:
             disk_bytes=disk,
             characters=tuple((row.kind, row.id, row.character) for row in placement.seen),
             detail=detail,
-            event=_event(at, host.name),
+            event=_event(at, host.name, decision),
             moving=moving,
             cluster_id=host.cluster,
+            rules=decision.rule_set,
+            decision=decision,
         )
 
     async def _route(self, at: Situation, target: str, datastore_id: int) -> dict[str, Any]:
@@ -123,7 +137,11 @@ class Reserver:
         }
 
 
-def _event(at: Situation, host: str) -> dict[str, Any]:
+def _subject(at: Situation) -> Subject:
+    return Subject(at.task.operation.value.lower(), at.vm.id, at.task.enterprise_id, at.task.id)
+
+
+def _event(at: Situation, host: str, decision: NewDecision) -> dict[str, Any]:
     return {
         "type": "VIRTUAL_MACHINE",
         "action": "SCHEDULER",
@@ -134,5 +152,5 @@ def _event(at: Situation, host: str) -> dict[str, Any]:
         "user": at.task.payload.get("nick", ""),
         "entity_name": at.task.vm_name,
         "task_id": str(at.task.id),
-        "details": {"host": host},
+        "details": {"host": host, "decision": str(decision.id)},
     }

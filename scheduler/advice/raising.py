@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from scheduler.advice.changes import LOAD_PERCENT_MAX, STORAGE_PERCENT_MAX, RaiseRule, Step
-from scheduler.advice.scene import Scene
+from scheduler.advice.scene import Scene, Total
 from scheduler.capacity import limit
 from scheduler.inventory import Datastore, Host, Scope
 from scheduler.limits import Level, LoadKind, LoadRule
@@ -23,7 +23,9 @@ def raised(scene: Scene, change: RaiseRule) -> Scene:
         return replace(scene, datastores=stores)
     if change.aggregated:
         key = (change.level.value, change.element)
-        scope = _scope(scene.scopes[key], scene.around.totals[key], change)
+        totals = scene.total(*key)
+        assert totals is not None
+        scope = _scope(scene.scopes[key], totals, change)
         return replace(scene, scopes={**scene.scopes, key: scope})
     hosts = {
         id: _host(row, change) if _governs(rule, row.cpu_rule, change, id) else row
@@ -81,16 +83,16 @@ def for_datastore(scene: Scene, store: Datastore, wanted: int) -> list[RaiseRule
 def for_scope(scene: Scene, scope: Scope, cpu: int, ram_mib: int) -> list[RaiseRule]:
     """The same for the sums of an aggregated element."""
     rule = _named(scene, scope.rule)
-    totals = scene.around.totals.get((scope.kind, scope.id))
+    totals = scene.total(scope.kind, scope.id)
     if rule is None or totals is None:
         return []
     before = _percents(rule)
-    limits = (limit(totals[0], before[0]), limit(totals[1], before[1]))
+    limits = (limit(totals.cpus, before[0]), limit(totals.memory_mib, before[1]))
     if limits != (scope.cpu_limit, scope.ram_limit_mib):
         return []
     after = (
-        before[0] if cpu <= limits[0] else enough(cpu, totals[0]),
-        before[1] if ram_mib <= limits[1] else enough(ram_mib, totals[1]),
+        before[0] if cpu <= limits[0] else enough(cpu, totals.cpus),
+        before[1] if ram_mib <= limits[1] else enough(ram_mib, totals.memory_mib),
     )
     if max(after) > LOAD_PERCENT_MAX:
         return []
@@ -151,10 +153,10 @@ def _store(store: Datastore, change: RaiseRule) -> Datastore:
     return replace(store, limit_bytes=limit(store.capacity_bytes, change.storage.after))
 
 
-def _scope(scope: Scope, totals: tuple[int, int], change: RaiseRule) -> Scope:
+def _scope(scope: Scope, totals: Total, change: RaiseRule) -> Scope:
     cpu, ram = change.cpu, change.ram
     return replace(
         scope,
-        cpu_limit=scope.cpu_limit if cpu is None else limit(totals[0], cpu.after),
-        ram_limit_mib=scope.ram_limit_mib if ram is None else limit(totals[1], ram.after),
+        cpu_limit=scope.cpu_limit if cpu is None else limit(totals.cpus, cpu.after),
+        ram_limit_mib=scope.ram_limit_mib if ram is None else limit(totals.memory_mib, ram.after),
     )

@@ -1,7 +1,7 @@
 """A scene is a demand with the places around it: small, and changed by making another one."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from scheduler.cluster import Hold, Resident
 from scheduler.demand import Demand, Reach
@@ -13,8 +13,16 @@ from scheduler.limits import LoadRule
 from scheduler.placement import Placement, Refusal
 
 Occupant = Resident | Hold
-Totals = Mapping[Key, tuple[int, int]]
-"""Physical CPUs and MiB of whole elements, by (kind, id)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What all hosts of an element have together: physical CPUs and MiB."""
+
+    kind: str
+    id: int
+    cpus: int
+    memory_mib: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +34,7 @@ class Around:
     """
 
     loads: tuple[LoadRule, ...] = ()
-    totals: Totals = field(default_factory=dict)
+    totals: tuple[Total, ...] = ()
     residents: tuple[Resident, ...] = ()
     holds: tuple[Hold, ...] = ()
     reach: Reach = Reach.RACK
@@ -80,6 +88,10 @@ class Scene:
     def place(self, host: int) -> Placement | Refusal:
         """What the scheduler answers to the demand at one host."""
         return self.fleet([host]).place(self.demand, self.policy)
+
+    def total(self, kind: str, id: int) -> Total | None:
+        """What is known of an element as a whole."""
+        return next((e for e in self.around.totals if (e.kind, e.id) == (kind, id)), None)
 
     def occupants(self, host: int) -> list[Occupant]:
         """The VMs and holds on a host."""

@@ -6,7 +6,7 @@ in the whole fleet too; hosts that are left out can only hide advice, never make
 
 import numpy as np
 
-from scheduler.advice.scene import Around, Scene, Totals, elements
+from scheduler.advice.scene import Around, Scene, Total, elements
 from scheduler.demand import Reach
 from scheduler.fit_policy import FitPolicy
 from scheduler.fleet import Fleet
@@ -130,17 +130,17 @@ def _attachable(fleet: Fleet, refusal: Refusal) -> list[Datastore]:
     return present[:ATTACHABLE_MAX]
 
 
-def _totals(fleet: Fleet, refusal: Refusal, scopes: set[Key]) -> Totals:
+def _totals(fleet: Fleet, refusal: Refusal, scopes: set[Key]) -> tuple[Total, ...]:
     """Physical CPUs and MiB of these elements, over all their hosts."""
     index = fleet.index(refusal.demand.datacenter)
     if index is None or not scopes:
-        return {}
-    totals = dict.fromkeys(scopes, (0, 0))
+        return ()
+    cpus, memory = dict.fromkeys(scopes, 0), dict.fromkeys(scopes, 0)
     for entry in index.section.entries:
         host = entry.row
         assert isinstance(host, Host)
         for key in elements(host):
-            if key in totals:
-                cpus, memory = totals[key]
-                totals[key] = (cpus + host.cpus, memory + host.memory_mib)
-    return totals
+            if key in scopes:
+                cpus[key] += host.cpus
+                memory[key] += host.memory_mib
+    return tuple(Total(*key, cpus[key], memory[key]) for key in sorted(scopes))
