@@ -7,7 +7,7 @@ from typing import assert_never
 from scheduler.demand import Demand
 from scheduler.disks import spare
 from scheduler.inventory import Datastore
-from scheduler.placement import Refusal
+from scheduler.placement import Placement, Refusal
 from scheduler.reason import Lack, Reason
 
 NAMES_MAX = 20
@@ -99,6 +99,20 @@ def row(reason: Reason) -> dict[str, object]:
         "where": reason.where,
         "lasting": reason.lasting,
         "sentence": sentence(reason),
+    }
+
+
+def decision(placement: Placement) -> dict[str, object]:
+    """A placement, ready for JSON: what was chosen, and of which rows."""
+    return {
+        "host": placement.host,
+        "datastore": placement.datastore,
+        "policy": placement.policy.value,
+        "score": placement.score,
+        "seen": [
+            {"kind": seen.kind, "id": seen.id, "generation": seen.generation}
+            for seen in placement.seen
+        ],
     }
 
 

@@ -116,15 +116,16 @@ def _single(scene: Scene, at: Candidate, lack: Lack) -> list[Bundle]:
         case Lack.NOT_ASKED:
             return [] if scene.around.fixed else [(AllowHost(host.id, host.name),)]
         case Lack.SAME_RACK:
-            return [(AllowReach(Reach.DATACENTER),)]
+            return [(AllowReach(Reach.DATACENTER),)] if scene.around.widens else []
         case Lack.LAYER:
             return [(LeaveLayer(demand.layer or 0),)]
         case Lack.EXCLUDED:
             return [_exclusions(demand, at)]
-        case _:
-            # Another datacenter, manager or type of hypervisor, or the host it is on: nobody's
-            # edit of a row changes that.
+        case Lack.DATACENTER | Lack.SAME_HOST | Lack.SAME_HYPERVISOR | Lack.HYPERVISOR_TYPE:
+            # Nobody's edit changes that.
             return []
+        case _:
+            raise AssertionError(f"{lack} is answered elsewhere, or not at all")
 
 
 def _reservation(demand: Demand, at: Candidate) -> list[Bundle]:

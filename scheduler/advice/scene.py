@@ -29,8 +29,8 @@ class Total:
 class Around:
     """What is known beyond the rows.
 
-    `reach` is how far relocations may go. `fixed` is for a VM that grows where it is: no other
-    host and no move of its own is of use to it.
+    `reach` is how far relocations may go, `widens` whether somebody can let them go further.
+    `fixed` is for a VM that grows where it is: no other host is of use to it.
     """
 
     loads: tuple[LoadRule, ...] = ()
@@ -39,6 +39,7 @@ class Around:
     holds: tuple[Hold, ...] = ()
     reach: Reach = Reach.RACK
     fixed: bool = False
+    widens: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ def _targets(fleet: Fleet, host: Host, reach: Reach) -> set[int]:
         near = section.rack.array == host.rack
     alike = [
         one.type == host.type and one.state is HostState.MANAGED and one.reachable
-        for one in section.profiles
+        for one in section.profile.hosts
     ]
     near &= np.array(alike, bool)[section.profile.array]
     slots = near.nonzero()[0]

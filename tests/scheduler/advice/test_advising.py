@@ -1,14 +1,13 @@
 """Every piece of advice works when somebody follows it, and none asks for more than is needed."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from hypothesis import given, settings
 from msgspec.structs import replace as altered
 
-from scheduler.advice.advising import ADVICE_MAX, advise
+from scheduler.advice.advising import ADVICE_MAX
 from scheduler.advice.changes import AddCapacity, Advice, Change, RaiseRule, ShrinkDemand, Step
-from scheduler.advice.vicinity import vicinity
+from scheduler.advice.in_cluster import advice_in
 from scheduler.demand import Demand
 from scheduler.placement import Placement
 from tests.scheduler.advice.following import followed
@@ -23,14 +22,7 @@ def advised(town: Town) -> tuple[Advice, ...] | None:
     answer = fleet.place(town.demand, town.policy)
     if isinstance(answer, Placement):
         return None
-    scene, misses = vicinity(fleet, answer, town.policy, town.reach)
-    known = replace(
-        scene.around,
-        loads=town.cluster.rules.loads,
-        residents=town.cluster.residents,
-        holds=town.cluster.holds,
-    )
-    return advise(replace(scene, around=known), misses)
+    return advice_in(town.cluster, fleet, answer, town.policy, town.reach)
 
 
 def placed(town: Town) -> bool:
