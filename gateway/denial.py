@@ -31,7 +31,6 @@ class Denied(Exception):
         *,
         field: str | None = None,
         task: str | None = None,
-        decision: str | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -39,4 +38,4 @@ class Denied(Exception):
         self.message = message
         self.field = field
         self.task = task
-        self.decision = decision
+        self.decision: str | None = None

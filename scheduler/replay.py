@@ -18,7 +18,7 @@ from scheduler.inventory import Datastore, Host, RuleSet, Scope
 from scheduler.ledger import Key, Row, key_of
 from scheduler.listing import Listed, passed_over
 from scheduler.placement import Placement, Refusal
-from scheduler.policy import SCORES
+from scheduler.policy import score
 from scheduler.version import VERSION
 
 
@@ -32,7 +32,8 @@ class Picture:
     def hear(self, key: Key, payload: Mapping[str, Any]) -> None:
         """Take in the next change of the feed."""
         known = self.rows.get(key)
-        if known is not None and _generation(payload) <= known.generation:
+        gone = payload.get("row") == "gone"  # at one generation it outranks a row, as in a ledger
+        if known is not None and _generation(payload) < known.generation + (not gone):
             return
         row = after(known, payload)
         if row is None:
@@ -99,8 +100,15 @@ def replay(recorded: Decision, rows: Mapping[Key, Row], *, table: bool = False) 
     if not table:
         return Replay(again, why)
     listed = fleet.candidates(question.demand, question.policy)
-    told = tuple(_host(one, question, answer) for one in listed)
-    derived = _derived(fleet, listed, question, answer)
+    index = fleet.index(question.demand.datacenter)
+    short = index is not None and index.short(question.policy)
+    scores = {host.id: score(question.policy, host, question.demand, short) for host, *_ in listed}
+    told = tuple(_host(one, scores[one[0].id], answer) for one in listed)
+    if isinstance(answer, Refusal):
+        return Replay(again, why, told)
+    derived = _derived(listed, scores, answer)
+    passed = passed_over(fleet, question.demand, answer)
+    derived["passedOver"] = {lack.value: count for lack, count in passed}
     return Replay(again, why, told, derived)
 
 
@@ -134,14 +142,14 @@ def _answer(decision: Decision) -> str:
     return "a refusal"
 
 
-def _host(listed: Listed, question: Question, answer: Placement | Refusal) -> dict[str, Any]:
+def _host(listed: Listed, score: int, answer: Placement | Refusal) -> dict[str, Any]:
     host, datastore, reasons = listed
     return {
         "host": host.id,
         "name": host.name,
         "chosen": isinstance(answer, Placement) and answer.host == host.id,
         "fits": not reasons,
-        "score": _score(host, question),
+        "score": score,
         "datastore": None if datastore is None else datastore.id,
         "cpu": {"used": host.cpu_used, "limit": host.cpu_limit},
         "ramMib": {"used": host.ram_used_mib, "limit": host.ram_limit_mib},
@@ -151,23 +159,15 @@ def _host(listed: Listed, question: Question, answer: Placement | Refusal) -> di
 
 
 def _derived(
-    fleet: Fleet, listed: Iterable[Listed], question: Question, answer: Placement | Refusal
+    listed: Iterable[Listed], scores: Mapping[int, int], answer: Placement
 ) -> dict[str, Any]:
-    """What a placement's record leaves out: whom it passed over and who came next."""
-    if isinstance(answer, Refusal):
-        return {}
+    """What a placement's record leaves out: how many would do, and who came next."""
     fitting = [host for host, _, reasons in listed if not reasons]
     others = [host for host in fitting if host.id != answer.host]
-    passed = passed_over(fleet, question.demand, answer)
     return {
         "fitting": len(fitting),
-        "equalScores": sum(_score(host, question) == answer.score for host in others),
+        "equalScores": sum(scores[host.id] == answer.score for host in others),
         "next": None
         if not others
-        else {"host": others[0].id, "name": others[0].name, "score": _score(others[0], question)},
-        "passedOver": {lack.value: count for lack, count in passed},
+        else {"host": others[0].id, "name": others[0].name, "score": scores[others[0].id]},
     }
-
-
-def _score(host: Host, question: Question) -> int:
-    return SCORES[question.policy](host)

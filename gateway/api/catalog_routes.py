@@ -1,4 +1,5 @@
-"""Every URL but those of VMs, tasks and events, on one screen: method, path, function, needs."""
+"""Every URL but those of VMs, tasks, events and rules, on one screen: method, path, function,
+needs."""
 
 from gateway.api import (
     datacenters,
@@ -6,21 +7,19 @@ from gateway.api import (
     enterprises,
     login,
     machines,
-    rules,
     virtualappliances,
     virtualdatacenters,
 )
 from gateway.api.guard import Access
 from gateway.api.privileges import Privilege
 from gateway.api.problems import Handler
-from gateway.api.representations.places import RULE_WORDS
+from gateway.api.rule_routes import RULE_ROUTES
 
 Route = tuple[str, str, Handler, str | Access]
 
 _ANY = Access.LOGGED_IN
 _SEE = Privilege.PHYS_DC_ENUMERATE.value
 _CHANGE = Privilege.PHYS_DC_MANAGE.value
-_RULES = Privilege.PHYS_DC_RULES.value
 _VDC = Privilege.VDC_MANAGE.value
 _EDIT = Privilege.VAPP_CUSTOMISE_SETTINGS.value
 _E = "/admin/enterprises"
@@ -30,17 +29,6 @@ _A = f"{_V}/{{vdc}}/virtualappliances"
 _D = "/admin/datacenters"
 _H = f"{_D}/{{dc}}/racks/{{rack}}/machines"
 _REPOSITORY = f"{_E}/{{enterprise}}/datacenterrepositories/{{dc}}"
-
-_RULE_ROUTES: tuple[Route, ...] = tuple(
-    route
-    for kind, (resource, _) in RULE_WORDS.items()
-    for route in (
-        ("GET", f"/admin/rules/{resource}", rules.lister(kind), _SEE),
-        ("POST", f"/admin/rules/{resource}", rules.creator(kind), _RULES),
-        ("GET", f"/admin/rules/{resource}/{{rule}}", rules.reader(kind), _SEE),
-        ("DELETE", f"/admin/rules/{resource}/{{rule}}", rules.deleter(kind), _RULES),
-    )
-)
 
 CATALOG_ROUTES: tuple[Route, ...] = (
     ("GET", "/version", login.version, Access.PUBLIC),
@@ -88,7 +76,5 @@ CATALOG_ROUTES: tuple[Route, ...] = (
     ("GET", "/admin/decisions", decisions.list_all, _ANY),
     ("GET", "/admin/decisions/{decision}", decisions.read, _ANY),
     ("GET", "/admin/decisions/{decision}/table", decisions.table, _SEE),
-    ("GET", "/admin/rules", rules.read_root, _SEE),
-    ("POST", "/admin/rules", rules.replace_root, _RULES),
-    *_RULE_ROUTES,
+    *RULE_ROUTES,
 )

@@ -93,18 +93,15 @@ async def refuse_on_record(
 
 
 class Planner:
-    """One a process. `load` first; `run` follows the feed until cancelled.
-
-    `share` is the part of the hosts that this process tries first, None for all.
-    """
+    """One a process. `load` first; `run` follows the feed until cancelled."""
 
     def __init__(self, store: Store, sequencer: Sequencer) -> None:
         self._store = store
         self._sequencer = sequencer
         self._fleet = Fleet()
         self._position = 0
+        self._share: Share | None = None
         self._turn = asyncio.Lock()
-        self.share: Share | None = None
         self._ahead = AheadOfFeed(self._present)
 
     async def load(self) -> None:
@@ -148,7 +145,11 @@ class Planner:
 
     def place(self, demand: Demand) -> Placement | Refusal:
         """Ask the fleet as it is now."""
-        return self._fleet.place(demand, self.rules.policy(demand.datacenter), self.share)
+        return self._fleet.place(demand, self.rules.policy(demand.datacenter), self._share)
+
+    def take_share(self, share: Share | None) -> None:
+        """Try these hosts first from now on; None when no other process places VMs."""
+        self._share = share
 
     async def place_surely(self, demand: Demand) -> Placement | Refusal:
         """Ask the fleet; before it refuses, sequence what is committed, catch up, ask again."""
@@ -172,7 +173,7 @@ class Planner:
             self._position,
             self.rules.version,
             self._ahead.rows(),
-            self.share,
+            self._share,
         )
 
     def vicinity(self, refusal: Refusal) -> tuple[Scene, tuple[HostVerdict, ...]]:

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from scheduler.explanation import requirement, rows, sentence, size, summary
+from scheduler.explanation import decision, requirement, rows, sentence, size, summary
 from scheduler.inventory import Host, HostState
-from scheduler.placement import Refusal
+from scheduler.placement import Placement, Refusal
 from scheduler.policy import FitPolicy
 from scheduler.reason import Lack, Reason
 from scheduler.tally import NEAREST_MAX
@@ -169,3 +169,12 @@ def test_sizes_are_exact(amount: int, expected: str) -> None:
 def test_the_requirement_reads_as_the_product_does() -> None:
     """M-052: "1 CPU -- 128 RAM"."""
     assert requirement(DEMAND).startswith("1 CPU -- 128 RAM")
+
+
+def test_a_decision_can_be_stored() -> None:
+    """A placement tells what was chosen and which rows it had seen."""
+    answer = fleet_of(World((HOST,), (DATASTORE,))).place(DEMAND, FitPolicy.PERFORMANCE)
+    assert isinstance(answer, Placement)
+    told = decision(answer)
+    assert json.loads(json.dumps(told)) == told
+    assert (told["host"], told["datastore"], told["policy"]) == (1, 1, "PERFORMANCE")

@@ -149,7 +149,9 @@ def test_a_picture_keeps_the_newest_of_each_row():
         generation=4,
     )  # fmt: skip
     assert picture.rows == {key: used}
-    picture.hear(key, to_mapping(Gone("host", HOST.id, 5)))
+    picture.hear(key, to_mapping(Gone("host", HOST.id, 3)))
+    assert picture.rows == {key: used}
+    picture.hear(key, to_mapping(Gone("host", HOST.id, 4)))
     assert picture.rows == {}
 
 

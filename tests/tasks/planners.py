@@ -104,7 +104,7 @@ async def desk(store: Store, share: Share | None = None) -> AsyncIterator[Desk]:
     sequencer = Sequencer(store)
     planner = Counting(store, sequencer)
     await planner.load()
-    planner.share = share
+    planner.take_share(share)
     made = Desk(store, sequencer, planner, Reserver(store, planner, Granter(store)), store)
     made.loops = [asyncio.create_task(each.run()) for each in (sequencer, planner)]
     try:
