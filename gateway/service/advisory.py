@@ -21,6 +21,13 @@ class Advisory:
         self._turn = asyncio.Lock()
         self._child: Process | None = None
 
+    async def run(self) -> None:
+        """Until cancelled; then the process ends."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self.aclose()
+
     async def ask(self, message: bytes) -> bytes:
         """The answer to one message; raises OSError when the process ended instead."""
         async with self._turn:
