@@ -103,7 +103,7 @@ def row(reason: Reason) -> dict[str, object]:
 
 
 def decision(placement: Placement) -> dict[str, object]:
-    """A placement, ready for JSON: what was chosen, why, and what was passed over."""
+    """A placement, ready for JSON: what was chosen, and of which rows."""
     return {
         "host": placement.host,
         "datastore": placement.datastore,

@@ -10,6 +10,10 @@ from uuid import UUID
 from cyclopts import Parameter
 
 from gateway.config import ConfigError
+from scheduler.advice.changes import Advice
+from scheduler.advice.in_cluster import advice_in
+from scheduler.advice.telling import row as advice_row
+from scheduler.advice.telling import sentence as advice_text
 from scheduler.cluster import Cluster, fleet, from_mapping
 from scheduler.demand import Demand
 from scheduler.explanation import decision, row, rows, sentence, summary
@@ -82,7 +86,7 @@ class Told:
     Parameters
     ----------
     explain: bool
-        Say of every host what speaks against it.
+        Say of every host what speaks against it, and what would make a refused VM fit.
     json: bool
         One JSON object instead of sentences.
     """
@@ -134,14 +138,22 @@ def place(path: Path, size: Size, wish: Wish, policy: FitPolicy | None, told: To
     policy = policy or known.rules.policy(demand.datacenter)
     answer = known.place(demand, policy)
     listed = known.candidates(demand, policy) if told.explain else ()
+    advice: tuple[Advice, ...] = ()
+    if told.explain and isinstance(answer, Refusal):
+        advice = advice_in(cluster, known, answer, policy)
     if told.json:
         hosts = [_host_row(host.id, host.name, reasons) for host, _, reasons in listed]
-        print(json.dumps(_answer_row(known, answer) | ({"hosts": hosts} if hosts else {})))
+        more = {"hosts": hosts, "advice": [advice_row(each) for each in advice]}
+        print(json.dumps(_answer_row(known, answer) | (more if told.explain else {})))
     else:
         print(_answer_text(known, answer))
         for host, datastore, reasons in listed:
             fits = f"would do, on {datastore.name}" if datastore and not reasons else ""
             print(f"  {host.name}: {fits or ' '.join(sentence(each) for each in reasons)}")
+        if advice:
+            print("Any one of these would make it fit:")
+        for each in advice:
+            print(f"  {advice_text(each)}")
     return PLACED if isinstance(answer, Placement) else REFUSED
 
 

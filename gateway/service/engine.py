@@ -10,11 +10,13 @@ from gateway.config import Config
 from gateway.events.sequencer import Sequencer
 from gateway.reconcile.observer import TURNS, Rounds
 from gateway.reconcile.watch import Watch
+from gateway.service.advisory import Advisory
 from gateway.service.attaching import Attaching
 from gateway.service.keeping import Keeper
 from gateway.service.thinking import Thinker
 from gateway.store import places
 from gateway.store.pool import Store, StoreError
+from gateway.tasks.advising import Adviser
 from gateway.tasks.granting import Granter
 from gateway.tasks.planner import Planner
 from gateway.tasks.policy import Limits
@@ -42,7 +44,9 @@ class Engine:
         self.thinker = Thinker(store)
         self._keeper = Keeper(store, config.decisions, self.thinker)
         self._looks: set[asyncio.Task[None]] = set()
-        reserver = Reserver(store, self.planner, Granter(store))
+        self._advisory = Advisory()
+        adviser = Adviser(store, self.planner, self._advisory.ask)
+        reserver = Reserver(store, self.planner, Granter(store), adviser)
         limits = Limits(config.tasks.attempts_max, config.tasks.settle_for_s, config.tasks.poll_s)
         tools = Tools(drivers, reserver, limits, self.sequencer.poke, self._look_at)
         self._worker = Worker(store, tools, _pace(config)) if works else None
@@ -92,7 +96,8 @@ class Engine:
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for each in (self.sequencer, self.planner, self.attaching, self._keeper):
+            lasting = (self.sequencer, self.planner, self.attaching, self._keeper, self._advisory)
+            for each in lasting:
                 group.create_task(each.run())
             for watch in self._watches.values():
                 group.create_task(watch.run())

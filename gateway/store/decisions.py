@@ -2,9 +2,10 @@
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from gateway.store.paged import Page, Sort
@@ -16,10 +17,11 @@ insert into decision (id, kind, outcome, task_id, vm_id, enterprise_id, host_id,
 select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::bigint[],
   $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::bytea[])
 """
+_ADVISE = "update decision set advice = $2 where id = $1"
 _COLUMNS = """
 decision.id, decision.at, decision.kind, decision.outcome, decision.task_id, decision.vm_id,
 decision.enterprise_id, decision.host_id, decision.position, decision.rule_set,
-decision.scheduler, decision.body, coalesce(vm.name, task.vm_name, '') as vm_name,
+decision.scheduler, decision.body, decision.advice, coalesce(vm.name, task.vm_name, '') as vm_name,
 vm.virtualdatacenter_id, vm.virtualappliance_id, host.name as host_name, host.rack_id,
 host.datacenter_id
 """
@@ -53,6 +55,7 @@ class NewDecision:
     rule_set: int
     scheduler: str
     body: bytes
+    advice: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Stored:
     rule_set: int
     scheduler: str
     body: bytes
+    advice: Sequence[Mapping[str, Any]]
     vm_name: str
     virtualdatacenter_id: int | None
     virtualappliance_id: int | None
@@ -99,7 +103,7 @@ def new_id() -> UUID:
 
 
 async def put_many(c: Connection, made: Sequence[NewDecision]) -> None:
-    """Write decisions in the caller's transaction, in one statement."""
+    """Write decisions in the caller's transaction, in one statement and one for each advised."""
     if not made:
         return
     await c.execute(
@@ -116,6 +120,9 @@ async def put_many(c: Connection, made: Sequence[NewDecision]) -> None:
         [one.scheduler for one in made],
         [one.body for one in made],
     )
+    for one in made:
+        if one.advice:
+            await c.execute(_ADVISE, one.id, list(one.advice))
 
 
 async def get(c: Connection, id: UUID) -> Stored | None:

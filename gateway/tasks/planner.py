@@ -20,6 +20,8 @@ from gateway.store.ledger import Row
 from gateway.store.pool import Connection, Store, StoreError
 from gateway.store.vm_record import VmRecord
 from gateway.tasks.deciding import AheadOfFeed, Subject, to_store
+from scheduler.advice.scene import Scene
+from scheduler.advice.vicinity import vicinity
 from scheduler.decision import Question, of_answer
 from scheduler.demand import Demand, Origin
 from scheduler.fleet import Fleet
@@ -173,6 +175,10 @@ class Planner:
             self._ahead.rows(),
             self._share,
         )
+
+    def vicinity(self, refusal: Refusal) -> tuple[Scene, tuple[HostVerdict, ...]]:
+        """What a refusal that was given at this very moment is about, small enough to be sent."""
+        return vicinity(self._fleet, refusal, self.rules.policy(refusal.demand.datacenter))
 
     def promise(self, placement: Placement, demand: Demand) -> None:
         """Count a placement at once, so that this process does not offer the room twice."""

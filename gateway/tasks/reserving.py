@@ -1,12 +1,13 @@
 """Reserving: the fleet proposes a place, the ledger grants it, and a conflict asks again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from drivers.contract import LeaseLost
 from gateway.store.claiming import Claim, Conflict, Fenced, Granted
 from gateway.store.decisions import NewDecision
 from gateway.store.pool import Store
+from gateway.tasks.advising import Adviser
 from gateway.tasks.deciding import Subject, refusal_detail, to_store
 from gateway.tasks.granting import Granter
 from gateway.tasks.planner import Planner, demand_of
@@ -39,6 +40,7 @@ class Reserver:
     store: Store
     planner: Planner
     granter: Granter
+    adviser: Adviser | None = None
 
     async def reserve(self, at: Situation, step: str, *, moving: bool) -> dict[str, Any]:
         """Book a place for the VM; returns what was journalled with the grant.
@@ -54,7 +56,10 @@ class Reserver:
             made = decisions.of_answer(question, answer)
             stored = to_store(_subject(at), made)
             if isinstance(answer, Refusal):
-                raise StepFailed(explanation.summary(answer), refusal_detail(stored, made), stored)
+                advice = [] if self.adviser is None else await self.adviser.advise(answer)
+                told = refusal_detail(stored, made) | {"advice": advice}
+                on_record = replace(stored, advice=advice)
+                raise StepFailed(explanation.summary(answer), told, on_record)
             detail = await self._try(at, step, demand, Proposal(answer, stored))
             if detail is not None:
                 return detail

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +24,12 @@ from tests.api import vm_world
 from tests.api.vm_client import Answer, Api, number, serving
 
 HOSTS = ("h1", "h2", "h3", "h4", "h6")
+SMALLER = {"changes": [{"kind": "SHRINK_DEMAND", "cpu": 16}], "sentence": "Ask for no more."}
+ADVICE = [
+    {"changes": [{"kind": "MANAGE_HOST", "host": 1, "name": "h1"}], "sentence": "Put h1 back."},
+    {**SMALLER, "host": 1, "datastore": 1},
+]
+"""One that names a host, and one that the request's owner can follow."""
 
 
 @pytest.fixture
@@ -47,7 +54,8 @@ async def decided(api: Api, vm: str, *, cpu: int | None = None, task: Any = None
     stored = to_store(Subject("deploy", record.id, record.enterprise_id, task), made)
     details = {"decision": str(stored.id)}
     if made.refused is not None:
-        details = refusal_detail(stored, made)
+        stored = replace(stored, advice=ADVICE)
+        details = refusal_detail(stored, made) | {"advice": ADVICE}
     async with api.store.transaction() as c:
         await decisions.put_many(c, [stored])
         await emit(
@@ -114,12 +122,15 @@ async def test_a_tenant_sees_counts_and_dimensions_and_no_host(api: Api, cpu: in
     if cpu is not None:
         assert answer.body["refused"]["byLack"]["CPU"] == 5
         assert "nearest" not in answer.body["refused"]
+        assert answer.body["advice"] == [SMALLER]
     events = (await api.call("GET", f"{vm}/events?action=SCHEDULE", user="reader")).body
     (event,) = events["collection"]
     assert "nearest" not in event["details"]
+    assert event["details"].get("advice", [SMALLER]) == [SMALLER]
     assert ("counts" in event["details"]) is (cpu is not None)
     whole = (await api.call("GET", f"{vm}/events?action=SCHEDULE")).body["collection"][0]
     assert ("nearest" in whole["details"]) is (cpu is not None)
+    assert whole["details"].get("advice", ADVICE) == ADVICE
 
 
 @pytest.mark.parametrize(

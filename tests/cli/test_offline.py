@@ -52,6 +52,8 @@ def test_a_refusal_says_why_and_exits_1(capsys: pytest.CaptureFixture[str]) -> N
     assert out.startswith("Refused. All 2 candidate hosts are oversubscribed")
     assert "esx1: CPU: 80 wanted, 56 spare of 64 (by machineLoadLevel 1 (datacenter," in out
     assert "esx3: It is HALTED" in out
+    assert "Any one of these would make it fit:" in out
+    assert "  Ask for no more than 56 CPU, 1024 MiB of RAM and" in out
     status, answer = told(capsys, *PLACE, "--cpu", "80")
     assert (status, answer["placed"]) == (1, False)
     assert [each["name"] for each in answer["verdicts"]] == ["esx1", "esx2", "esx3"]

@@ -16,7 +16,7 @@ Numbers = tuple[int, int] | None
 def findings(world: World, demand: Demand, host: Host) -> dict[Finding, Numbers]:
     """Everything that speaks against the host."""
     found: dict[Finding, Numbers] = {}
-    for lack in _words(demand, host):
+    for lack in (*_words(demand, host), *_apart(world, demand, host)):
         found[lack, ""] = None
     moving = demand.origin
     if moving is None or moving.host != host.id:
@@ -24,7 +24,7 @@ def findings(world: World, demand: Demand, host: Host) -> dict[Finding, Numbers]
         _exceeds(found, ("MEMORY", ""), demand.ram_mib, host.ram_used_mib, host.ram_limit_mib)
     _disks(found, world, demand, host)
     for scope in world.scopes:
-        if (scope.kind, scope.id) in {("rack", host.rack), ("datacenter", host.datacenter)}:
+        if scope.id == _element(scope.kind, host.cluster, host.rack, host.datacenter):
             _sums(found, demand, scope)
     return found
 
@@ -36,7 +36,7 @@ def feasible(world: World, demand: Demand) -> list[Host]:
 
 def best(world: World, demand: Demand, policy: FitPolicy) -> Host | None:
     """The host the policy must choose."""
-    sign = -1 if policy is FitPolicy.PROGRESSIVE else 1
+    sign = 1 if policy is FitPolicy.PERFORMANCE else -1
     fitting = feasible(world, demand)
     return min(fitting, key=lambda host: (sign * use(host), host.id), default=None)
 
@@ -53,14 +53,23 @@ def use(host: Host) -> Fraction:
 
 
 def disk_choices(world: World, demand: Demand, host: Host) -> list[Datastore]:
-    """The datastores that may take the disks: the best ones only."""
-    visible = [each for each in world.datastores if each.id in host.datastores and each.enabled]
-    stay = [each for each in visible if _stays(demand, host, each)]
+    """The datastores that may take the disks: the best ones only, the first of them to be taken."""
+    open_to = [each for each in _visible(world, host) if _admits(demand, each)]
+    stay = [each for each in open_to if _stays(demand, host, each)]
     if stay:
         return stay
-    room = [each for each in visible if _takes(each, demand.disk_bytes)]
-    most = max((each.limit_bytes - each.used_bytes for each in room), default=0)
-    return [each for each in room if each.limit_bytes - each.used_bytes == most]
+    room = sorted(
+        [each for each in open_to if _takes(each, demand.disk_bytes)],
+        key=lambda each: (each.used_bytes - each.limit_bytes, each.id),
+    )
+    if not room:
+        return []
+    first = room[0]
+    if first.tier is not None and first.tier.progressive:
+        room = [each for each in room if each.tier is not None and each.tier.id == first.tier.id]
+        first = room[-1]
+    left = first.limit_bytes - first.used_bytes
+    return [each for each in room if each.limit_bytes - each.used_bytes == left]
 
 
 def _words(demand: Demand, host: Host) -> list[str]:
@@ -80,6 +89,32 @@ def _words(demand: Demand, host: Host) -> list[str]:
     return [lack for lack, true in asked.items() if true]
 
 
+def _apart(world: World, demand: Demand, host: Host) -> list[str]:
+    """What keeps enterprises and layers apart."""
+    rules, ours, found = world.rules, demand.enterprise, []
+    if host.reserved_for is not None and host.reserved_for != ours:
+        found.append("RESERVED")
+    if ours in rules.restricted and host.reserved_for != ours:
+        found.append("RESTRICTED")
+    if any(each in host.enterprises for each in rules.excluded.get(ours or 0, ())):
+        found.append("EXCLUDED")
+    if demand.layer is not None and demand.layer in host.layers:
+        found.append("LAYER")
+    return found
+
+
+def _inside(demand: Demand, kind: str) -> int | None:
+    """The element of a kind that the VM counts in already."""
+    if demand.origin is None:
+        return None
+    return _element(kind, demand.origin.cluster, demand.origin.rack, demand.datacenter)
+
+
+def _element(kind: str, cluster: int | None, rack: int, datacenter: int) -> int | None:
+    """The element of a kind that something is in."""
+    return {"cluster": cluster, "rack": rack, "datacenter": datacenter}[kind]
+
+
 def _exceeds(
     found: dict[Finding, Numbers], finding: Finding, wanted: int, used: int, limit: int
 ) -> None:
@@ -88,13 +123,29 @@ def _exceeds(
 
 
 def _disks(found: dict[Finding, Numbers], world: World, demand: Demand, host: Host) -> None:
-    visible = [each for each in world.datastores if each.id in host.datastores and each.enabled]
+    visible = _visible(world, host)
+    open_to = [each for each in visible if _admits(demand, each)]
     if not visible:
         found["NO_DATASTORE", ""] = None
+    elif not open_to:
+        found["TIER", ""] = None
     elif not disk_choices(world, demand, host):
-        most = max(visible, key=lambda each: (each.limit_bytes - each.used_bytes, -each.id))
+        most = max(open_to, key=lambda each: (each.limit_bytes - each.used_bytes, -each.id))
         finding = ("STORAGE", f"datastore {most.name}")
         found[finding] = (demand.disk_bytes, most.limit_bytes - most.used_bytes)
+
+
+def _visible(world: World, host: Host) -> list[Datastore]:
+    return [each for each in world.datastores if each.id in host.datastores and each.enabled]
+
+
+def _admits(demand: Demand, datastore: Datastore) -> bool:
+    tier = datastore.tier
+    if tier is None or not tier.enabled:
+        return tier is None and demand.tier is None
+    if tier.enterprises is not None and demand.enterprise not in tier.enterprises:
+        return False
+    return demand.tier is None or demand.tier == tier.id
 
 
 def _stays(demand: Demand, host: Host, datastore: Datastore) -> bool:
@@ -111,10 +162,8 @@ def _takes(datastore: Datastore, wanted: int) -> bool:
 
 
 def _sums(found: dict[Finding, Numbers], demand: Demand, scope: Scope) -> None:
-    if demand.origin is not None:
-        inside = demand.origin.rack if scope.kind == "rack" else demand.datacenter
-        if inside == scope.id:
-            return
+    if scope.id == _inside(demand, scope.kind):
+        return
     where = f"{scope.kind} {scope.name}"
     for lack, wanted, used, limit in (
         ("AGGREGATED_CPU", demand.cpu, scope.cpu_used, scope.cpu_limit),

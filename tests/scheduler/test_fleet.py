@@ -7,9 +7,9 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.demand import Origin
+from scheduler.demand import Demand, Origin
 from scheduler.fleet import Fleet
-from scheduler.inventory import Datastore, Gone, Host, Scope
+from scheduler.inventory import Datastore, Gone, Host, RuleSet, Scope
 from scheduler.ledger import Key, key_of
 from scheduler.listing import passed_over
 from scheduler.placement import Placement, Refusal, Seen
@@ -26,11 +26,12 @@ from tests.scheduler.places import (
     demands,
     fleet_of,
     hosts,
+    rule_sets,
     scopes,
     worlds,
 )
 
-Change = Host | Datastore | Scope | Gone
+Change = Host | Datastore | Scope | RuleSet | Gone
 EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
 PAIR = World(
     (HOST, replace(HOST, id=2, name="host2", datastores=(2,))),
@@ -42,7 +43,9 @@ PAIR = World(
 def _rows(fleet: Fleet) -> list[object]:
     known: list[object] = [*fleet.hosts()]
     known += [fleet.datastore(id) for id in range(1, 7)]
-    return known + [fleet.scope(kind, id) for kind in ("rack", "datacenter") for id in (1, 2, 3)]
+    kinds = ("cluster", "rack", "datacenter")
+    known += [fleet.scope(kind, id) for kind in kinds for id in (1, 2, 3)]
+    return [*known, fleet.rules]
 
 
 def _placed(fleet: Fleet, policy: FitPolicy = FitPolicy.PROGRESSIVE) -> Placement:
@@ -189,11 +192,11 @@ def histories(draw: st.DrawFn) -> list[Change]:
     changes: list[Change] = []
     for generation in range(1, draw(st.integers(1, 4)) + 1):
         for id in (1, 2, 3):
-            rows = (hosts(id), datastores(id), scopes("rack", id))
-            row: Change = draw(st.one_of(*rows))
-            if draw(st.integers(0, 4)) == 0:
-                row = Gone(*key_of(row), generation)
-            changes.append(replace(row, generation=generation))
+            rows = (hosts(id), datastores(id), scopes("rack", id), scopes("cluster", id))
+            row = replace(draw(st.one_of(*rows)), generation=generation)
+            gone = draw(st.integers(0, 4)) == 0
+            changes.append(Gone(*key_of(row), generation) if gone else row)
+        changes.append(draw(rule_sets(generation)))
     return changes
 
 
@@ -235,7 +238,7 @@ def test_claims_and_news_converge_to_the_store(
         if isinstance(answer, Refusal):
             continue
         fleet.claim(answer, demand)
-        truth = _booked(truth, answer.seen)
+        truth = _booked(truth, answer.seen, demand)
         if draws.draw(st.booleans()):
             for row in truth.rows:
                 fleet.apply(row)
@@ -244,15 +247,19 @@ def test_claims_and_news_converge_to_the_store(
     assert _rows(fleet) == _rows(fleet_of(truth))
 
 
-def _booked(world: World, seen: tuple[Seen, ...]) -> World:
-    """The world after the store booked: used sums and generations of the rows touched grow."""
+def _booked(world: World, seen: tuple[Seen, ...], demand: Demand) -> World:
+    """The world after the store booked: sums, tenants and generations of the rows touched grow."""
     added = {(each.kind, each.id): each for each in seen}
+    owner = frozenset(() if demand.enterprise is None else (demand.enterprise,))
+    layer = frozenset(() if demand.layer is None else (demand.layer,))
     return World(
         tuple(
             replace(
                 row,
                 cpu_used=row.cpu_used + added["host", row.id].cpu,
                 ram_used_mib=row.ram_used_mib + added["host", row.id].ram_mib,
+                enterprises=row.enterprises | owner,
+                layers=row.layers | layer,
                 generation=row.generation + 1,
             )
             if ("host", row.id) in added
@@ -281,4 +288,5 @@ def _booked(world: World, seen: tuple[Seen, ...]) -> World:
             else row
             for row in world.scopes
         ),
+        world.rules,
     )

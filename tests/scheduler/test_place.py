@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scheduler.demand import Demand
 from scheduler.fleet import Fleet
 from scheduler.inventory import Datastore, Host, Scope
+from scheduler.ledger import Row
 from scheduler.placement import HostVerdict, Placement, Refusal
 from scheduler.policy import FitPolicy
 from scheduler.reason import Lack, Reason
@@ -143,7 +144,7 @@ def test_a_placement_lists_every_row_in_locking_order(
     if isinstance(answer, Refusal):
         return
     host = next(each for each in world.hosts if each.id == answer.host)
-    around = {("rack", host.rack), ("datacenter", host.datacenter)}
+    around = {("rack", host.rack), ("datacenter", host.datacenter), ("cluster", host.cluster)}
     known = {(each.kind, each.id) for each in world.scopes}
     rows = [(seen.kind, seen.id) for seen in answer.seen]
     assert rows == sorted({("host", host.id), ("datastore", answer.datastore)} | (around & known))
@@ -172,19 +173,18 @@ def _raised(world: World, verdict: HostVerdict, less: int) -> World:
         (each, (each.shortfall or 0) - (less if n == 0 else 0))
         for n, each in enumerate(verdict.reasons)
     ]
-    rows: list[Host | Datastore | Scope] = list(world.rows)
+    rows = list(world.rows)
     for reason, by in shortfalls:
         rows = [_lifted(row, verdict.host, reason, by) for row in rows]
     return World(
         tuple(row for row in rows if isinstance(row, Host)),
         tuple(row for row in rows if isinstance(row, Datastore)),
         tuple(row for row in rows if isinstance(row, Scope)),
+        world.rules,
     )
 
 
-def _lifted(
-    row: Host | Datastore | Scope, host: int, reason: Reason, by: int
-) -> Host | Datastore | Scope:
+def _lifted(row: Row, host: int, reason: Reason, by: int) -> Row:
     match row, reason.lack:
         case Host(id=id), Lack.CPU if id == host:
             return replace(row, cpu_limit=row.cpu_limit + by)

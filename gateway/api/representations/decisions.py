@@ -1,6 +1,6 @@
 """A decision on the wire: counts and dimensions for everybody, hosts for who may see hosts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
@@ -13,6 +13,7 @@ from scheduler.explanation import requirement
 from scheduler.rendering import Names, render
 
 MEDIA = "decision"
+_OF_THE_REQUEST = frozenset({"SHRINK_DEMAND", "LEAVE_LAYER", "LEAVE_TIER"})
 
 
 def decision_path(id: object) -> str:
@@ -44,6 +45,7 @@ def decision(links: Linker, stored: Stored, names: Names, *, hosts: bool) -> dic
         "cut": list(made.cut),
         "chosen": _chosen(made.chosen, names) if made.chosen is not None and hosts else None,
         "refused": None if made.refused is None else _refused(made.refused, hosts=hosts),
+        "advice": told_advice(stored.advice, hosts=hosts),
         "links": _links(links, stored, hosts=hosts),
     }
 
@@ -51,7 +53,22 @@ def decision(links: Linker, stored: Stored, names: Names, *, hosts: bool) -> dic
 def decision_text(stored: Stored, names: Names, *, hosts: bool) -> str:
     """The same as text for people."""
     head = f"Decision {stored.id} of {_moment(stored)}: {stored.kind} of {stored.vm_name}\n"
-    return head + render(decode(stored.body), names, hosts=hosts)
+    advice = told_advice(stored.advice, hosts=hosts)
+    lines = [f"  {one['sentence']}\n" for one in advice]
+    tail = "Any one of these would make it fit:\n" if lines else ""
+    return head + render(decode(stored.body), names, hosts=hosts) + tail + "".join(lines)
+
+
+def told_advice(advice: Sequence[Mapping[str, Any]], *, hosts: bool) -> list[Mapping[str, Any]]:
+    """The advice on a refusal; without `hosts` only what the request's owner can do, which names
+    no place and nobody else's VM."""
+    if hosts:
+        return list(advice)
+    return [
+        {"changes": one["changes"], "sentence": one["sentence"]}
+        for one in advice
+        if all(change["kind"] in _OF_THE_REQUEST for change in one["changes"])
+    ]
 
 
 def places_named(stored: Stored) -> tuple[set[int], set[int]]:

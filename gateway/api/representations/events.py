@@ -5,7 +5,7 @@ from datetime import UTC
 from typing import Any
 
 from gateway.api.links import Linker
-from gateway.api.representations.decisions import decision_link
+from gateway.api.representations.decisions import decision_link, told_advice
 from gateway.store.events_view import Seen
 
 _MEDIA = "application/vnd.abiquo.{}+json"
@@ -41,6 +41,8 @@ def event(links: Linker, seen: Seen, *, hosts: bool) -> dict[str, Any]:
         for key, value in (payload.get("details") or {}).items()
         if hosts or key not in _ABOUT_HOSTS
     }
+    if "advice" in details:
+        details["advice"] = told_advice(details["advice"], hosts=hosts)
     media = _ENTITY_MEDIA.get(seen.entity, "")
     return {
         "id": seen.position,

@@ -2,7 +2,8 @@
 -- checkpoint, the feed's changes up to the decision's position, and the rows that were ahead.
 
 -- `task_id` and `vm_id` have no foreign key: a decision outlives both. `body` is the whole
--- decision as scheduler/decision.py encodes it, byte for byte.
+-- decision as scheduler/decision.py encodes it, byte for byte. `advice` on a refusal is no part of
+-- it: it was found afterwards, and is not made again.
 create table decision (
   id uuid primary key,
   at timestamptz not null default clock_timestamp(),
@@ -15,7 +16,8 @@ create table decision (
   position bigint not null,
   rule_set bigint not null,
   scheduler text not null,
-  body bytea not null
+  body bytea not null,
+  advice jsonb not null default '[]'
 );
 create index decision_at on decision (at, id);
 create index decision_vm on decision (vm_id, at);

@@ -1,0 +1,53 @@
+"""Who occupies hosts, and the load rules: what advice on a refusal may change, in one read."""
+
+from collections.abc import Iterable
+
+from gateway.store.pool import Connection
+from scheduler.cluster import Resident
+from scheduler.limits import Level, LoadKind, LoadRule
+
+# Only what lives there in peace may be moved by whoever follows advice: a VM with an open task, or
+# one whose state is not known, counts as protected.
+_RESIDENTS = """
+select v.uuid as vm, v.name, b.host_id as host, b.datastore_id as datastore, b.cpu, b.ram_mib,
+  b.disk_bytes, v.enterprise_id as enterprise, v.layer_id as layer, v.type,
+  (select n.tag from nic join network n on n.id = nic.network_id
+   where nic.vm_id = v.id order by nic.n limit 1) as network,
+  v.tier_id as tier,
+  v.protected or b.host_id is distinct from v.host_id
+    or v.state not in ('ON', 'OFF', 'PAUSED', 'CONFIGURED')
+    or exists (select from task t
+               where t.vm_id = v.id and t.state in ('queued', 'running', 'stuck')) as protected,
+  v.known_state = 'ON' as on
+from booking b join vm v on v.id = b.vm_id
+where b.host_id = any($1::bigint[])
+order by v.id, b.host_id
+"""
+_LOADS = """
+select id, kind, level, element_id, cpu_percent, ram_percent, storage_percent, aggregated
+from rule where kind in ('machine_load', 'datastore_load') order by id
+"""
+
+
+async def of_hosts(c: Connection, hosts: Iterable[int]) -> tuple[Resident, ...]:
+    """The VMs that are booked on these hosts."""
+    return tuple([Resident(**dict(row)) for row in await c.fetch(_RESIDENTS, list(hosts))])
+
+
+async def loads(c: Connection) -> tuple[LoadRule, ...]:
+    """Every load rule."""
+    return tuple(
+        [
+            LoadRule(
+                row["id"],
+                LoadKind(row["kind"]),
+                Level(row["level"]),
+                row["element_id"],
+                row["cpu_percent"],
+                row["ram_percent"],
+                row["storage_percent"],
+                row["aggregated"],
+            )
+            for row in await c.fetch(_LOADS)
+        ]
+    )

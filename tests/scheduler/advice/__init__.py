@@ -1,0 +1,1 @@
+"""Advice is tried against worlds that it did not see."""
