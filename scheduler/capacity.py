@@ -3,6 +3,9 @@
 WHOLE = 10**12
 """All of a resource; shares are integers in parts of it, so that no comparison is inexact."""
 
+IN_USE_MAX = 2**60
+"""More than a million times all of it: sums are kept in columns of 64 bits."""
+
 
 def limit(physical: int, percent: int) -> int:
     """What may be promised of a physical amount under a load rule of `percent` (0 or more).
@@ -29,10 +32,11 @@ def in_use(*parts: tuple[int, int]) -> int:
     """The shares in use of several resources, added, in parts of WHOLE.
 
     Each part is (used, limit); where nothing is allowed, all of it is in use. The sum is
-    exact and rounded up once: equal sums stay equal, and only an unused host is 0.
+    exact and rounded up once: equal sums stay equal, and only an unused host is 0. A host that
+    promised IN_USE_MAX and more is beyond comparing.
     """
     over, under = 0, 1
     for used, limit_of in parts:
         share = (used, limit_of) if limit_of > 0 else (1, 1)
         over, under = over * share[1] + share[0] * under, under * share[1]
-    return -(-over * WHOLE // under)
+    return min(-(-over * WHOLE // under), IN_USE_MAX)

@@ -7,12 +7,14 @@ from typing import assert_never
 from scheduler.demand import Demand
 from scheduler.disks import spare
 from scheduler.inventory import Datastore
-from scheduler.placement import HostVerdict, Placement, Refusal
+from scheduler.placement import Placement, Refusal
 from scheduler.reason import Lack, Reason
 
 NAMES_MAX = 20
 """Hosts named in a summary; the rows name all of them."""
 
+Pattern = tuple[tuple[Lack, ...], int]
+"""What hosts lack, and how many lack just that."""
 _TOPICS = {
     Lack.DATACENTER: "in another datacenter",
     Lack.NOT_ASKED: "not asked for",
@@ -40,19 +42,20 @@ _TOPICS = {
 
 def summary(refusal: Refusal) -> str:
     """What happened in a few sentences: how many candidates, what they lack, what was wanted."""
-    candidates = [each for each in refusal.verdicts if each.candidate]
-    others = [each for each in refusal.verdicts if not each.candidate]
+    candidates = [each for each in refusal.patterns if all(lack.capacity for lack in each[0])]
+    others = [each for each in refusal.patterns if each not in candidates]
     parts = [_oversubscribed(candidates), f"The VM requires {requirement(refusal.demand)}."]
+    count = sum(number for _, number in candidates)
     if candidates:
-        names = [each.name for each in candidates]
-        parts.append(f"{_plural(len(names), 'Candidate')}: {_listed(names)}.")
+        names = [each.name for each in refusal.verdicts if each.candidate]
+        parts.append(f"{_plural(count, 'Candidate')}: {_listed(names, count)}.")
     if others:
-        hosts = _plural(len(others), "host")
-        parts.append(f"{len(others)} {hosts} could not be considered: {_tally(others)}.")
+        left = sum(number for _, number in others)
+        parts.append(f"{left} {_plural(left, 'host')} could not be considered: {_tally(others)}.")
     known = {each.host for each in refusal.verdicts}
     unknown = sorted((refusal.demand.only or frozenset()) - known)
     if unknown:
-        parts.append(f"Not known: host {_listed([str(each) for each in unknown])}.")
+        parts.append(f"Not known: host {_listed([str(each) for each in unknown], len(unknown))}.")
     return " ".join(parts)
 
 
@@ -70,7 +73,7 @@ def size(amount: int) -> str:
 
 
 def rows(refusal: Refusal) -> list[dict[str, object]]:
-    """One row a host, ready for JSON: every reason with its numbers, and the datastores tried."""
+    """One row for each host told of, ready for JSON: its reasons with numbers, its datastores."""
     return [
         {
             "host": each.host,
@@ -105,7 +108,6 @@ def decision(placement: Placement) -> dict[str, object]:
         "datastore": placement.datastore,
         "policy": placement.policy.value,
         "score": placement.score,
-        "rejected": {lack.value: count for lack, count in placement.rejected},
         "seen": [
             {"kind": seen.kind, "id": seen.id, "generation": seen.generation}
             for seen in placement.seen
@@ -157,28 +159,30 @@ def sentence(reason: Reason) -> str:
             assert_never(reason.lack)
 
 
-def _oversubscribed(candidates: list[HostVerdict]) -> str:
+def _oversubscribed(candidates: list[Pattern]) -> str:
     if not candidates:
         return "No host is a candidate for the VM."
-    lacks = Counter(lack for each in candidates for lack in {r.lack for r in each.reasons})
+    lacks: Counter[Lack] = Counter()
+    for found, number in candidates:
+        lacks.update(dict.fromkeys(found, number))
     told = ", ".join(f"{_TOPICS[lack]} on {lacks[lack]}" for lack in Lack if lacks[lack])
-    if len(candidates) == 1:
+    count = sum(number for _, number in candidates)
+    if count == 1:
         return f"The only candidate host is oversubscribed by the current workload rules ({told})."
-    count = len(candidates)
     return f"All {count} candidate hosts are oversubscribed by the current workload rules ({told})."
 
 
-def _tally(others: list[HostVerdict]) -> str:
+def _tally(others: list[Pattern]) -> str:
     """Each host counted once, by the first reason that has nothing to do with capacity."""
-    lacks = Counter(
-        next(reason.lack for reason in each.reasons if not reason.lack.capacity) for each in others
-    )
+    lacks: Counter[Lack] = Counter()
+    for found, number in others:
+        lacks[next(lack for lack in found if not lack.capacity)] += number
     return ", ".join(f"{lacks[lack]} {_TOPICS[lack]}" for lack in Lack if lacks[lack])
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: list[str], count: int) -> str:
     told = ", ".join(names[:NAMES_MAX])
-    left = len(names) - NAMES_MAX
+    left = count - len(names[:NAMES_MAX])
     return told if left <= 0 else f"{told} and {left} more"
 
 

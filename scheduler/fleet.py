@@ -1,24 +1,23 @@
-"""The fleet is the live inventory: it answers each demand after trying every host.
+"""The fleet is the live inventory: its answer is the one that asking every host would give.
 
 It proposes; the store's ledger decides. It belongs to one thread and awaits nothing, so that
 each answer is about one moment.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
-
 from scheduler.bookings import disk_added, holds_host, holds_scope
 from scheduler.demand import Demand
 from scheduler.disks import choose
-from scheduler.inventory import NO_RULES, Candidate, Datastore, Gone, Host, RuleSet, Scope
-from scheduler.ledger import RULES, Key, Ledger, key_of
-from scheduler.placement import HostVerdict, Placement, Refusal, Seen
-from scheduler.policy import SCORES, FitPolicy
-from scheduler.ranking import Ranking
-from scheduler.reason import Lack, Reason
-from scheduler.rulebook import first_lack, objections
+from scheduler.index import Index, Shared
+from scheduler.inventory import Candidate, Datastore, Gone, Host, RuleSet, Scope
+from scheduler.ledger import RULES, Entry, Ledger, Row, key_of
+from scheduler.listing import Listed, candidates, refuse
+from scheduler.placement import Placement, Refusal, Seen
+from scheduler.policy import FitPolicy, glad_of, score_of
+from scheduler.rulebook import first_lack
+from scheduler.share import Share
+from scheduler.shelf import Stores, pick
 
-Listed = tuple[Host, Datastore | None, tuple[Reason, ...]]
+_SCOPES = ("cluster", "rack", "datacenter")
 
 
 class Fleet:
@@ -27,68 +26,92 @@ class Fleet:
     def __init__(self) -> None:
         """A fleet that knows of nothing yet; `apply` tells it."""
         self._ledger = Ledger()
-        self._hosts: dict[int, Host] = {}
-        self._rankings: dict[tuple[int, FitPolicy], Ranking] = defaultdict(Ranking)
-        # Which hosts look at a datastore, rack or datacenter, and what each host sees in all:
-        # built on demand and dropped when any of it changes.
-        self._lookers: dict[Key, set[int]] = defaultdict(set)
-        self._candidates: dict[int, Candidate] = {}
+        self._stores = Stores()
+        self._shared = Shared(self._ledger.entries, self._stores)
+        self._indexes: dict[int, Index] = {}
+        self._rows: dict[int, Host] = {}
 
-    def apply(self, change: Host | Datastore | Scope | RuleSet | Gone) -> bool:
+    def apply(self, change: Row | Gone) -> bool:
         """Takes the absolute values of a row; False when a newer or the same one is known."""
-        accepted = self._ledger.apply(change)
-        if accepted:
-            self._changed(key_of(change))
-        return accepted
+        if not self._ledger.apply(change):
+            return False
+        key = key_of(change)
+        entry = self._ledger.entries.get(key)
+        match key[0]:
+            case "host":
+                self._host_changed(key[1], entry)
+            case "datastore":
+                self._datastore_changed(key[1], entry)
+            case "rules":
+                self._rules_changed()
+            case _:
+                self._shared.scoped = self._shared.scoped or entry is not None
+        return True
 
-    def place(self, demand: Demand, policy: FitPolicy) -> Placement | Refusal:
+    def place(
+        self, demand: Demand, policy: FitPolicy, share: Share | None = None
+    ) -> Placement | Refusal:
         """The gladdest host that will do, or every reason why none does.
 
-        Only hosts of the demand's datacenter are tried, and those that it names.
+        Only hosts of the demand's datacenter are tried, and those that it names. Those of the
+        `share` are tried before the others.
         """
-        rejected: Counter[Lack] = Counter()
-        for host in self._rankings[demand.datacenter, policy]:
-            at = self._candidate(host)
-            lack = first_lack(demand, at)
-            if lack is not None:
-                rejected[lack] += 1
-                continue
-            datastore = choose(demand, at)
-            if datastore is not None:
-                return _placement(demand, at, datastore, policy, rejected)
-        return Refusal(tuple(self._verdicts(demand)), demand)
+        index = self._indexes.get(demand.datacenter)
+        if index is None:
+            return refuse(self, demand)
+        if demand.origin is not None or demand.only is not None:
+            return self._place_among(index, demand, policy)
+        if index.section.beyond or demand.cpu >= 2**31 - 1 or demand.ram_mib >= 2**31 - 1:
+            return self._place_among(index, demand, policy)
+        slot = index.find(demand, policy, share) if share is not None else -1
+        if slot < 0:
+            share = None
+            slot = index.find(demand, policy, None)
+        if slot < 0:
+            return refuse(self, demand)
+        entry = index.section.entries[slot]
+        row = entry.row
+        assert isinstance(row, Host)
+        datastore = pick(demand, row, self._stores.entries)
+        assert datastore is not None
+        glad = glad_of(policy, demand)(index.section, slot)
+        seen = self._seen(demand, entry, datastore)
+        assert isinstance(datastore.row, Datastore)
+        return Placement(row.id, datastore.row.id, seen, policy, score_of(policy, glad), share)
 
     def candidates(self, demand: Demand, policy: FitPolicy) -> tuple[Listed, ...]:
         """Every host with its datastore or its reasons: those that will do first, gladdest first.
 
-        The first one is what `place` would choose.
+        The first one is what `place` would choose. Asks the rules host by host.
         """
-        listed: list[Listed] = []
-        for host in (*self._rankings[demand.datacenter, policy], *self._strangers(demand)):
-            at = self._candidate(host)
-            listed.append((at.host, choose(demand, at), objections(demand, at)))
-        listed.sort(key=lambda each: bool(each[2]))
-        return tuple(listed)
+        return candidates(self, demand, policy)
 
     def claim(self, placement: Placement, demand: Demand) -> None:
         """Counts the placement in until the store tells newer numbers of its rows."""
+        claimant = (demand.vm, placement.host)
+        entries = self._ledger.entries
         for seen in placement.seen:
-            self._ledger.promise((demand.vm, placement.host), seen)
-            self._changed((seen.kind, seen.id))
+            entry = entries.get((seen.kind, seen.id))
+            if entry is not None:
+                entry.add(claimant, (seen, demand))
+                self._promised(seen.kind, seen.id, entry)
 
     def release(self, placement: Placement, demand: Demand) -> None:
         """Takes a claim back where it still counts; claiming or releasing twice is once."""
+        claimant = (demand.vm, placement.host)
         for seen in placement.seen:
-            self._ledger.withdraw((demand.vm, placement.host), (seen.kind, seen.id))
-            self._changed((seen.kind, seen.id))
+            entry = self._ledger.entries.get((seen.kind, seen.id))
+            if entry is not None and entry.remove(claimant):
+                self._promised(seen.kind, seen.id, entry)
 
     def hosts(self) -> tuple[Host, ...]:
         """All hosts by id, claims counted in."""
-        return tuple(self._hosts[host] for host in sorted(self._hosts))
+        return tuple(self.candidate(host).host for host in sorted(self._rows))
 
     def host(self, id: int) -> Host | None:
         """One host, claims counted in."""
-        return self._hosts.get(id)
+        row = self._ledger.row(("host", id))
+        return row if isinstance(row, Host) else None
 
     def datastore(self, id: int) -> Datastore | None:
         """One datastore, claims counted in."""
@@ -100,119 +123,132 @@ class Fleet:
         row = self._ledger.row((kind, id))
         return row if isinstance(row, Scope) else None
 
+    def index(self, datacenter: int) -> Index | None:
+        """The hosts of a datacenter in their columns, None where there are none."""
+        return self._indexes.get(datacenter)
+
     @property
     def rules(self) -> RuleSet:
         """What the active rules say beyond the limits of the rows."""
-        row = self._ledger.row(RULES)
-        return row if isinstance(row, RuleSet) else NO_RULES
+        return self._shared.rules
 
-    def _changed(self, key: Key) -> None:
-        kind, id = key
-        if key == RULES:
-            self._candidates.clear()
-            return
-        if kind != "host":
-            for looker in self._lookers.get(key, ()):
-                self._candidates.pop(looker, None)
-            return
-        self._forget(id)
-        row = self._ledger.row(key)
-        if isinstance(row, Host):
-            self._learn(row)
+    def rows(self) -> tuple[Row, ...]:
+        """Every row, claims counted in, in (kind, id) order."""
+        return tuple(entry.current() for _, entry in sorted(self._ledger.entries.items()))
 
-    def _forget(self, id: int) -> None:
-        self._candidates.pop(id, None)
-        host = self._hosts.pop(id, None)
-        if host is None:
-            return
-        for key in _looks_at(host):
-            self._lookers[key].discard(id)
-        for policy in FitPolicy:
-            self._rankings[host.datacenter, policy].drop(id)
+    def candidate(self, id: int) -> Candidate:
+        """A host with all that surrounds it, claims counted in; raises KeyError without it."""
+        return self.around(self._ledger.entries["host", id])
 
-    def _learn(self, host: Host) -> None:
-        self._hosts[host.id] = host
-        for key in _looks_at(host):
-            self._lookers[key].add(host.id)
-        for policy, score in SCORES.items():
-            self._rankings[host.datacenter, policy].put(host.id, score(host))
-
-    def _candidate(self, id: int) -> Candidate:
-        known = self._candidates.get(id)
-        if known is not None:
-            return known
-        host = self._hosts[id]
+    def around(self, entry: Entry) -> Candidate:
+        """The same for the host of an entry."""
+        host = entry.current()
+        assert isinstance(host, Host)
         seen = (self.datastore(each) for each in host.datastores)
-        made = Candidate(
+        return Candidate(
             host,
             tuple(datastore for datastore in seen if datastore is not None),
             self.scope("rack", host.rack),
             self.scope("datacenter", host.datacenter),
             None if host.cluster is None else self.scope("cluster", host.cluster),
-            self.rules,
+            self._shared.rules,
         )
-        self._candidates[id] = made
-        return made
 
-    def _strangers(self, demand: Demand) -> list[int]:
-        """Hosts the demand names although they are in another datacenter: told, never taken."""
-        named = demand.only or frozenset()
-        return [
-            host
-            for host in sorted(named)
-            if host in self._hosts and self._hosts[host].datacenter != demand.datacenter
-        ]
+    def _host_changed(self, id: int, entry: Entry | None) -> None:
+        old = self._rows.pop(id, None)
+        new = None if entry is None else entry.row
+        assert new is None or isinstance(new, Host)
+        if new is not None:
+            self._rows[id] = new
+        for each in self._stores.look(id, old, new):
+            self._restock(each)
+        if old is not None and (new is None or old.datacenter != new.datacenter):
+            self._indexes[old.datacenter].drop(id)
+        if new is None or entry is None:
+            return
+        if new.reserved_for is not None and new.reserved_for not in self._shared.special:
+            self._specialise({new.reserved_for})
+        index = self._indexes.get(new.datacenter)
+        if index is None:
+            index = self._indexes[new.datacenter] = Index(self._shared)
+        index.put(id, entry)
 
-    def _verdicts(self, demand: Demand) -> Iterable[HostVerdict]:
-        local = self._rankings[demand.datacenter, FitPolicy.PROGRESSIVE]
-        for host in sorted((*local, *self._strangers(demand))):
-            at = self._candidate(host)
-            yield HostVerdict(host, at.host.name, objections(demand, at), at.datastores)
+    def _datastore_changed(self, id: int, entry: Entry | None) -> None:
+        self._stores.put(id, entry)
+        row = None if entry is None else entry.row
+        if isinstance(row, Datastore) and row.tier is not None:
+            self._specialise(set(row.tier.enterprises or ()))
+        self._restock(id)
 
+    def _restock(self, id: int) -> None:
+        for host in self._stores.lookers.get(id, ()):
+            row = self._rows.get(host)
+            if row is not None and row.datacenter in self._indexes:
+                self._indexes[row.datacenter].restock(host)
 
-def _looks_at(host: Host) -> list[Key]:
-    places: list[Key] = [("datastore", each) for each in host.datastores]
-    if host.cluster is not None:
-        places.append(("cluster", host.cluster))
-    return [*places, ("rack", host.rack), ("datacenter", host.datacenter)]
+    def _rules_changed(self) -> None:
+        row = self._ledger.row(RULES)
+        if isinstance(row, RuleSet):
+            self._shared.rules = row
+            self._shared.special |= {*row.restricted, *row.excluded}
+        self._forget()
 
+    def _specialise(self, enterprises: set[int]) -> None:
+        if not enterprises <= self._shared.special:
+            self._shared.special |= enterprises
+            self._forget()
 
-def _placement(
-    demand: Demand,
-    at: Candidate,
-    datastore: Datastore,
-    policy: FitPolicy,
-    rejected: Counter[Lack],
-) -> Placement:
-    return Placement(
-        at.host.id,
-        datastore.id,
-        _seen(demand, at, datastore),
-        policy,
-        SCORES[policy](at.host),
-        tuple(sorted(rejected.items())),
-    )
+    def _forget(self) -> None:
+        for index in self._indexes.values():
+            index.forget()
 
+    def _promised(self, kind: str, id: int, entry: Entry) -> None:
+        if kind == "host":
+            assert isinstance(entry.row, Host)
+            self._indexes[entry.row.datacenter].touch(id)
+        elif kind == "datastore" and not self._stores.wide(id):
+            self._restock(id)
 
-def _seen(demand: Demand, at: Candidate, datastore: Datastore) -> tuple[Seen, ...]:
-    """Every ledger row that a claim touches, also where it adds nothing, in locking order."""
-    host = at.host
-    cpu, ram_mib = (0, 0) if holds_host(demand, host) else (demand.cpu, demand.ram_mib)
-    disk_bytes = disk_added(demand, host, datastore)
-    rows = [
-        Seen("host", host.id, host.generation, host.character, cpu, ram_mib),
-        Seen(
-            "datastore",
-            datastore.id,
-            datastore.generation,
-            datastore.character,
-            disk_bytes=disk_bytes,
-        ),
-    ]
-    for scope in (at.cluster, at.rack, at.datacenter):
-        if scope is None:
-            continue
-        amounts = (demand.cpu, demand.ram_mib, demand.disk_bytes)
-        added = (0, 0, 0) if holds_scope(demand, scope) else amounts
-        rows.append(Seen(scope.kind, scope.id, scope.generation, scope.character, *added))
-    return tuple(sorted(rows, key=lambda row: (row.kind, row.id)))
+    def _place_among(self, index: Index, demand: Demand, policy: FitPolicy) -> Placement | Refusal:
+        glad = glad_of(policy, demand)
+        for slot in index.among(demand, policy):
+            at = self.candidate(index.section.ids[slot])
+            if first_lack(demand, at) is not None:
+                continue
+            datastore = choose(demand, at)
+            if datastore is not None:
+                entry = self._stores.entries[datastore.id]
+                seen = self._seen(demand, index.section.entries[slot], entry)
+                score = score_of(policy, glad(index.section, slot))
+                return Placement(at.host.id, datastore.id, seen, policy, score)
+        return refuse(self, demand)
+
+    def _seen(self, demand: Demand, at: Entry, store: Entry) -> tuple[Seen, ...]:
+        """Every ledger row that a claim touches, also where it adds nothing, in locking order."""
+        host, datastore = at.row, store.row
+        assert isinstance(host, Host)
+        assert isinstance(datastore, Datastore)
+        cpu, ram, disk = demand.cpu, demand.ram_mib, demand.disk_bytes
+        if demand.origin is not None:
+            disk = disk_added(demand, host, datastore)
+            if holds_host(demand, host):
+                cpu = ram = 0
+        rows = (
+            Seen("datastore", datastore.id, datastore.generation, datastore.character, 0, 0, disk),
+            Seen("host", host.id, host.generation, host.character, cpu, ram),
+        )
+        return rows if not self._shared.scoped else self._with_scopes(demand, host, rows)
+
+    def _with_scopes(self, demand: Demand, host: Host, rows: tuple[Seen, ...]) -> tuple[Seen, ...]:
+        found = list(rows)
+        places = zip(_SCOPES, (host.cluster, host.rack, host.datacenter), strict=True)
+        for kind, id in places:
+            entry = None if id is None else self._ledger.entries.get((kind, id))
+            if entry is None:
+                continue
+            row = entry.row
+            assert isinstance(row, Scope)
+            amounts = (demand.cpu, demand.ram_mib, demand.disk_bytes)
+            added = (0, 0, 0) if holds_scope(demand, row) else amounts
+            found.append(Seen(kind, row.id, row.generation, row.character, *added))
+        return tuple(sorted(found, key=lambda each: (each.kind, each.id)))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import assert_never
 from uuid import UUID
 
+from scheduler.demand import Demand
 from scheduler.inventory import Datastore, Gone, Host, RuleSet, Scope
 from scheduler.placement import Seen
 
@@ -17,23 +18,121 @@ RULES: Key = ("rules", 0)
 """The key of the one row that is a RuleSet."""
 Claimant = tuple[UUID, int]
 """A VM and the host that it was promised: a relocating VM may hold two."""
+Promise = tuple[Seen, Demand]
+
+
+class Entry:
+    """One row as the store told it, and its use with the promises counted in (CPUs, MiB, bytes).
+
+    Mutable, since a decision has no time to copy rows; `current` makes the row a value again.
+    """
+
+    __slots__ = ("cpu", "disk", "enterprises", "layers", "promises", "ram", "row")
+
+    row: Row
+    cpu: int
+    ram: int
+    disk: int
+    enterprises: frozenset[int]
+    layers: frozenset[int]
+    promises: dict[Claimant, Promise]
+
+    def __init__(self, row: Row) -> None:
+        """The row without a promise."""
+        self.promises = {}
+        self.take(row)
+
+    def take(self, row: Row) -> None:
+        """The store's numbers replace what was here, promises too."""
+        self.row = row
+        self.promises.clear()
+        self.enterprises = self.layers = frozenset()
+        self.cpu = self.ram = self.disk = 0
+        match row:
+            case Host():
+                self.cpu, self.ram = row.cpu_used, row.ram_used_mib
+                self.enterprises, self.layers = row.enterprises, row.layers
+            case Datastore():
+                self.disk = row.used_bytes
+            case Scope():
+                self.cpu, self.ram = row.cpu_used, row.ram_used_mib
+                self.disk = row.disk_used_bytes
+            case RuleSet():
+                pass
+            case _:
+                assert_never(row)
+
+    def current(self) -> Row:
+        """The row with all promises counted in."""
+        row = self.row
+        if not self.promises:
+            return row
+        match row:
+            case Host():
+                return replace(
+                    row,
+                    cpu_used=self.cpu,
+                    ram_used_mib=self.ram,
+                    enterprises=self.enterprises,
+                    layers=self.layers,
+                )
+            case Datastore():
+                return replace(row, used_bytes=self.disk)
+            case Scope():
+                return replace(
+                    row, cpu_used=self.cpu, ram_used_mib=self.ram, disk_used_bytes=self.disk
+                )
+            case RuleSet():
+                return row
+            case _:
+                assert_never(row)
+
+    def add(self, claimant: Claimant, promise: Promise) -> None:
+        """Count a promise in; by one claimant it counts once."""
+        self.remove(claimant)
+        self.promises[claimant] = promise
+        seen, demand = promise
+        self.cpu += seen.cpu
+        self.ram += seen.ram_mib
+        self.disk += seen.disk_bytes
+        if seen.kind == "host":
+            if demand.enterprise is not None and demand.enterprise not in self.enterprises:
+                self.enterprises |= {demand.enterprise}
+            if demand.layer is not None and demand.layer not in self.layers:
+                self.layers |= {demand.layer}
+
+    def remove(self, claimant: Claimant) -> bool:
+        """Take a promise back; False when there is none, or the store's numbers replaced it."""
+        promise = self.promises.pop(claimant, None)
+        if promise is None:
+            return False
+        seen, _ = promise
+        self.cpu -= seen.cpu
+        self.ram -= seen.ram_mib
+        self.disk -= seen.disk_bytes
+        if isinstance(self.row, Host):
+            demands = [demand for _, demand in self.promises.values()]
+            owners = {each.enterprise for each in demands if each.enterprise is not None}
+            layers = {each.layer for each in demands if each.layer is not None}
+            self.enterprises = self.row.enterprises | owners
+            self.layers = self.row.layers | layers
+        return True
 
 
 class Ledger:
-    """Rows by (kind, id); of two changes to one row the one of the newer generation stays."""
+    """Entries by (kind, id); of two changes to one row the one of the newer generation stays."""
 
-    __slots__ = ("_gone", "_promises", "_rows", "_stored")
+    __slots__ = ("_gone", "entries")
 
     def __init__(self) -> None:
         """An empty ledger."""
-        self._stored: dict[Key, Row] = {}
+        self.entries: dict[Key, Entry] = {}
         self._gone: dict[Key, int] = {}
-        self._promises: dict[Key, dict[Claimant, Seen]] = {}
-        self._rows: dict[Key, Row] = {}
 
     def row(self, key: Key) -> Row | None:
         """The row with all promises counted in."""
-        return self._rows.get(key)
+        entry = self.entries.get(key)
+        return None if entry is None else entry.current()
 
     def apply(self, change: Row | Gone) -> bool:
         """Takes the change unless the same or a newer generation is known; promises end with it.
@@ -41,40 +140,24 @@ class Ledger:
         At one generation Gone outranks a row, so that the order of arrival does not matter.
         """
         key = key_of(change)
-        stored = self._stored.get(key)
+        entry = self.entries.get(key)
+        gone = self._gone.get(key, -1)
         if isinstance(change, Gone):
-            known = self._gone.get(key, -1)
-            if change.generation <= known or _newer(stored, change.generation):
+            if change.generation <= gone:
+                return False
+            if entry is not None and entry.row.generation > change.generation:
                 return False
             self._gone[key] = change.generation
-            self._stored.pop(key, None)
+            self.entries.pop(key, None)
+            return True
+        known = -1 if entry is None else entry.row.generation
+        if change.generation <= max(known, gone):
+            return False
+        if entry is None:
+            self.entries[key] = Entry(change)
         else:
-            known = -1 if stored is None else stored.generation
-            if change.generation <= max(known, self._gone.get(key, -1)):
-                return False
-            self._stored[key] = change
-        self._promises.pop(key, None)
-        self._refresh(key)
+            entry.take(change)
         return True
-
-    def promise(self, claimant: Claimant, seen: Seen) -> None:
-        """Adds what was seen to be added; promised twice by one claimant it counts once."""
-        key = (seen.kind, seen.id)
-        if key in self._stored:
-            self._promises.setdefault(key, {})[claimant] = seen
-            self._refresh(key)
-
-    def withdraw(self, claimant: Claimant, key: Key) -> None:
-        """Takes a promise back; nothing happens when the store's numbers replaced it."""
-        if self._promises.get(key, {}).pop(claimant, None) is not None:
-            self._refresh(key)
-
-    def _refresh(self, key: Key) -> None:
-        stored = self._stored.get(key)
-        if stored is None:
-            self._rows.pop(key, None)
-        else:
-            self._rows[key] = _promised(stored, list(self._promises.get(key, {}).values()))
 
 
 def key_of(change: Row | Gone) -> Key:
@@ -90,33 +173,3 @@ def key_of(change: Row | Gone) -> Key:
             return RULES
         case _:
             assert_never(change)
-
-
-def _newer(stored: Row | None, generation: int) -> bool:
-    return stored is not None and stored.generation > generation
-
-
-def _promised(row: Row, promises: list[Seen]) -> Row:
-    if not promises:
-        return row
-    cpu = sum(seen.cpu for seen in promises)
-    ram_mib = sum(seen.ram_mib for seen in promises)
-    disk_bytes = sum(seen.disk_bytes for seen in promises)
-    match row:
-        case Host():
-            return replace(
-                row, cpu_used=row.cpu_used + cpu, ram_used_mib=row.ram_used_mib + ram_mib
-            )
-        case Datastore():
-            return replace(row, used_bytes=row.used_bytes + disk_bytes)
-        case RuleSet():
-            return row
-        case Scope():
-            return replace(
-                row,
-                cpu_used=row.cpu_used + cpu,
-                ram_used_mib=row.ram_used_mib + ram_mib,
-                disk_used_bytes=row.disk_used_bytes + disk_bytes,
-            )
-        case _:
-            assert_never(row)

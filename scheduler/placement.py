@@ -2,18 +2,20 @@
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from scheduler.demand import Demand
+from scheduler.fit_policy import FitPolicy
 from scheduler.inventory import Datastore
-from scheduler.policy import FitPolicy
 from scheduler.reason import Lack, Reason
+from scheduler.share import Share
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True, gc=False):
     """A ledger row as the decision saw it, and what a claim adds to it.
 
-    `kind` is "host", "datastore" or a scope's. The amounts (virtual CPUs, MiB,
-    bytes) are 0 where a relocating VM counts already.
+    `kind` is "host", "datastore" or a scope's. The amounts (virtual CPUs, MiB, bytes) are 0 where
+    a relocating VM counts already.
     """
 
     kind: str
@@ -25,11 +27,11 @@ class Seen:
     disk_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(Struct, frozen=True):
     """The chosen host and datastore; `seen` is every row to claim, in (kind, id) order.
 
-    `rejected` counts the gladder hosts that were passed over, by the first rule each failed.
+    `score` is what the policy gave the host. Among equal scores the lowest host id was taken;
+    `share` is the part of the hosts that was tried first, where the host was found in it.
     """
 
     host: int
@@ -37,7 +39,7 @@ class Placement:
     seen: tuple[Seen, ...]
     policy: FitPolicy
     score: int
-    rejected: tuple[tuple[Lack, int], ...] = ()
+    share: Share | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,20 @@ class HostVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """No host will do: one verdict for each host of the datacenter, by host id."""
+    """No host will do.
+
+    `patterns` count all hosts of the datacenter by what they lack, the most frequent first.
+    `verdicts` tell, by host id, of the nearest misses and of named hosts elsewhere: all hosts
+    where there are few. `lasting` is whether waiting cannot help: each host has a reason that
+    does not pass.
+    """
 
     verdicts: tuple[HostVerdict, ...]
     demand: Demand
+    patterns: tuple[tuple[tuple[Lack, ...], int], ...]
+    lasting: bool
 
     @property
-    def lasting(self) -> bool:
-        """Whether waiting cannot help: each host has a reason that does not pass."""
-        return all(any(reason.lasting for reason in each.reasons) for each in self.verdicts)
+    def hosts(self) -> int:
+        """How many hosts were looked at."""
+        return sum(count for _, count in self.patterns)

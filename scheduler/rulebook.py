@@ -57,6 +57,25 @@ RULES: tuple[Rule, ...] = (
     datacenter_memory,
     datacenter_storage,
 )
+"""All of them, in the order in which they are told."""
+
+SELDOM: tuple[Rule, ...] = (hypervisor_type, host_state, reachable, network, reserved, restricted)
+"""Those that look only at a host's state, reachability, type, networks and reservation."""
+
+DISKS: tuple[Rule, ...] = (some_datastore, tier, enough_storage)
+"""Those that look only at the datastores a host sees."""
+AGGREGATED: tuple[Rule, ...] = (
+    cluster_cpu,
+    cluster_memory,
+    cluster_storage,
+    rack_cpu,
+    rack_memory,
+    rack_storage,
+    datacenter_cpu,
+    datacenter_memory,
+    datacenter_storage,
+)
+"""Those that look only at the aggregated elements around a host."""
 
 
 def objections(demand: Demand, at: Candidate) -> tuple[Reason, ...]:

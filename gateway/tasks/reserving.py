@@ -81,7 +81,6 @@ class Reserver:
             "datastore_id": placement.datastore,
             "policy": placement.policy.value,
             "score": placement.score,
-            "passed_over": {lack.value: count for lack, count in placement.rejected},
         }
         if moving:
             detail |= await self._route(at, host.name, placement.datastore)

@@ -10,6 +10,7 @@ from scheduler.inventory import Host, HostState
 from scheduler.placement import Placement, Refusal
 from scheduler.policy import FitPolicy
 from scheduler.reason import Lack, Reason
+from scheduler.tally import NEAREST_MAX
 from tests.scheduler.places import DATASTORE, DEMAND, HOST, World, fleet_of
 
 ASKED = replace(DEMAND, cpu=9, disk_bytes=2**30)
@@ -69,12 +70,13 @@ def test_a_host_that_nobody_knows_is_named() -> None:
     )
 
 
-def test_a_summary_stays_short_and_the_rows_name_all() -> None:
-    """A sentence does not grow with the fleet."""
+def test_neither_a_summary_nor_its_rows_grow_with_the_fleet() -> None:
+    """All hosts are counted and the nearest are told; the whole table is another request."""
     refusal = _refused(*_hosts(500))
     assert summary(refusal).endswith("esx19, esx20 and 480 more.")
     assert len(summary(refusal)) < 500
-    assert len(rows(refusal)) == 500
+    assert refusal.hosts == 500
+    assert len(rows(refusal)) == NEAREST_MAX
 
 
 def test_rows_carry_rule_wanted_spare_and_the_datastores_tried() -> None:

@@ -11,6 +11,7 @@ from scheduler.demand import Origin
 from scheduler.fleet import Fleet
 from scheduler.inventory import Datastore, Gone, Host, Scope
 from scheduler.ledger import Key, key_of
+from scheduler.listing import passed_over
 from scheduler.placement import Placement, Refusal, Seen
 from scheduler.policy import FitPolicy
 from scheduler.reason import Lack
@@ -179,7 +180,7 @@ def test_the_gladder_hosts_passed_over_are_counted() -> None:
     fleet = fleet_of(replace(PAIR, hosts=(full, PAIR.hosts[1])))
     placement = _placed(fleet)
     assert placement.host == 2
-    assert placement.rejected == ((Lack.CPU, 1),)
+    assert passed_over(fleet, DEMAND, placement) == ((Lack.CPU, 1),)
 
 
 @st.composite

@@ -1,0 +1,187 @@
+"""A section keeps the hosts of one datacenter in columns, so that a search touches no object.
+
+Hosts stand in id order, hence the first of equal scores is the one with the lowest id. Each
+change of a host is logged by its slot; whoever keeps an order of hosts reads the log.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scheduler.capacity import IN_USE_MAX, WHOLE
+from scheduler.inventory import Host
+from scheduler.ledger import Entry
+
+AMOUNT_MAX = 2**31 - 2
+"""CPUs and MiB are columns of 32 bits; a section with larger ones is searched host by host."""
+LOG_MAX = 8192
+
+Bools = NDArray[np.bool_]
+Profile = tuple[object, ...]
+"""What of a host the seldom changing rules look at: equal for most hosts."""
+
+
+class Column:
+    """One number a host, as a list for single hosts and as an array for all of them."""
+
+    __slots__ = ("_room", "array", "values")
+
+    def __init__(self, dtype: type[np.generic], size: int) -> None:
+        """Room for `size` numbers, none there yet."""
+        self.values: list[int] = []
+        self._room: NDArray[Any] = np.zeros(max(size, 16), dtype)
+        self.array: NDArray[Any] = self._room[:0]
+
+    def append(self, value: int) -> None:
+        """One more host."""
+        count = len(self.values)
+        if count == len(self._room):
+            self._room = np.concatenate([self._room, np.zeros_like(self._room)])
+        self.values.append(value)
+        self._room[count] = value
+        self.array = self._room[: count + 1]
+
+
+class Section:
+    """Slots 0, 1, ... hold the hosts; every column has one value a slot.
+
+    `cpu` and `ram` are what is free by the limits (virtual CPUs, MiB), `glad` is the share in use
+    plus one, so that 0 is no host. `profile` indexes `profiles`. `membership` grows when slots
+    are given anew, `version` also when a host's profile changes.
+    """
+
+    __slots__ = (
+        "_known",
+        "_members",
+        "_stale",
+        "beyond",
+        "cluster",
+        "cpu",
+        "entries",
+        "glad",
+        "ids",
+        "log",
+        "log_base",
+        "membership",
+        "profile",
+        "profiles",
+        "rack",
+        "ram",
+        "slots",
+        "version",
+    )
+
+    def __init__(self) -> None:
+        """No hosts."""
+        self._members: dict[int, Entry] = {}
+        self._stale = False
+        self.version = self.membership = 0
+        self._start(0)
+
+    def _start(self, size: int) -> None:
+        self.ids: list[int] = []
+        self.slots: dict[int, int] = {}
+        self.entries: list[Entry] = []
+        self.cpu = Column(np.int32, size)
+        self.ram = Column(np.int32, size)
+        self.glad = Column(np.int64, size)
+        self.profile = Column(np.int32, size)
+        self.rack = Column(np.int64, size)
+        self.cluster = Column(np.int64, size)
+        self.profiles: list[Host] = []
+        self._known: dict[Profile, int] = {}
+        self.log: list[int] = []
+        self.log_base = 0
+        self.beyond = False
+        self.version += 1
+        self.membership += 1
+
+    def __len__(self) -> int:
+        """How many hosts there are."""
+        return len(self._members)
+
+    def members(self) -> tuple[int, ...]:
+        """The ids of all hosts."""
+        return tuple(self._members)
+
+    def put(self, id: int, entry: Entry) -> None:
+        """A host came, or changed in any way."""
+        slot = None if self._stale else self.slots.get(id)
+        self._members[id] = entry
+        if slot is not None:
+            self._describe(slot, entry)
+            self.touch(slot)
+        elif self._stale or (self.ids and id < self.ids[-1]):
+            self._stale = True
+        else:
+            self._append(id, entry)
+
+    def drop(self, id: int) -> None:
+        """A host left."""
+        if self._members.pop(id, None) is not None:
+            self._stale = True
+
+    def ready(self) -> bool:
+        """Make the columns anew where hosts left or came out of order; whether that was done."""
+        if not self._stale:
+            return False
+        self._stale = False
+        self._start(len(self._members))
+        for id in sorted(self._members):
+            self._append(id, self._members[id])
+        return True
+
+    def touch(self, slot: int) -> None:
+        """What is promised of a host, or allowed, changed."""
+        entry = self.entries[slot]
+        row = entry.row
+        assert isinstance(row, Host)
+        cpu_limit, ram_limit = row.cpu_limit, row.ram_limit_mib
+        cpu, ram = cpu_limit - entry.cpu, ram_limit - entry.ram
+        if cpu > AMOUNT_MAX or ram > AMOUNT_MAX or cpu < -AMOUNT_MAX or ram < -AMOUNT_MAX:
+            self.beyond, cpu, ram = True, 0, 0
+        self.cpu.values[slot] = self.cpu.array[slot] = cpu
+        self.ram.values[slot] = self.ram.array[slot] = ram
+        glad = in_use(entry.cpu, cpu_limit, entry.ram, ram_limit) + 1
+        self.glad.values[slot] = self.glad.array[slot] = glad
+        self.log.append(slot)
+        if len(self.log) > LOG_MAX:
+            del self.log[: LOG_MAX // 2]
+            self.log_base += LOG_MAX // 2
+
+    def _append(self, id: int, entry: Entry) -> None:
+        slot = len(self.ids)
+        self.ids.append(id)
+        self.slots[id] = slot
+        self.entries.append(entry)
+        for column in (self.cpu, self.ram, self.glad, self.profile, self.rack, self.cluster):
+            column.append(0)
+        self._describe(slot, entry)
+        self.touch(slot)
+        self.version += 1
+        self.membership += 1
+
+    def _describe(self, slot: int, entry: Entry) -> None:
+        """What seldom changes; whoever keeps eligibility by profile sees the version grow."""
+        row = entry.row
+        assert isinstance(row, Host)
+        known = (row.state, row.reachable, row.type, row.networks, row.reserved_for)
+        index = self._known.setdefault(known, len(self.profiles))
+        if index == len(self.profiles):
+            self.profiles.append(row)
+        if self.profile.values[slot] != index:
+            self.profile.values[slot] = self.profile.array[slot] = index
+            self.version += 1
+        self.rack.values[slot] = self.rack.array[slot] = row.rack
+        self.cluster.values[slot] = self.cluster.array[slot] = row.cluster or 0
+
+
+def in_use(cpu: int, cpu_limit: int, ram: int, ram_limit: int) -> int:
+    """The same as `capacity.in_use` of both resources, without its loop."""
+    if cpu_limit <= 0:
+        cpu, cpu_limit = 1, 1
+    if ram_limit <= 0:
+        ram, ram_limit = 1, 1
+    shares = -(-(cpu * ram_limit + ram * cpu_limit) * WHOLE // (cpu_limit * ram_limit))
+    return shares if shares < IN_USE_MAX else IN_USE_MAX

@@ -1,0 +1,200 @@
+"""A tally says of every host what it lacks, counted in columns; the nearest misses in full.
+
+It finds for each host the same lacks as the scalar rules would, without asking them host by host:
+what is equal for many hosts is asked once for all of them.
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from scheduler.demand import Demand, Reach
+from scheduler.index import Index
+from scheduler.inventory import Candidate, Host
+from scheduler.ledger import Entry
+from scheduler.reason import Lack
+from scheduler.rulebook import AGGREGATED, DISKS, SELDOM, Rule
+from scheduler.section import Bools
+from scheduler.shelf import NOWHERE, ROOM, Shelf
+
+NEAREST_MAX = 20
+"""Hosts told of in full."""
+_BITS = {lack: 1 << n for n, lack in enumerate(Lack)}
+_SUMS = _BITS[Lack.AGGREGATED_CPU] | _BITS[Lack.AGGREGATED_MEMORY]
+_SUMS |= _BITS[Lack.AGGREGATED_STORAGE]
+_CAPACITY = sum(bit for lack, bit in _BITS.items() if lack.capacity)
+_PARTS = 10**6
+Lacks = tuple[Lack, ...]
+
+
+class Tally:
+    """What each slot of an index lacks for one demand, as bits."""
+
+    def __init__(
+        self, index: Index, demand: Demand, candidate: Callable[[Entry], Candidate]
+    ) -> None:
+        """Looks at every host of the index, in columns."""
+        self._index = index
+        self._demand = demand
+        self._candidate = candidate
+        self.bits = np.zeros(len(index.section.ids), np.int64)
+        if len(self.bits):
+            self._seldom()
+            self._moving()
+            self._amounts()
+            self._disks()
+            self._sums()
+            self._tenants()
+
+    def patterns(self) -> tuple[tuple[Lacks, int], ...]:
+        """How many hosts lack just the same, the most frequent first."""
+        found, counts = np.unique(self.bits, return_counts=True)
+        told = [
+            (tuple(lack for lack, bit in _BITS.items() if bits & bit), count)
+            for bits, count in zip(found.tolist(), counts.tolist(), strict=True)
+        ]
+        return tuple(sorted(told, key=lambda each: (-each[1], each[0])))
+
+    def nearest(self, most: int = NEAREST_MAX) -> list[int]:
+        """The hosts, by id, that lack least (few things, then small shares of what is wanted), and
+        of those that would do if they were emptier as many."""
+        section, demand = self._index.section, self._demand
+        things = np.zeros(len(self.bits), np.int64)
+        for bit in _BITS.values():
+            things += (self.bits & bit) != 0
+        short = np.zeros(len(self.bits), np.int64)
+        for column, wanted, lack in (
+            (section.cpu, demand.cpu, Lack.CPU),
+            (section.ram, demand.ram_mib, Lack.MEMORY),
+        ):
+            missing = np.clip(wanted - column.array.astype(np.int64), 0, 2**40)
+            share = missing * _PARTS // max(wanted, 1)
+            short += np.where(self.bits & _BITS[lack], share, 0)
+        order = np.lexsort((np.arange(len(short)), short, things))
+        emptier = order[(self.bits[order] & ~_CAPACITY) == 0][:most]
+        told = {*order[:most].tolist(), *emptier.tolist()}
+        return [section.ids[slot] for slot in sorted(told)]
+
+    def lasting(self) -> bool:
+        """Whether waiting cannot help any host."""
+        section, demand = self._index.section, self._demand
+        lasts = sum(bit for lack, bit in _BITS.items() if lack.lasting)
+        for slot in ((self.bits & lasts) == 0).nonzero()[0].tolist():
+            row = section.entries[slot].row
+            assert isinstance(row, Host)
+            bits = int(self.bits[slot])
+            never = (bits & _BITS[Lack.CPU] and demand.cpu > row.cpu_limit) or (
+                bits & _BITS[Lack.MEMORY] and demand.ram_mib > row.ram_limit_mib
+            )
+            if not never and not (bits & _SUMS and self._never_in_scope(section.entries[slot])):
+                return False
+        return True
+
+    def _never_in_scope(self, entry: Entry) -> bool:
+        at = self._candidate(entry)
+        return any(
+            reason is not None and reason.lasting
+            for reason in (rule(self._demand, at) for rule in AGGREGATED)
+        )
+
+    def _mark(self, lack: Lack, where: Bools) -> None:
+        self.bits |= np.where(where, _BITS[lack], 0)
+
+    def _seldom(self) -> None:
+        section = self._index.section
+        table = [
+            self._found(SELDOM, Candidate(host, rules=self._index.rules))
+            for host in section.profiles
+        ]
+        self.bits |= np.array(table, np.int64)[section.profile.array]
+
+    def _found(self, rules: Iterable[Rule], at: Candidate) -> int:
+        found = (rule(self._demand, at) for rule in rules)
+        return sum(_BITS[reason.lack] for reason in found if reason is not None)
+
+    def _moving(self) -> None:
+        section, demand = self._index.section, self._demand
+        if demand.only is not None:
+            self._mark(Lack.NOT_ASKED, ~np.isin(np.array(section.ids), list(demand.only)))
+        origin = demand.origin
+        if origin is None:
+            return
+        self._mark(Lack.SAME_HOST, np.array(section.ids) == origin.host)
+        if origin.reach is Reach.RACK:
+            self._mark(Lack.SAME_RACK, section.rack.array != origin.rack)
+        others = [_host(each).hypervisor != origin.hypervisor for each in section.entries]
+        self._mark(Lack.SAME_HYPERVISOR, np.array(others, bool))
+
+    def _amounts(self) -> None:
+        section, demand = self._index.section, self._demand
+        own = np.zeros(len(self.bits), bool)
+        if demand.origin is not None:
+            own = np.array(section.ids) == demand.origin.host
+        if section.beyond:
+            entries = section.entries
+            cpu = np.array([_host(each).cpu_limit - each.cpu < demand.cpu for each in entries])
+            ram = np.array([_host(e).ram_limit_mib - e.ram < demand.ram_mib for e in entries])
+        else:
+            cpu = section.cpu.array.astype(np.int64) < demand.cpu
+            ram = section.ram.array.astype(np.int64) < demand.ram_mib
+        if demand.cpu > 0:
+            self._mark(Lack.CPU, cpu & ~own)
+        if demand.ram_mib > 0:
+            self._mark(Lack.MEMORY, ram & ~own)
+
+    def _disks(self) -> None:
+        """Hosts with datastores of their own by column, those that share by what they see."""
+        section, demand = self._index.section, self._demand
+        shelf = Shelf(demand)
+        shelf.follow(section, self._index.stores)
+        free = shelf.free.array
+        alike: dict[tuple[int, ...], int] = {}
+        narrow = (free != ROOM) & (free != NOWHERE)
+        origin = demand.origin
+        if origin is not None:
+            seeing = [self._index.section.slots[id] for id in self._lookers(origin.datastore)]
+            narrow[seeing] = False
+        if demand.disk_bytes > 0:
+            self._mark(Lack.STORAGE, narrow & (free < demand.disk_bytes))
+        for slot in (~narrow).nonzero()[0].tolist():
+            host = _host(section.entries[slot])
+            seen = host.datastores
+            apart = origin is not None and origin.host == host.id
+            if apart or seen not in alike:
+                found = self._found(DISKS, self._candidate(section.entries[slot]))
+                if apart:
+                    self.bits[slot] |= found
+                    continue
+                alike[seen] = found
+            self.bits[slot] |= alike[seen]
+
+    def _lookers(self, datastore: int) -> list[int]:
+        slots = self._index.section.slots
+        return [id for id in self._index.stores.lookers.get(datastore, ()) if id in slots]
+
+    def _sums(self) -> None:
+        section = self._index.section
+        places: dict[tuple[int, int], int] = {}
+        if not self._index.scoped:
+            return
+        for slot, entry in enumerate(section.entries):
+            place = (section.rack.values[slot], section.cluster.values[slot])
+            if place not in places:
+                places[place] = self._found(AGGREGATED, self._candidate(entry))
+            self.bits[slot] |= places[place]
+
+    def _tenants(self) -> None:
+        demand, entries = self._demand, self._index.section.entries
+        if demand.layer is not None:
+            self._mark(Lack.LAYER, np.array([demand.layer in each.layers for each in entries]))
+        owner = demand.enterprise
+        apart = self._index.rules.excluded.get(owner, frozenset()) if owner is not None else None
+        if apart:
+            there = [not apart.isdisjoint(each.enterprises) for each in entries]
+            self._mark(Lack.EXCLUDED, np.array(there))
+
+
+def _host(entry: Entry) -> Host:
+    row = entry.row
+    assert isinstance(row, Host)
+    return row
