@@ -79,7 +79,8 @@ async def _datacenter(c: Connection, config: Config, one: Datacenter) -> int:
     """A datacenter with all in it; its rules only when it is new."""
     datacenter_id, new = await declared.datacenter(c, one.name, one.location)
     for place in one.datastores:
-        columns = (place.pool or place.name, place.shared, place.enabled, place.tier, place.path)
+        tier = await declared.tier(c, datacenter_id, place.tier) if place.tier else None
+        columns = (place.pool or place.name, place.shared, place.enabled, tier, place.path)
         await declared.datastore(c, datacenter_id, place.name, columns)
     for rack in one.racks:
         rack_id = await declared.rack(c, datacenter_id, rack.name, rack.description)

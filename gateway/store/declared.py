@@ -145,16 +145,30 @@ async def rack(c: Connection, datacenter_id: int, name: str, description: str) -
 async def datastore(
     c: Connection, datacenter_id: int, name: str, columns: Sequence[object]
 ) -> None:
-    """One with (pool, shared, enabled, tier, path)."""
+    """One with (pool, shared, enabled, tier's id, path); without a tier it keeps the one it has."""
     await c.execute(
-        """insert into datastore (datacenter_id, name, pool, shared, enabled, tier, path)
+        """insert into datastore as d (datacenter_id, name, pool, shared, enabled, tier_id, path)
            values ($1, $2, $3, $4, $5, $6, $7)
            on conflict (datacenter_id, name) do update set pool = excluded.pool,
-             shared = excluded.shared, tier = excluded.tier, path = excluded.path""",
+             shared = excluded.shared, tier_id = coalesce(excluded.tier_id, d.tier_id),
+             path = excluded.path""",
         datacenter_id,
         name,
         *columns,
     )
+
+
+async def tier(c: Connection, datacenter_id: int, name: str) -> int:
+    """The id of the datacenter's tier of that name, made when there is none."""
+    await c.execute(
+        "insert into tier (datacenter_id, name) values ($1, $2) on conflict do nothing",
+        datacenter_id,
+        name,
+    )
+    found: int = await c.fetchval(
+        "select id from tier where datacenter_id = $1 and name = $2", datacenter_id, name
+    )
+    return found
 
 
 async def host(c: Connection, rack_id: int, one: DeclaredHost) -> int:

@@ -2,112 +2,46 @@
 
 Whoever promises or gives back holds `rule_set` for share, whoever edits rules or places holds
 it for update: a claim never sees half an edit, and an edit recounts with no claim in flight.
+Each change goes to the feed: whole rows as `scheduler.rows` writes them, and mere use as
+absolute values, so that a reader needs nothing but the feed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.store import outbox
+from gateway.store import inventory, outbox, over_limit, rule_set
 from gateway.store.pool import Connection
+from gateway.store.recount import recount, vanished
+from scheduler.rows import to_mapping
 
-_HOSTS = """
-insert into ledger as l (kind, id, cpu_limit, cpu_used, ram_limit, ram_used, cpu_rule, ram_rule,
-                         attributes)
-select 'host', h.id, coalesce(h.cpus, 0)::bigint * coalesce(r.cpu_percent, 100) / 100,
-  coalesce(b.cpu, 0) + h.foreign_cpu,
-  coalesce(h.memory_mib, 0) * coalesce(r.ram_percent, 100) / 100,
-  coalesce(b.ram, 0) + h.foreign_ram_mib,
-  coalesce(r.name, ''), coalesce(r.name, ''),
-  md5(concat_ws('|', h.name, h.state, h.reachable, h.networks, h.type, h.hypervisor, h.cpus,
-      h.memory_mib, (select string_agg(d.datastore_id::text, ',' order by d.datastore_id)
-                     from host_datastore d where d.host_id = h.id)))
-from host h
-left join lateral (
-  select cpu_percent, ram_percent, 'machineLoadLevel ' || id || ' (' || level || ', CPU '
-    || cpu_percent || ' %, RAM ' || ram_percent || ' %)' as name
-  from rule where kind = 'machine_load' and not aggregated and (level, element_id) in (
-    ('machine', h.id), ('rack', h.rack_id), ('datacenter', h.datacenter_id))
-  order by case level when 'machine' then 0 when 'rack' then 1 else 2 end limit 1) r on true
-left join (select host_id, sum(cpu) cpu, sum(ram_mib) ram from booking group by host_id) b
-  on b.host_id = h.id
-where $1::bigint[] is null or h.id = any($1)
-order by h.id
+_COLUMNS = """l.kind, l.id, l.cpu_limit, l.cpu_used, l.ram_limit, l.ram_used, l.disk_limit,
+  l.disk_used, l.generation, l.character, l.enterprises, l.layers"""
+_LOCK = f"""
+select {_COLUMNS} from ledger l
+join unnest($1::text[], $2::bigint[]) as k(kind, id) on l.kind = k.kind and l.id = k.id
+order by l.kind, l.id for update of l
 """
-_DATASTORES = """
-insert into ledger as l (kind, id, disk_limit, disk_used, disk_rule, attributes)
-select 'datastore', d.id, coalesce(d.capacity_bytes, 0) * coalesce(r.storage_percent, 100) / 100,
-  greatest(coalesce(b.disk, 0), coalesce(d.capacity_bytes - d.free_bytes, 0)),
-  coalesce(r.name, ''), md5(concat_ws('|', d.name, d.enabled, d.shared, d.tier))
-from datastore d
-left join lateral (
-  select storage_percent, 'datastoreloadlevel ' || rule.id || ' (' || level || ', '
-    || storage_percent || ' %)' as name
-  from rule where kind = 'datastore_load' and (level, element_id) in (
-    ('datastore', d.id), ('datacenter', d.datacenter_id))
-  order by case level when 'datastore' then 0 else 2 end limit 1) r on true
-left join (select datastore_id, sum(disk_bytes) disk from booking group by datastore_id) b
-  on b.datastore_id = d.id
-where $1::bigint[] is null or d.id = any($1)
-order by d.id
+_ADD = f"""
+update ledger l set cpu_used = l.cpu_used + d.cpu, ram_used = l.ram_used + d.ram,
+  disk_used = l.disk_used + d.disk, generation = l.generation + 1,
+  enterprises = coalesce(d.enterprises::bigint[], l.enterprises),
+  layers = coalesce(d.layers::bigint[], l.layers)
+from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[],
+  $7::text[]) as d(kind, id, cpu, ram, disk, enterprises, layers)
+where l.kind = d.kind and l.id = d.id
+returning {_COLUMNS}
 """
-# One VM counts once in its rack and datacenter, also while a relocation books it twice.
-_SCOPES = """
-insert into ledger as l (kind, id, cpu_limit, cpu_used, ram_limit, ram_used, cpu_rule, ram_rule)
-select r.level, r.element_id, p.cpus * r.cpu_percent / 100, u.cpu,
-  p.memory * r.ram_percent / 100, u.ram, r.name, r.name
-from (select *, 'machineLoadLevel ' || id || ' (' || level || ' in all, CPU '
-    || cpu_percent || ' %, RAM ' || ram_percent || ' %)' as name from rule) r,
-lateral (select coalesce(sum(cpus), 0)::bigint cpus, coalesce(sum(memory_mib), 0)::bigint memory,
-    coalesce(sum(foreign_cpu), 0)::bigint fcpu, coalesce(sum(foreign_ram_mib), 0)::bigint fram
-  from host h where case r.level when 'rack' then h.rack_id else h.datacenter_id end
-    = r.element_id) p,
-lateral (select p.fcpu + coalesce(sum(cpu), 0)::bigint cpu,
-    p.fram + coalesce(sum(ram), 0)::bigint ram
-  from (select max(b.cpu) cpu, max(b.ram_mib) ram from booking b join host h on h.id = b.host_id
-        where case r.level when 'rack' then h.rack_id else h.datacenter_id end = r.element_id
-        group by b.vm_id) v) u
-where r.kind = 'machine_load' and r.aggregated and r.level in ('rack', 'datacenter')
-order by r.level, r.element_id
-"""
-_MERGE = """
-on conflict (kind, id) do update set
-  cpu_limit = excluded.cpu_limit, cpu_used = excluded.cpu_used,
-  ram_limit = excluded.ram_limit, ram_used = excluded.ram_used,
-  disk_limit = excluded.disk_limit, disk_used = excluded.disk_used,
-  cpu_rule = excluded.cpu_rule, ram_rule = excluded.ram_rule, disk_rule = excluded.disk_rule,
-  attributes = excluded.attributes, generation = l.generation + 1,
-  character = l.character + case when
-    (l.cpu_limit, l.ram_limit, l.disk_limit, l.attributes) is distinct from
-    (excluded.cpu_limit, excluded.ram_limit, excluded.disk_limit, excluded.attributes)
-    then 1 else 0 end
-where (l.cpu_limit, l.cpu_used, l.ram_limit, l.ram_used, l.disk_limit, l.disk_used,
-       l.cpu_rule, l.ram_rule, l.disk_rule, l.attributes) is distinct from
-  (excluded.cpu_limit, excluded.cpu_used, excluded.ram_limit, excluded.ram_used,
-   excluded.disk_limit, excluded.disk_used, excluded.cpu_rule, excluded.ram_rule,
-   excluded.disk_rule, excluded.attributes)
-returning kind, id
-"""
-_GONE = """
-delete from ledger l where
-  (kind = 'host' and not exists (select from host where host.id = l.id)) or
-  (kind = 'datastore' and not exists (select from datastore where datastore.id = l.id))
-returning kind, id
-"""
-# A rule may come back, so its row stays, without limits, to keep the generations growing.
-_LIFTED = """
-update ledger l set cpu_limit = null, ram_limit = null, disk_limit = null, cpu_rule = '',
-  ram_rule = '', generation = generation + 1, character = character + 1
-where kind in ('rack', 'datacenter') and (cpu_limit is not null or ram_limit is not null)
-  and not exists (select from rule r where r.kind = 'machine_load' and r.aggregated
-    and r.level = l.kind and r.element_id = l.id)
-returning kind, id
-"""
+
+Key = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A ledger row as a claim sees it under lock; a None limit is no limit."""
+    """A ledger row as a claim sees it under lock; a None limit is no limit.
+
+    `enterprises` and `layers` are a host's, in order: those with a VM booked there.
+    """
 
     kind: str
     id: int
@@ -119,20 +53,21 @@ class Row:
     disk_used: int
     generation: int
     character: int
+    enterprises: Sequence[int] = ()
+    layers: Sequence[int] = ()
 
     def payload(self) -> dict[str, Any]:
-        """The row as the feed tells it: absolute values under a generation."""
-        return {
+        """The row's use as the feed tells it: absolute values under a generation."""
+        told: dict[str, Any] = {
             "cpu_used": self.cpu_used,
             "ram_used": self.ram_used,
             "disk_used": self.disk_used,
             "generation": self.generation,
             "character": self.character,
         }
-
-
-_COLUMNS = """l.kind, l.id, cpu_limit, cpu_used, ram_limit, ram_used, disk_limit, disk_used,
-  generation, character"""
+        if self.kind == "host":
+            told |= {"enterprises": list(self.enterprises), "layers": list(self.layers)}
+        return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,73 +81,99 @@ class Delta:
     disk_bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Dwellers:
+    """The enterprises and the layers that have a VM booked on a host."""
+
+    enterprises: frozenset[int]
+    layers: frozenset[int]
+
+
 async def refresh_limits(
     c: Connection, *, hosts: Sequence[int] | None = None, datastores: Sequence[int] | None = None
 ) -> None:
     """Recount limits and use from rules, sizes and bookings, in the caller's transaction.
 
-    All rows when neither is given; else those of the named hosts and datastores, and every
-    aggregated element. What changed goes to the feed, by id: readers fetch the row.
+    All rows when neither is given, and the rule set's version then follows what rules say; else
+    those of the named hosts and datastores, and every aggregated element. Each row that
+    changed goes to the feed whole, and an event tells of each that is over its limit now.
     """
-    await c.execute("select version from rule_set for update")
+    await rule_set.seize(c)
     everything = hosts is None and datastores is None
     wanted_hosts = None if everything else list(hosts or ())
     wanted_datastores = None if everything else list(datastores or ())
-    changed = [
-        *await c.fetch(_HOSTS + _MERGE, wanted_hosts),
-        *await c.fetch(_DATASTORES + _MERGE, wanted_datastores),
-        *await c.fetch(_SCOPES + _MERGE),
-        *await c.fetch(_LIFTED),
-    ]
-    for kind in sorted({row["kind"] for row in changed}):
-        told: list[tuple[str, Mapping[str, Any]]] = [
-            (str(row["id"]), {"changed": True}) for row in changed if row["kind"] == kind
-        ]
-        await outbox.put_many(c, outbox.Topic.INVENTORY, kind, told)
     if everything:
-        for row in await c.fetch(_GONE):
-            await outbox.put(c, outbox.Topic.INVENTORY, row["kind"], row["id"], {"gone": True})
-        await outbox.put(c, outbox.Topic.INVENTORY, "policy", 0, {"changed": True})
+        await rules_changed(c)
+    before = await over_limit.find(c, wanted_hosts, wanted_datastores)
+    for kind, ids in (await recount(c, wanted_hosts, wanted_datastores)).items():
+        rows = await inventory.fetch(c, kind, ids)
+        await outbox.put_many(
+            c, outbox.Topic.INVENTORY, kind, [(str(row.id), to_mapping(row)) for row in rows]
+        )
+    if everything:
+        for gone in await vanished(c):
+            told = to_mapping(gone)
+            await outbox.put(c, outbox.Topic.INVENTORY, gone.kind, gone.id, told)
+    after = await over_limit.find(c, wanted_hosts, wanted_datastores)
+    await over_limit.tell(c, before, after)
 
 
-async def lock(c: Connection, keys: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Row]:
+async def rules_changed(c: Connection) -> None:
+    """Whoever edits what rules say besides limits calls this in the same transaction.
+
+    Limits and tiers need `refresh_limits` without arguments, which calls it.
+    """
+    await rule_set.changed(c)
+
+
+async def lock(c: Connection, keys: Iterable[Key]) -> dict[Key, Row]:
     """Lock ledger rows in (kind, id) order, after the rule set for share."""
-    await c.execute("select version from rule_set for share")
+    await rule_set.hold(c)
+    return await lock_rows(c, keys)
+
+
+async def lock_rows(c: Connection, keys: Iterable[Key]) -> dict[Key, Row]:
+    """Lock ledger rows in (kind, id) order; the caller holds the rule set already."""
     ordered = sorted(set(keys))
-    rows = await c.fetch(
-        f"""select {_COLUMNS} from ledger l
-            join unnest($1::text[], $2::bigint[]) as k(kind, id) on l.kind = k.kind and l.id = k.id
-            order by l.kind, l.id for update of l""",
-        [kind for kind, _ in ordered],
-        [id_ for _, id_ in ordered],
-    )
+    rows = await c.fetch(_LOCK, [kind for kind, _ in ordered], [id_ for _, id_ in ordered])
     return {(row["kind"], row["id"]): Row(*row.values()) for row in rows}
 
 
-async def add(c: Connection, deltas: Iterable[Delta]) -> None:
-    """Add to locked rows, summed per row, in one statement, and tell the feed."""
-    total: dict[tuple[str, int], list[int]] = {}
+async def add(
+    c: Connection, deltas: Iterable[Delta], dwellers: Mapping[int, Dwellers] | None = None
+) -> dict[Key, Row]:
+    """Add to locked rows, summed per row, in one statement, and tell the feed.
+
+    `dwellers` says, by host, who has VMs there from now on, where that changes. The rows that
+    were written, as they are now.
+    """
+    total: dict[Key, list[int]] = {}
     for delta in deltas:
         cell = total.setdefault((delta.kind, delta.id), [0, 0, 0])
         for n, amount in enumerate((delta.cpu, delta.ram_mib, delta.disk_bytes)):
             cell[n] += amount
-    changes: Mapping[tuple[str, int], list[int]] = {k: v for k, v in total.items() if any(v)}
-    if not changes:
-        return
+    changes = {key: cell for key, cell in total.items() if any(cell)}
+    living = {("host", host): of_host for host, of_host in (dwellers or {}).items()}
+    keys = sorted({*changes, *living})
+    if not keys:
+        return {}
     rows = await c.fetch(
-        f"""update ledger l set cpu_used = cpu_used + d.cpu, ram_used = ram_used + d.ram,
-              disk_used = disk_used + d.disk, generation = generation + 1
-            from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
-              as d(kind, id, cpu, ram, disk)
-            where l.kind = d.kind and l.id = d.id
-            returning {_COLUMNS}""",
-        [kind for kind, _ in changes],
-        [id_ for _, id_ in changes],
-        *([cell[n] for cell in changes.values()] for n in range(3)),
+        _ADD,
+        [kind for kind, _ in keys],
+        [id_ for _, id_ in keys],
+        *([changes.get(key, (0, 0, 0))[n] for key in keys] for n in range(3)),
+        [_array(living[key].enterprises) if key in living else None for key in keys],
+        [_array(living[key].layers) if key in living else None for key in keys],
     )
     found = [Row(*row.values()) for row in rows]
-    for kind in {row.kind for row in found}:
+    for kind in sorted({row.kind for row in found}):
         told: list[tuple[str, Mapping[str, Any]]] = [
             (str(row.id), row.payload()) for row in found if row.kind == kind
         ]
         await outbox.put_many(c, outbox.Topic.INVENTORY, kind, told)
+    return {(row.kind, row.id): row for row in found}
+
+
+def _array(ids: frozenset[int]) -> str:
+    """Ids as PostgreSQL writes an array, since a list of lists must be a rectangle there."""
+    return "{" + ",".join(map(str, sorted(ids))) + "}"

@@ -95,9 +95,10 @@ select h.id, h.rack_id, h.datacenter_id, h.hypervisor, h.name, h.type, h.address
 from host h left join ledger l on l.kind = 'host' and l.id = h.id
 """
 _DATASTORE = """
-select d.id, d.uuid, d.datacenter_id, d.name, d.pool, d.path, d.tier, d.shared, d.enabled,
+select d.id, d.uuid, d.datacenter_id, d.name, d.pool, d.path, t.name, d.shared, d.enabled,
   d.capacity_bytes, d.free_bytes, coalesce(l.disk_used, 0)
 from datastore d left join ledger l on l.kind = 'datastore' and l.id = d.id
+left join tier t on t.id = d.tier_id
 """
 
 

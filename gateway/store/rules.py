@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 
+from gateway.store import rule_set
 from gateway.store.pool import Connection
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`kind` machine_load, datastore_load or fit_policy; `level` names what `element_id` is of.
+    """`kind` machine_load, datastore_load, fit_policy or enterprise_exclusion; `level` names what
+    `element_id` is of: datacenter, rack, cluster, machine, datastore, datastoretier, enterprise.
 
     Percentages of the physical amount; the fields of other kinds are None. A fit policy for
-    everything has the level `global` and the element 0. `datacenter_id` and `rack_id` are where
-    the element is, as far as it has such.
+    everything has the level `global` and the element 0; `packing` goes with PROGRESSIVE. An
+    exclusion is about the enterprises `element_id` and `other_id`, the lower first.
+    `datacenter_id`, `rack_id` and `cluster_id` are where the element is, as far as it has such.
     """
 
     id: int
@@ -25,6 +28,9 @@ class Rule:
     fit_policy: str | None
     datacenter_id: int | None
     rack_id: int | None
+    cluster_id: int | None
+    other_id: int
+    packing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +45,32 @@ class NewRule:
     storage_percent: int | None = None
     aggregated: bool = False
     fit_policy: str | None = None
+    other_id: int = 0
+    packing: bool = False
 
 
 _SELECT = """
 select r.id, r.kind, r.level, r.element_id, r.cpu_percent, r.ram_percent, r.storage_percent,
-  r.aggregated, r.fit_policy, coalesce(d.id, k.datacenter_id, h.datacenter_id, s.datacenter_id),
-  coalesce(k.id, h.rack_id)
+  r.aggregated, r.fit_policy, coalesce(d.id, k.datacenter_id, gk.datacenter_id, h.datacenter_id,
+    s.datacenter_id, t.datacenter_id),
+  coalesce(k.id, g.rack_id, h.rack_id), coalesce(g.id, h.cluster_id), r.other_id, r.packing
 from rule r
 left join datacenter d on r.level = 'datacenter' and d.id = r.element_id
 left join rack k on r.level = 'rack' and k.id = r.element_id
+left join cluster g on r.level = 'cluster' and g.id = r.element_id
+left join rack gk on gk.id = g.rack_id
 left join host h on r.level = 'machine' and h.id = r.element_id
 left join datastore s on r.level = 'datastore' and s.id = r.element_id
+left join tier t on r.level = 'datastoretier' and t.id = r.element_id
 """
 _TABLES = {
     "datacenter": "datacenter",
     "rack": "rack",
+    "cluster": "cluster",
     "machine": "host",
     "datastore": "datastore",
+    "datastoretier": "tier",
+    "enterprise": "enterprise",
 }
 
 
@@ -75,8 +90,9 @@ async def add(c: Connection, new: NewRule) -> int | None:
     """A new rule's id; None when the element has one of that kind."""
     made: int | None = await c.fetchval(
         """insert into rule (kind, level, element_id, cpu_percent, ram_percent, storage_percent,
-             aggregated, fit_policy) values ($1, $2, $3, $4, $5, $6, $7, $8)
-           on conflict (kind, level, element_id) do nothing returning id""",
+             aggregated, fit_policy, other_id, packing)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+           on conflict (kind, level, element_id, other_id) do nothing returning id""",
         new.kind,
         new.level,
         new.element_id,
@@ -85,6 +101,8 @@ async def add(c: Connection, new: NewRule) -> int | None:
         new.storage_percent,
         new.aggregated,
         new.fit_policy,
+        new.other_id,
+        new.packing,
     )
     return made
 
@@ -104,4 +122,4 @@ async def element_exists(c: Connection, level: str, element_id: int) -> bool:
 
 async def hold(c: Connection) -> None:
     """Keep claims and other edits of rules away until the caller's transaction ends."""
-    await c.execute("select version from rule_set for update")
+    await rule_set.seize(c)

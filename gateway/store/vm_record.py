@@ -35,6 +35,9 @@ class VmRecord:
     shared: bool | None
     template: str
     disk_format: str
+    layer_id: int | None = None
+    tier_id: int | None = None
+    cluster_id: int | None = None
     nics: tuple[tuple[str, str, str], ...] = field(default=())
 
 
@@ -42,6 +45,7 @@ _SELECT = """
 select v.id, v.uuid, v.name, v.type, v.cpu, v.ram_mib, v.disk_bytes, v.state, v.known_state,
   v.version, v.enterprise_id, v.datacenter_id, v.volume, v.host_id, h.name host, h.hypervisor,
   h.rack_id, v.datastore_id, d.pool, d.shared, t.source, t.disk_format,
+  v.layer_id, v.tier_id, h.cluster_id,
   coalesce((select array_agg(array[i.mac, n.tag, host(i.address)] order by i.n)
             from nic i join network n on n.id = i.network_id where i.vm_id = v.id), '{}') nics
 from vm v join template t on t.id = v.template_id

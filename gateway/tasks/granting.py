@@ -2,8 +2,8 @@
 
 import asyncio
 
-from gateway.store import bookings
-from gateway.store.bookings import Answer, Claim
+from gateway.store import claiming
+from gateway.store.claiming import Answer, Claim
 from gateway.store.pool import Store, StoreUnavailable
 
 GROUP_MAX = 64
@@ -39,7 +39,7 @@ class Granter:
 
     async def _book(self, claims: list[Claim]) -> list[Answer]:
         async with self._store.transaction() as c:
-            return await bookings.claim(c, claims)
+            return await claiming.claim(c, claims)
 
     async def _one_by_one(
         self, group: list[tuple[Claim, asyncio.Future[Answer]]], failure: Exception

@@ -6,26 +6,26 @@ has caught up with the head of the feed and was asked again.
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.denial import Denied, Kind
 from gateway.events.sequencer import Sequencer
-from gateway.store import feed, inventory, vm_record
+from gateway.store import feed, inventory, rule_set, vm_record
 from gateway.store.feed import Change
 from gateway.store.ledger import Row
 from gateway.store.pool import Connection, Store, StoreError
 from gateway.store.vm_record import VmRecord
 from scheduler.demand import Demand, Origin
 from scheduler.fleet import Fleet
-from scheduler.inventory import Datastore, Gone, Host, Scope
+from scheduler.inventory import Datastore, Host, RuleSet, Scope
 from scheduler.placement import HostVerdict, Placement, Refusal
-from scheduler.policy import FitPolicy
+from scheduler.rows import from_mapping, used
 
 _log = logging.getLogger(__name__)
-_KINDS = ("host", "datastore", "rack", "datacenter")
-_FOREVER = 2**62  # ids are never used again, so nothing newer can come
+_KINDS = ("host", "datastore", "cluster", "rack", "datacenter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,14 @@ def demand_of(vm: VmRecord, *, only: frozenset[int] | None = None, moving: bool 
         assert vm.rack_id is not None
         assert vm.hypervisor is not None
         assert vm.datastore_id is not None
-        origin = Origin(vm.host_id, vm.rack_id, vm.hypervisor, vm.datastore_id, bool(vm.shared))
+        origin = Origin(
+            vm.host_id,
+            vm.rack_id,
+            vm.hypervisor,
+            vm.datastore_id,
+            bool(vm.shared),
+            cluster=vm.cluster_id,
+        )
     return Demand(
         vm=vm.uuid,
         cpu=vm.cpu,
@@ -55,6 +62,9 @@ def demand_of(vm: VmRecord, *, only: frozenset[int] | None = None, moving: bool 
         network=vm.nics[0][1] if vm.nics else None,
         origin=origin,
         only=only,
+        enterprise=vm.enterprise_id,
+        layer=vm.layer_id,
+        tier=vm.tier_id,
     )
 
 
@@ -65,10 +75,8 @@ class Planner:
         self._store = store
         self._sequencer = sequencer
         self._fleet = Fleet()
-        self._policies: dict[int, FitPolicy] = {}
         self._position = 0
         self._turn = asyncio.Lock()
-        self._scopes: dict[tuple[str, int], Scope] = {}
 
     async def load(self) -> None:
         """Read everything once; changes after the position read first come by the feed."""
@@ -76,7 +84,7 @@ class Planner:
             self._position = await feed.head(c)
             for kind in _KINDS:
                 await self._fetch(c, kind, None)
-            await self._read_policies(c)
+            self._fleet.apply(await rule_set.read(c))
 
     async def run(self) -> None:
         """Follow the feed; a store that is away is tried again by the listener."""
@@ -100,7 +108,7 @@ class Planner:
 
     def place(self, demand: Demand) -> Placement | Refusal:
         """Ask the fleet as it is now."""
-        return self._fleet.place(demand, self._policy(demand.datacenter))
+        return self._fleet.place(demand, self.rules.policy(demand.datacenter))
 
     async def place_surely(self, demand: Demand) -> Placement | Refusal:
         """Ask the fleet; before it refuses, sequence what is committed, catch up, ask again."""
@@ -119,8 +127,11 @@ class Planner:
         """The placement was not granted."""
         self._fleet.release(placement, demand)
 
-    async def refresh(self, rows: tuple[Row, ...]) -> None:
-        """Take in the present ledger rows of a conflict."""
+    async def refresh(self, rows: tuple[Row, ...], rules: int) -> None:
+        """Take in the present ledger rows of a conflict, and the rules at least of that version."""
+        if rules > self.rules.version:
+            await self._sequencer.flush()
+            await self.catch_up()
         unknown = [row for row in rows if not self._use(row.kind, row.id, row.payload())]
         if unknown:
             async with self._store.read() as c:
@@ -130,6 +141,11 @@ class Planner:
     def host(self, host_id: int) -> Host | None:
         """The host as the fleet knows it."""
         return self._fleet.host(host_id)
+
+    @property
+    def rules(self) -> RuleSet:
+        """What the rules say as far as the fleet knows; its version goes with a claim."""
+        return self._fleet.rules
 
     async def candidates(self, vm_id: int) -> Candidates:
         """Where a VM may be relocated to now; raises Denied VM-1 when there is no such VM."""
@@ -143,32 +159,25 @@ class Planner:
         demand = demand_of(vm, moving=True)
         fitting: list[int] = []
         rejected: list[HostVerdict] = []
-        for host, _, reasons in self._fleet.candidates(demand, self._policy(demand.datacenter)):
+        policy = self.rules.policy(demand.datacenter)
+        for host, _, reasons in self._fleet.candidates(demand, policy):
             if reasons:
                 rejected.append(HostVerdict(host.id, host.name, reasons))
             else:
                 fitting.append(host.id)
         return Candidates(tuple(fitting), tuple(rejected), vm.host_id)
 
-    def _policy(self, datacenter: int) -> FitPolicy:
-        return self._policies.get(datacenter, self._policies.get(0, FitPolicy.PROGRESSIVE))
-
     async def _apply(self, c: Connection, changes: list[Change]) -> None:
         again: dict[str, set[int]] = {}
         for change in changes:
-            number = int(change.entity_id)
-            if change.entity == "policy":
-                await self._read_policies(c)
-            elif change.payload.get("gone"):
-                self._fleet.apply(Gone(change.entity, number, _FOREVER))
-            elif change.payload.get("changed") or not self._use(
-                change.entity, number, change.payload
-            ):
-                again.setdefault(change.entity, set()).add(number)
+            if "row" in change.payload:
+                self._fleet.apply(from_mapping(change.payload))
+            elif not self._use(change.entity, int(change.entity_id), change.payload):
+                again.setdefault(change.entity, set()).add(int(change.entity_id))
         for kind, ids in again.items():
             await self._fetch(c, kind, sorted(ids))
 
-    def _use(self, kind: str, number: int, values: dict[str, Any]) -> bool:
+    def _use(self, kind: str, number: int, values: Mapping[str, Any]) -> bool:
         """Apply new use of a known row; False when the whole row must be fetched."""
         known: Host | Datastore | Scope | None
         match kind:
@@ -177,41 +186,12 @@ class Planner:
             case "datastore":
                 known = self._fleet.datastore(number)
             case _:
-                known = self._scopes.get((kind, number))
+                known = self._fleet.scope(kind, number)
         if known is None or known.character != values["character"]:
             return False
-        generation = values["generation"]
-        match known:
-            case Host():
-                self._fleet.apply(
-                    replace(
-                        known,
-                        cpu_used=values["cpu_used"],
-                        ram_used_mib=values["ram_used"],
-                        generation=generation,
-                    )
-                )
-            case Datastore():
-                self._fleet.apply(
-                    replace(known, used_bytes=values["disk_used"], generation=generation)
-                )
-            case Scope():
-                changed = replace(
-                    known,
-                    cpu_used=values["cpu_used"],
-                    ram_used_mib=values["ram_used"],
-                    disk_used_bytes=values["disk_used"],
-                    generation=generation,
-                )
-                if self._fleet.apply(changed):
-                    self._scopes[kind, number] = changed
+        self._fleet.apply(used(known, values))
         return True
 
     async def _fetch(self, c: Connection, kind: str, ids: list[int] | None) -> None:
         for row in await inventory.fetch(c, kind, ids):
-            if self._fleet.apply(row) and isinstance(row, Scope):
-                self._scopes[row.kind, row.id] = row
-
-    async def _read_policies(self, c: Connection) -> None:
-        rows = await c.fetch("select element_id, fit_policy from rule where kind = 'fit_policy'")
-        self._policies = {row["element_id"]: FitPolicy(row["fit_policy"]) for row in rows}
+            self._fleet.apply(row)

@@ -1,10 +1,10 @@
 """Reserving: the fleet proposes a place, the ledger grants it, and a conflict asks again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from drivers.contract import LeaseLost
-from gateway.store.bookings import Claim, Conflict, Fenced, Granted
+from gateway.store.claiming import Claim, Conflict, Fenced, Granted
 from gateway.store.pool import Store
 from gateway.tasks.granting import Granter
 from gateway.tasks.planner import Planner, demand_of
@@ -40,19 +40,21 @@ class Reserver:
         )
         for _ in range(CONFLICTS_MAX):
             placement = await self.planner.place_surely(demand)
+            rules = self.planner.rules.version  # the same moment: nothing was awaited since
             if isinstance(placement, Refusal):
                 raise StepFailed(
                     explanation.summary(placement), {"rows": explanation.rows(placement)}
                 )
-            detail = await self._try(at, step, demand, placement)
+            detail = await self._try(at, step, demand, (placement, rules))
             if detail is not None:
                 return detail
         raise Contended(f"{CONFLICTS_MAX} proposed places were taken before they were booked")
 
     async def _try(
-        self, at: Situation, step: str, demand: Demand, placement: Placement
+        self, at: Situation, step: str, demand: Demand, proposed: tuple[Placement, int]
     ) -> dict[str, Any] | None:
-        claim = await self._claim(at, step, demand, placement)
+        placement, rules = proposed
+        claim = replace(await self._claim(at, step, demand, placement), rules=rules)
         self.planner.promise(placement, demand)
         try:
             answer = await self.granter.claim(claim)
@@ -62,9 +64,9 @@ class Reserver:
         match answer:
             case Granted():
                 return claim.detail
-            case Conflict(rows):
+            case Conflict(rows, present):
                 self.planner.withdraw(placement, demand)
-                await self.planner.refresh(rows)
+                await self.planner.refresh(rows, present)
                 return None
             case Fenced():
                 self.planner.withdraw(placement, demand)
@@ -100,6 +102,7 @@ class Reserver:
             detail=detail,
             event=_event(at, host.name),
             moving=moving,
+            cluster_id=host.cluster,
         )
 
     async def _route(self, at: Situation, target: str, datastore_id: int) -> dict[str, Any]:

@@ -67,3 +67,6 @@ alter table ledger drop constraint ledger_kind_check;
 alter table ledger add check (kind in ('host', 'datastore', 'cluster', 'rack', 'datacenter'));
 alter table ledger add column enterprises bigint[] not null default '{}';
 alter table ledger add column layers bigint[] not null default '{}';
+
+-- What the rules said when their version was given: an edit that changes nothing gives none.
+alter table rule_set add column fingerprint text not null default '';

@@ -1,0 +1,207 @@
+"""Claims are granted on locked ledger rows, many at a time, each as if it came alone in turn."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from gateway.store import clashes, counting, ledger, outbox, rule_set
+from gateway.store.counting import Booked
+from gateway.store.ledger import Delta, Key, Row
+from gateway.store.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A wish to book `cpu` vCPUs, `ram_mib` and `disk_bytes` for a VM at one place.
+
+    `characters` are the ledger rows the decision rests on, as (kind, id, character), and `rules`
+    the version of the rule set. `moving` books the second place of a VM. `detail` is
+    journalled with the grant under `step`; `event` goes to the feed with it.
+    """
+
+    task: UUID
+    epoch: int
+    step: str
+    vm_id: int
+    host_id: int
+    rack_id: int
+    datacenter_id: int
+    datastore_id: int
+    cpu: int
+    ram_mib: int
+    disk_bytes: int
+    characters: tuple[tuple[str, int, int], ...]
+    detail: dict[str, Any]
+    event: dict[str, Any]
+    moving: bool = False
+    cluster_id: int | None = None
+    rules: int = 0
+
+    def booking(self) -> Booked:
+        """What is there once it is granted."""
+        return Booked(
+            self.vm_id,
+            self.host_id,
+            self.datastore_id,
+            self.cluster_id,
+            self.rack_id,
+            self.datacenter_id,
+            self.cpu,
+            self.ram_mib,
+            self.disk_bytes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The booking stands, once the transaction commits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """The decision was stale.
+
+    `rows` are the ledger rows it touched as they are once the transaction commits, `rules` the
+    present version of the rule set.
+    """
+
+    rows: tuple[Row, ...]
+    rules: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """The task is no longer held under the claim's epoch, or its VM is gone."""
+
+
+Answer = Granted | Conflict | Fenced
+
+
+async def claim(c: Connection, claims: Sequence[Claim]) -> list[Answer]:
+    """Test claims in order on locked rows and book those that fit, all in one transaction."""
+    live = await _live(c, claims)
+    vms = await clashes.lock_vms(c, (one.vm_id for one in claims))
+    version = await rule_set.hold(c)
+    others = await counting.booked(c, (one.vm_id for one in claims if one.moving))
+    wanted = [
+        counting.added(one.booking(), [each for each in others if each.vm_id == one.vm_id])
+        for one in claims
+    ]
+    rows = await ledger.lock_rows(c, {(d.kind, d.id) for deltas in wanted for d in deltas})
+    neighbours = await clashes.neighbours(c, rows, vms.values())
+    taken: dict[Key, list[int]] = {key: [0, 0, 0] for key in rows}
+    granted: set[int] = set()
+    fenced: set[int] = set()
+    for n, (one, deltas) in enumerate(zip(claims, wanted, strict=True)):
+        vm = vms.get(one.vm_id)
+        if vm is None or (one.task, one.epoch) not in live:
+            fenced.add(n)
+            continue
+        fresh = one.rules == version and not _stale(one, deltas, rows)
+        if fresh and fits(deltas, rows, taken) and not neighbours.clash(vm, one.host_id):
+            neighbours.move_in(vm, one.host_id)
+            for delta in deltas:
+                _take(delta, taken)
+            granted.add(n)
+    if granted:
+        await _write(c, [claims[n] for n in sorted(granted)])
+        added = [delta for n in granted for delta in wanted[n]]
+        rows |= await ledger.add(c, added, neighbours.moved_in)
+    return [
+        Granted()
+        if n in granted
+        else Fenced()
+        if n in fenced
+        else Conflict(tuple(rows[d.kind, d.id] for d in deltas if (d.kind, d.id) in rows), version)
+        for n, deltas in enumerate(wanted)
+    ]
+
+
+def fits(
+    deltas: Sequence[Delta], rows: Mapping[Key, Row], taken: Mapping[Key, Sequence[int]]
+) -> bool:
+    """Whether there is room for all of them beside what is `taken` of the rows already."""
+    return not lacking(deltas, rows, taken)
+
+
+def lacking(
+    deltas: Sequence[Delta], rows: Mapping[Key, Row], taken: Mapping[Key, Sequence[int]]
+) -> tuple[Row, ...]:
+    """The rows without room; what adds nothing fits also where a limit is below use."""
+    return tuple(
+        rows[delta.kind, delta.id]
+        for delta in deltas
+        if (delta.kind, delta.id) in rows
+        and not _fits(delta, rows[delta.kind, delta.id], taken.get((delta.kind, delta.id)))
+    )
+
+
+def _fits(delta: Delta, row: Row, taken: Sequence[int] | None) -> bool:
+    cpu, ram_mib, disk_bytes = taken or (0, 0, 0)
+    tests = (
+        (delta.cpu, row.cpu_used + cpu, row.cpu_limit),
+        (delta.ram_mib, row.ram_used + ram_mib, row.ram_limit),
+        (delta.disk_bytes, row.disk_used + disk_bytes, row.disk_limit),
+    )
+    return all(
+        wanted <= 0 or limit is None or used + wanted <= limit for wanted, used, limit in tests
+    )
+
+
+def _take(delta: Delta, taken: dict[Key, list[int]]) -> None:
+    cell = taken.get((delta.kind, delta.id))
+    if cell is not None:
+        cell[0] += delta.cpu
+        cell[1] += delta.ram_mib
+        cell[2] += delta.disk_bytes
+
+
+def _stale(one: Claim, deltas: Sequence[Delta], rows: Mapping[Key, Row]) -> bool:
+    """Whether a row the decision rests on changed its character, came or went."""
+    seen = {(kind, id_): character for kind, id_, character in one.characters}
+    touched = {(d.kind, d.id) for d in deltas}
+    present = {key: row.character for key, row in rows.items() if key in touched}
+    return seen != present
+
+
+async def _live(c: Connection, claims: Sequence[Claim]) -> set[tuple[UUID, int]]:
+    rows = await c.fetch(
+        """select task.id, task.epoch from task
+           join unnest($1::uuid[], $2::int[]) as held(id, epoch)
+             on task.id = held.id and task.epoch = held.epoch
+           where task.state = 'running' order by task.id for update of task""",
+        [one.task for one in claims],
+        [one.epoch for one in claims],
+    )
+    return {(row["id"], row["epoch"]) for row in rows}
+
+
+async def _write(c: Connection, granted: Sequence[Claim]) -> None:
+    """The bookings, the VMs' new places, and the journal's lines, one statement each."""
+    await c.executemany(
+        """insert into booking (vm_id, host_id, datastore_id, task_id, cpu, ram_mib, disk_bytes)
+           values ($1, $2, $3, $4, $5, $6, $7)""",
+        [
+            (g.vm_id, g.host_id, g.datastore_id, g.task, g.cpu, g.ram_mib, g.disk_bytes)
+            for g in granted
+        ],
+    )
+    await c.executemany(
+        """insert into journal (task_id, n, step, entry, epoch, detail)
+           select $1, count(*), $3, 'DONE', $2, $4 from journal where task_id = $1""",
+        [(g.task, g.epoch, g.step, g.detail) for g in granted],
+    )
+    await c.executemany(
+        """update vm set host_id = $2, datastore_id = $3, volume = uuid::text || '-' || $4,
+             state = 'ALLOCATED', known_state = 'ALLOCATED', version = version + 1
+           where id = $1""",
+        [(g.vm_id, g.host_id, g.datastore_id, str(g.task)) for g in granted if not g.moving],
+    )
+    await c.executemany(
+        """update job set state = 'DONE', progress = 100, updated_at = clock_timestamp()
+           where task_id = $1 and n = 0""",
+        [(g.task,) for g in granted],
+    )
+    told: list[tuple[str, Mapping[str, Any]]] = [(str(g.vm_id), g.event) for g in granted]
+    await outbox.put_many(c, outbox.Topic.EVENT, "VIRTUAL_MACHINE", told)
