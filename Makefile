@@ -7,15 +7,16 @@ BIN := $(VENV)/bin
 HYPERVISOR ?= simulated
 KEEP ?= 1
 SEED ?= 0
+OPERATIONS ?= 1000000
 STAMP := $(VENV)/.dev
 KVM_STAMP := $(VENV)/.kvm
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 KEEPING := $(if $(filter 0,$(KEEP)),--no-keep,)
 
-.PHONY: help dev demo test check quick bench sim clean lock
+.PHONY: help dev demo test check quick bench sim fuzz-scheduler clean lock
 
 help: ## Print this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 dev: $(STAMP) ## Make the environment in .venv
 
@@ -49,6 +50,9 @@ quick: $(STAMP) ## Test what needs neither PostgreSQL nor a hypervisor
 
 sim: $(STAMP) ## Test the scheduler and the sagas from another seed (SEED=7)
 	@$(BIN)/pytest -q --hypothesis-seed=$(SEED) tests/scheduler tests/tasks/test_saga.py
+
+fuzz-scheduler: $(STAMP) ## Compare the index with brute force (OPERATIONS=1000000 SEED=0)
+	@$(BIN)/python -m tests.scheduler.fuzz $(OPERATIONS) $(SEED)
 
 bench: $(STAMP) ## Measure; one JSON line for each figure
 	@$(BIN)/python -m bench

@@ -7,15 +7,16 @@ each answer is about one moment.
 from scheduler.bookings import disk_added, holds_host, holds_scope
 from scheduler.demand import Demand
 from scheduler.disks import choose
-from scheduler.index import Index, Shared
+from scheduler.index import Index
 from scheduler.inventory import Candidate, Datastore, Gone, Host, RuleSet, Scope
-from scheduler.ledger import RULES, Entry, Ledger, Row, key_of
+from scheduler.last_look import Shared
+from scheduler.ledger import RULES, Entry, Key, Ledger, Row, key_of
 from scheduler.listing import Listed, candidates, refuse
 from scheduler.placement import Placement, Refusal, Seen
 from scheduler.policy import FitPolicy, glad_of, score_of
 from scheduler.rulebook import first_lack
 from scheduler.share import Share
-from scheduler.shelf import Stores, pick
+from scheduler.shelf import Stores
 
 _SCOPES = ("cluster", "rack", "datacenter")
 
@@ -27,7 +28,7 @@ class Fleet:
         """A fleet that knows of nothing yet; `apply` tells it."""
         self._ledger = Ledger()
         self._stores = Stores()
-        self._shared = Shared(self._ledger.entries, self._stores)
+        self._shared = Shared(stores=self._stores)
         self._indexes: dict[int, Index] = {}
         self._rows: dict[int, Host] = {}
 
@@ -45,7 +46,7 @@ class Fleet:
             case "rules":
                 self._rules_changed()
             case _:
-                self._shared.scoped = self._shared.scoped or entry is not None
+                self._scope_changed(key, entry)
         return True
 
     def place(
@@ -63,21 +64,18 @@ class Fleet:
             return self._place_among(index, demand, policy)
         if index.section.beyond or demand.cpu >= 2**31 - 1 or demand.ram_mib >= 2**31 - 1:
             return self._place_among(index, demand, policy)
-        slot = index.find(demand, policy, share) if share is not None else -1
-        if slot < 0:
+        found = index.find(demand, policy, share) if share is not None else None
+        if found is None:
             share = None
-            slot = index.find(demand, policy, None)
-        if slot < 0:
+            found = index.find(demand, policy, None)
+        if found is None:
             return refuse(self, demand)
-        entry = index.section.entries[slot]
-        row = entry.row
-        assert isinstance(row, Host)
-        datastore = pick(demand, row, self._stores.entries)
-        assert datastore is not None
-        glad = glad_of(policy, demand)(index.section, slot)
-        seen = self._seen(demand, entry, datastore)
+        section = index.section
+        slot, datastore = found
+        seen = self._seen(demand, section.entries[slot], datastore)
+        score = score_of(policy, glad_of(policy, demand)(section, slot))
         assert isinstance(datastore.row, Datastore)
-        return Placement(row.id, datastore.row.id, seen, policy, score_of(policy, glad), share)
+        return Placement(section.ids[slot], datastore.row.id, seen, policy, score, share)
 
     def candidates(self, demand: Demand, policy: FitPolicy) -> tuple[Listed, ...]:
         """Every host with its datastore or its reasons: those that will do first, gladdest first.
@@ -88,7 +86,7 @@ class Fleet:
 
     def claim(self, placement: Placement, demand: Demand) -> None:
         """Counts the placement in until the store tells newer numbers of its rows."""
-        claimant = (demand.vm, placement.host)
+        claimant = (demand.vm.int, placement.host)
         entries = self._ledger.entries
         for seen in placement.seen:
             entry = entries.get((seen.kind, seen.id))
@@ -98,7 +96,7 @@ class Fleet:
 
     def release(self, placement: Placement, demand: Demand) -> None:
         """Takes a claim back where it still counts; claiming or releasing twice is once."""
-        claimant = (demand.vm, placement.host)
+        claimant = (demand.vm.int, placement.host)
         for seen in placement.seen:
             entry = self._ledger.entries.get((seen.kind, seen.id))
             if entry is not None and entry.remove(claimant):
@@ -186,6 +184,12 @@ class Fleet:
             if row is not None and row.datacenter in self._indexes:
                 self._indexes[row.datacenter].restock(host)
 
+    def _scope_changed(self, key: Key, entry: Entry | None) -> None:
+        if entry is None:
+            self._shared.scopes.pop(key, None)
+        else:
+            self._shared.scopes[key] = entry
+
     def _rules_changed(self) -> None:
         row = self._ledger.row(RULES)
         if isinstance(row, RuleSet):
@@ -237,7 +241,7 @@ class Fleet:
             Seen("datastore", datastore.id, datastore.generation, datastore.character, 0, 0, disk),
             Seen("host", host.id, host.generation, host.character, cpu, ram),
         )
-        return rows if not self._shared.scoped else self._with_scopes(demand, host, rows)
+        return rows if not self._shared.scopes else self._with_scopes(demand, host, rows)
 
     def _with_scopes(self, demand: Demand, host: Host, rows: tuple[Seen, ...]) -> tuple[Seen, ...]:
         found = list(rows)

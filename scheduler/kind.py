@@ -13,9 +13,12 @@ from scheduler.share import Share, part_of
 
 
 class Kind:
-    """Who may take demands of one type, network and enterprise, by slot; `mask` None is all."""
+    """Who may take demands of one type, network and enterprise, by slot; `mask` None is all.
 
-    __slots__ = ("_demand", "_part", "_rules", "_share", "_version", "mask", "table")
+    `apart` are the enterprises it shares no host with.
+    """
+
+    __slots__ = ("_demand", "_part", "_rules", "_share", "_version", "apart", "mask", "table")
 
     def __init__(self, demand: Demand, rules: RuleSet, share: Share | None) -> None:
         """Only the type, network and enterprise of the demand count."""
@@ -23,6 +26,8 @@ class Kind:
         self._rules = rules
         self._share = share
         self._version = -1
+        owner = demand.enterprise
+        self.apart = rules.excluded.get(owner, frozenset()) if owner is not None else frozenset()
         self._part: list[bool] | None = None
         self.mask: Bools | None = None
         self.table: list[bool] = []

@@ -6,7 +6,6 @@ last ones until the store's numbers arrive.
 
 from dataclasses import replace
 from typing import assert_never
-from uuid import UUID
 
 from scheduler.demand import Demand
 from scheduler.inventory import Datastore, Gone, Host, RuleSet, Scope
@@ -16,8 +15,8 @@ Row = Host | Datastore | Scope | RuleSet
 Key = tuple[str, int]
 RULES: Key = ("rules", 0)
 """The key of the one row that is a RuleSet."""
-Claimant = tuple[UUID, int]
-"""A VM and the host that it was promised: a relocating VM may hold two."""
+Claimant = tuple[int, int]
+"""A VM (the number of its UUID) and the host that it was promised: a relocating VM holds two."""
 Promise = tuple[Seen, Demand]
 
 
@@ -89,13 +88,14 @@ class Entry:
 
     def add(self, claimant: Claimant, promise: Promise) -> None:
         """Count a promise in; by one claimant it counts once."""
-        self.remove(claimant)
+        if claimant in self.promises:
+            self.remove(claimant)
         self.promises[claimant] = promise
         seen, demand = promise
         self.cpu += seen.cpu
         self.ram += seen.ram_mib
         self.disk += seen.disk_bytes
-        if seen.kind == "host":
+        if type(self.row) is Host:
             if demand.enterprise is not None and demand.enterprise not in self.enterprises:
                 self.enterprises |= {demand.enterprise}
             if demand.layer is not None and demand.layer not in self.layers:
@@ -106,16 +106,17 @@ class Entry:
         promise = self.promises.pop(claimant, None)
         if promise is None:
             return False
-        seen, _ = promise
+        seen, demand = promise
         self.cpu -= seen.cpu
         self.ram -= seen.ram_mib
         self.disk -= seen.disk_bytes
-        if isinstance(self.row, Host):
-            demands = [demand for _, demand in self.promises.values()]
+        row = self.row
+        if type(row) is Host and (demand.enterprise is not None or demand.layer is not None):
+            demands = [each for _, each in self.promises.values()]
             owners = {each.enterprise for each in demands if each.enterprise is not None}
             layers = {each.layer for each in demands if each.layer is not None}
-            self.enterprises = self.row.enterprises | owners
-            self.layers = self.row.layers | layers
+            self.enterprises = row.enterprises | owners
+            self.layers = row.layers | layers
         return True
 
 

@@ -15,6 +15,7 @@ from scheduler.ledger import Entry
 
 AMOUNT_MAX = 2**31 - 2
 """CPUs and MiB are columns of 32 bits; a section with larger ones is searched host by host."""
+WORD_MAX = 2**62
 LOG_MAX = 8192
 
 Bools = NDArray[np.bool_]
@@ -54,10 +55,12 @@ class Section:
     __slots__ = (
         "_known",
         "_members",
+        "_scratch",
         "_stale",
         "beyond",
         "cluster",
         "cpu",
+        "cpu_limit",
         "entries",
         "glad",
         "ids",
@@ -68,6 +71,7 @@ class Section:
         "profiles",
         "rack",
         "ram",
+        "ram_limit",
         "slots",
         "version",
     )
@@ -87,6 +91,8 @@ class Section:
         self.ram = Column(np.int32, size)
         self.glad = Column(np.int64, size)
         self.profile = Column(np.int32, size)
+        self.cpu_limit = Column(np.int64, size)
+        self.ram_limit = Column(np.int64, size)
         self.rack = Column(np.int64, size)
         self.cluster = Column(np.int64, size)
         self.profiles: list[Host] = []
@@ -94,6 +100,7 @@ class Section:
         self.log: list[int] = []
         self.log_base = 0
         self.beyond = False
+        self._scratch = _scratch(0)
         self.version += 1
         self.membership += 1
 
@@ -132,6 +139,12 @@ class Section:
             self._append(id, self._members[id])
         return True
 
+    def scratch(self) -> tuple[Bools, Bools, NDArray[np.int64]]:
+        """Room for one search's columns: two of bools and one of numbers, used again each time."""
+        if len(self._scratch[0]) != len(self.ids):
+            self._scratch = _scratch(len(self.ids))
+        return self._scratch
+
     def touch(self, slot: int) -> None:
         """What is promised of a host, or allowed, changed."""
         entry = self.entries[slot]
@@ -155,7 +168,9 @@ class Section:
         self.ids.append(id)
         self.slots[id] = slot
         self.entries.append(entry)
-        for column in (self.cpu, self.ram, self.glad, self.profile, self.rack, self.cluster):
+        for column in (self.cpu, self.ram, self.cpu_limit, self.ram_limit, self.glad):
+            column.append(0)
+        for column in (self.profile, self.rack, self.cluster):
             column.append(0)
         self._describe(slot, entry)
         self.touch(slot)
@@ -173,8 +188,14 @@ class Section:
         if self.profile.values[slot] != index:
             self.profile.values[slot] = self.profile.array[slot] = index
             self.version += 1
+        self.cpu_limit.values[slot] = self.cpu_limit.array[slot] = min(row.cpu_limit, WORD_MAX)
+        self.ram_limit.values[slot] = self.ram_limit.array[slot] = min(row.ram_limit_mib, WORD_MAX)
         self.rack.values[slot] = self.rack.array[slot] = row.rack
         self.cluster.values[slot] = self.cluster.array[slot] = row.cluster or 0
+
+
+def _scratch(size: int) -> tuple[Bools, Bools, NDArray[np.int64]]:
+    return np.empty(size, bool), np.empty(size, bool), np.empty(size, np.int64)
 
 
 def in_use(cpu: int, cpu_limit: int, ram: int, ram_limit: int) -> int:

@@ -1,4 +1,4 @@
-"""A shape is one sort of request, as clouds have a few of: asked again, it knows where to look.
+"""A shape is one size of one sort of request: asked again, it knows where to look.
 
 Its window holds the gladdest hosts that pass, in order, and follows the section's log. What is
 not in the window is known to be less glad than all that is, so the first that also passes the
@@ -12,9 +12,9 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from scheduler.kind import Kind
+from scheduler.last_look import Last
+from scheduler.ledger import Entry
 from scheduler.section import Bools, Section
-from scheduler.shelf import NOWHERE, Shelf, Stores
 
 KEPT = 256
 """Hosts in a fresh window."""
@@ -27,8 +27,6 @@ _ENDLESS = _TOP << (_SLOT_BITS + 1)
 
 Glad = Callable[[Section, int], int]
 """How glad one slot is, 1 or more."""
-Gladness = Callable[[Section], NDArray[np.int64]]
-"""The same for all slots."""
 
 
 class Found(Enum):
@@ -39,64 +37,21 @@ class Found(Enum):
 
 
 class Shape:
-    """Amounts (virtual CPUs, MiB, bytes) and eligibility of a sort of demand."""
+    """The window of one size; `passes` says of a slot whether it passes by what is its own."""
 
-    __slots__ = ("_bound", "_keys", "_position", "amounts", "apart", "glad", "kind", "shelf")
+    __slots__ = ("_bound", "_glad", "_keys", "_passes", "_position")
 
-    def __init__(
-        self, amounts: tuple[int, int, int], kind: Kind, shelf: Shelf, apart: frozenset[int]
-    ) -> None:
-        """`apart` are the enterprises it shares no host with. Nothing wanted always fits."""
-        cpu, ram, disk = amounts
-        self.amounts = (
-            cpu if cpu > 0 else -(2**31),
-            ram if ram > 0 else -(2**31),
-            disk if disk > 0 else NOWHERE + 1,
-        )
-        self.kind = kind
-        self.shelf = shelf
-        self.apart = apart
+    def __init__(self, glad: Glad, passes: Callable[[Section, int], bool]) -> None:
+        """A window that is yet to be opened."""
+        self._glad = glad
+        self._passes = passes
         self._keys: list[int] = []
         self._bound = -1
         self._position = -1
 
-    def follow(self, section: Section, stores: Stores) -> None:
-        """Let the eligibility take in what changed."""
-        self.kind.follow(section)
-        self.shelf.follow(section, stores)
-
-    def mask(self, section: Section) -> Bools:
-        """Who passes by columns."""
-        cpu, ram, disk = self.amounts
-        passing: Bools = np.greater_equal(section.cpu.array, cpu)
-        passing &= section.ram.array >= ram
-        passing &= self.shelf.free.array >= disk
-        if self.kind.mask is not None:
-            passing &= self.kind.mask
-        return passing
-
-    def passes(self, section: Section, slot: int) -> bool:
-        """The same for one slot, and apart from whom it must be."""
-        cpu, ram, disk = self.amounts
-        return (
-            section.cpu.values[slot] >= cpu
-            and section.ram.values[slot] >= ram
-            and self.shelf.free.values[slot] >= disk
-            and self.kind.passes(section, slot)
-            and self.apart.isdisjoint(section.entries[slot].enterprises)
-        )
-
-    def forget(self) -> None:
-        """The window is of no use any more."""
-        self._bound = -1
-
     def open(self, section: Section, glad: NDArray[np.int64], passing: Bools) -> None:
         """A fresh window from columns."""
         slots = passing.nonzero()[0]
-        if self.apart:
-            entries = section.entries
-            far = [self.apart.isdisjoint(entries[slot].enterprises) for slot in slots.tolist()]
-            slots = slots[np.array(far, bool)]
         scores = glad[slots]
         self._bound = _ENDLESS
         if len(slots) > KEPT:
@@ -111,38 +66,38 @@ class Shape:
             self._bound = self._keys[-1] + 1
         self._position = section.log_base + len(section.log)
 
-    def look(self, section: Section, glad: Glad, last: Callable[[int], bool]) -> int | Found:
-        """The gladdest slot of the window that passes the last look too."""
-        if self._bound < 0 or not self._catch_up(section, glad):
+    def look(self, section: Section, last: Last) -> tuple[int, Entry] | Found:
+        """The gladdest slot of the window that passes the last look too, and its datastore."""
+        if self._bound < 0 or not self._catch_up(section):
             return Found.UNSURE
-        keys, failed = self._keys, 0
+        keys, failed, glad, passes = self._keys, 0, self._glad, self._passes
         while failed < len(keys):
             key = keys[failed]
             slot: int = key & _SLOTS
-            if (_TOP - glad(section, slot)) << _SLOT_BITS | slot != key or not self.passes(
-                section, slot
-            ):
+            stale = (_TOP - glad(section, slot)) << _SLOT_BITS | slot != key
+            if stale or not passes(section, slot):
                 del keys[failed]
                 continue
-            if last(slot):
-                return slot
+            store = last(slot)
+            if store is not None:
+                return slot, store
             failed += 1
             if failed == TRIES:
                 return Found.UNSURE
         return Found.NOBODY if self._bound == _ENDLESS else Found.UNSURE
 
-    def _catch_up(self, section: Section, glad: Glad) -> bool:
+    def _catch_up(self, section: Section) -> bool:
         """Take in the log since the last time; False when too much of it has passed."""
         start = self._position - section.log_base
-        news = section.log[start:] if start >= 0 else []
-        if start < 0 or len(news) > KEPT * 4:
-            self.forget()
+        if start < 0 or len(section.log) - start > KEPT * 4:
+            self._bound = -1
             return False
+        news = section.log[start:]
         self._position += len(news)
-        keys, bound = self._keys, self._bound
+        keys, bound, glad, passes = self._keys, self._bound, self._glad, self._passes
         for slot in news if len(news) < 2 else set(news):
             key = (_TOP - glad(section, slot)) << _SLOT_BITS | slot
-            if key >= bound or not self.passes(section, slot):
+            if key >= bound or not passes(section, slot):
                 continue
             at = bisect_left(keys, key)
             if at == len(keys) or keys[at] != key:

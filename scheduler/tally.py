@@ -15,7 +15,7 @@ from scheduler.ledger import Entry
 from scheduler.reason import Lack
 from scheduler.rulebook import AGGREGATED, DISKS, SELDOM, Rule
 from scheduler.section import Bools
-from scheduler.shelf import NOWHERE, ROOM, Shelf
+from scheduler.shelf import NOWHERE, ROOM
 
 NEAREST_MAX = 20
 """Hosts told of in full."""
@@ -79,14 +79,15 @@ class Tally:
         """Whether waiting cannot help any host."""
         section, demand = self._index.section, self._demand
         lasts = sum(bit for lack, bit in _BITS.items() if lack.lasting)
-        for slot in ((self.bits & lasts) == 0).nonzero()[0].tolist():
-            row = section.entries[slot].row
-            assert isinstance(row, Host)
-            bits = int(self.bits[slot])
-            never = (bits & _BITS[Lack.CPU] and demand.cpu > row.cpu_limit) or (
-                bits & _BITS[Lack.MEMORY] and demand.ram_mib > row.ram_limit_mib
-            )
-            if not never and not (bits & _SUMS and self._never_in_scope(section.entries[slot])):
+        never = (self.bits & lasts) != 0
+        for lack, limit, wanted in (
+            (Lack.CPU, section.cpu_limit, demand.cpu),
+            (Lack.MEMORY, section.ram_limit, demand.ram_mib),
+        ):
+            never |= ((self.bits & _BITS[lack]) != 0) & (limit.array < wanted)
+        for slot in (~never).nonzero()[0].tolist():
+            summed = int(self.bits[slot]) & _SUMS
+            if not summed or not self._never_in_scope(section.entries[slot]):
                 return False
         return True
 
@@ -110,7 +111,8 @@ class Tally:
 
     def _found(self, rules: Iterable[Rule], at: Candidate) -> int:
         found = (rule(self._demand, at) for rule in rules)
-        return sum(_BITS[reason.lack] for reason in found if reason is not None)
+        lacks = {reason.lack for reason in found if reason is not None}
+        return sum(_BITS[lack] for lack in lacks)
 
     def _moving(self) -> None:
         section, demand = self._index.section, self._demand
@@ -145,9 +147,7 @@ class Tally:
     def _disks(self) -> None:
         """Hosts with datastores of their own by column, those that share by what they see."""
         section, demand = self._index.section, self._demand
-        shelf = Shelf(demand)
-        shelf.follow(section, self._index.stores)
-        free = shelf.free.array
+        free = self._index.shelf(demand).free.array
         alike: dict[tuple[int, ...], int] = {}
         narrow = (free != ROOM) & (free != NOWHERE)
         origin = demand.origin

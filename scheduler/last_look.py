@@ -1,0 +1,106 @@
+"""The last look is at what many hosts share: layers, tenants, aggregated elements, datastores.
+
+Columns that a search reads have only what is one host's own, or every change of a shared thing
+would touch all that share it. Where many hosts fail the last look, it is taken in columns too.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from scheduler.capacity import fits
+from scheduler.demand import Demand
+from scheduler.inventory import NO_RULES, Host, RuleSet, Scope
+from scheduler.ledger import Entry, Key
+from scheduler.section import Bools, Section
+from scheduler.shelf import ROOM, Shelf, Stores, pick
+
+Last = Callable[[int], Entry | None]
+"""The last look at one slot: the datastore that takes the disks."""
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all sections look at: aggregated elements, datastores, rules, special enterprises.
+
+    `special` are enterprises that a reservation, restriction, exclusion or tier names: the others
+    are all alike.
+    """
+
+    scopes: dict[Key, Entry] = field(default_factory=dict)
+    stores: Stores = field(default_factory=Stores)
+    rules: RuleSet = NO_RULES
+    special: set[int] = field(default_factory=set)
+
+
+def last_look(demand: Demand, apart: frozenset[int], shared: Shared, section: Section) -> Last:
+    """How one slot is looked at last; `apart` are the enterprises not to be met there."""
+    entries, stores, scopes = section.entries, shared.stores.entries, shared.scopes
+    layer = demand.layer
+
+    def last(slot: int) -> Entry | None:
+        entry = entries[slot]
+        if layer is not None and layer in entry.layers:
+            return None
+        if apart and not apart.isdisjoint(entry.enterprises):
+            return None
+        row = entry.row
+        assert isinstance(row, Host)
+        if scopes and not _scopes_take(demand, row, scopes):
+            return None
+        return pick(demand, row, stores)
+
+    return last
+
+
+def baked(
+    demand: Demand, passing: Bools, at: tuple[Section, Shelf, frozenset[int]], shared: Shared
+) -> Bools:
+    """Who of those that pass by columns passes the last look too."""
+    section, shelf, apart = at
+    scopes, stores = shared.scopes, shared.stores.entries
+    whole = scopes.get(("datacenter", demand.datacenter))
+    if whole is not None and not _scope_takes(demand, whole):
+        return np.zeros_like(passing)
+    passing = passing.copy()
+    for kind, column in (("rack", section.rack), ("cluster", section.cluster)):
+        full = [
+            id
+            for (of, id), entry in scopes.items()
+            if of == kind and not _scope_takes(demand, entry)
+        ]
+        if full:
+            passing &= ~np.isin(column.array, full)
+    alike: dict[tuple[int, ...], bool] = {}
+    for slot in passing.nonzero()[0].tolist():
+        entry = section.entries[slot]
+        if demand.layer in entry.layers or not apart.isdisjoint(entry.enterprises):
+            passing[slot] = False
+        elif shelf.free.values[slot] == ROOM:
+            row = entry.row
+            assert isinstance(row, Host)
+            if row.datastores not in alike:
+                alike[row.datastores] = pick(demand, row, stores) is not None
+            passing[slot] = alike[row.datastores]
+    return passing
+
+
+def _scopes_take(demand: Demand, host: Host, scopes: Mapping[Key, Entry]) -> bool:
+    places = (("cluster", host.cluster), ("rack", host.rack), ("datacenter", host.datacenter))
+    for kind, id in places:
+        entry = None if id is None else scopes.get((kind, id))
+        if entry is not None and not _scope_takes(demand, entry):
+            return False
+    return True
+
+
+def _scope_takes(demand: Demand, entry: Entry) -> bool:
+    """Whether an aggregated element takes a VM that is nowhere yet."""
+    row = entry.row
+    assert isinstance(row, Scope)
+    return (
+        fits(row.cpu_limit, entry.cpu, demand.cpu)
+        and fits(row.ram_limit_mib, entry.ram, demand.ram_mib)
+        and fits(row.disk_limit_bytes, entry.disk, demand.disk_bytes)
+    )

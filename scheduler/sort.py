@@ -1,0 +1,142 @@
+"""A sort of request is all of it but the size: policy, type, network, enterprise, tier, share.
+
+A size that is new is searched in columns, which costs little more than the bare scan; asked
+again it gets a window. Most requests of a cloud repeat a size.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scheduler.demand import Demand
+from scheduler.fit_policy import FitPolicy
+from scheduler.kind import Kind
+from scheduler.last_look import Last, Shared, baked
+from scheduler.ledger import Entry
+from scheduler.policy import glad_column, glad_of
+from scheduler.section import Bools, Section
+from scheduler.shape import Found, Shape
+from scheduler.shelf import NOWHERE, Shelf
+
+SHAPES_MAX = 64
+"""Windows kept; the oldest goes first."""
+NEW_MAX = 1024
+_ANY = -(2**31)
+Size = tuple[int, int, int]
+
+
+class Sort:
+    """Who is eligible, how glad, and the windows of the sizes asked for more than once."""
+
+    __slots__ = ("_new", "_policy", "_shapes", "_shared", "apart", "kind", "shelf")
+
+    def __init__(self, policy: FitPolicy, kind: Kind, shelf: Shelf, shared: Shared) -> None:
+        """No size was asked for yet."""
+        self._policy = policy
+        self._shared = shared
+        self.kind = kind
+        self.shelf = shelf
+        self.apart = kind.apart
+        self._shapes: dict[Size, Shape] = {}
+        self._new: set[Size] = set()
+
+    def find(self, demand: Demand, section: Section, last: Last) -> tuple[int, Entry] | None:
+        """The gladdest slot that takes the demand, and its datastore; None when none does."""
+        size = (demand.cpu, demand.ram_mib, demand.disk_bytes)
+        shape = self._shapes.get(size)
+        if shape is None and size not in self._new:
+            if len(self._new) >= NEW_MAX:
+                self._new.clear()
+            self._new.add(size)
+            passing = self._passing(section, size)
+            return self._first(demand, section, passing, last)
+        if shape is None:
+            shape = self._keep(demand, size)
+        found = shape.look(section, last)
+        if isinstance(found, tuple):
+            return found
+        if found is Found.NOBODY:
+            return None
+        passing = self._passing(section, size)
+        shape.open(
+            section, glad_column(self._policy, demand, section), self._apart(section, passing)
+        )
+        found = shape.look(section, last)
+        if isinstance(found, tuple):
+            return found
+        return self._thorough(demand, section, passing, last)
+
+    def _first(
+        self, demand: Demand, section: Section, passing: Bools, last: Last
+    ) -> tuple[int, Entry] | None:
+        """One search in columns."""
+        scored = section.scratch()[2]
+        np.multiply(glad_column(self._policy, demand, section), passing, scored)
+        slot = int(scored.argmax())
+        if not scored[slot]:
+            return None
+        store = last(slot)
+        if store is not None:
+            return slot, store
+        return self._thorough(demand, section, passing, last)
+
+    def _thorough(
+        self, demand: Demand, section: Section, passing: Bools, last: Last
+    ) -> tuple[int, Entry] | None:
+        """The same with the last look in columns too."""
+        passing = baked(demand, passing, (section, self.shelf, self.apart), self._shared)
+        scored: NDArray[np.int64] = glad_column(self._policy, demand, section) * passing
+        while True:
+            slot = int(scored.argmax())
+            if not scored[slot]:
+                return None
+            store = last(slot)
+            if store is not None:
+                return slot, store
+            scored[slot] = 0
+
+    def _passing(self, section: Section, size: Size) -> Bools:
+        """Who passes by columns. Nothing wanted always fits."""
+        cpu, ram, disk = size
+        passing, more, _ = section.scratch()
+        at_least, both = np.greater_equal, np.bitwise_and
+        at_least(section.cpu.array, cpu or _ANY, passing)
+        both(passing, at_least(section.ram.array, ram or _ANY, more), passing)
+        both(passing, at_least(self.shelf.free.array, disk or NOWHERE + 1, more), passing)
+        if self.kind.mask is not None:
+            both(passing, self.kind.mask, passing)
+        return passing
+
+    def _apart(self, section: Section, passing: Bools) -> Bools:
+        """Those without an enterprise that is not to be met."""
+        if not self.apart:
+            return passing
+        entries, passing = section.entries, passing.copy()
+        slots = passing.nonzero()[0].tolist()
+        met = [slot for slot in slots if not self.apart.isdisjoint(entries[slot].enterprises)]
+        passing[met] = False
+        return passing
+
+    def _keep(self, demand: Demand, size: Size) -> Shape:
+        if len(self._shapes) >= SHAPES_MAX:
+            del self._shapes[next(iter(self._shapes))]
+        shape = Shape(glad_of(self._policy, demand), self._passes(size))
+        self._shapes[size] = shape
+        return shape
+
+    def _passes(self, size: Size) -> Callable[[Section, int], bool]:
+        """What `_passing` says, of one slot."""
+        cpu, ram, disk = size[0] or _ANY, size[1] or _ANY, size[2] or NOWHERE + 1
+        kind, shelf, apart = self.kind, self.shelf, self.apart
+
+        def passes(section: Section, slot: int) -> bool:
+            return (
+                section.cpu.values[slot] >= cpu
+                and section.ram.values[slot] >= ram
+                and shelf.free.values[slot] >= disk
+                and kind.passes(section, slot)
+                and (not apart or apart.isdisjoint(section.entries[slot].enterprises))
+            )
+
+        return passes

@@ -1,0 +1,283 @@
+"""Random operations on a fleet: each answer is the one that asking every host gives (I17).
+
+`python -m tests.scheduler.fuzz OPERATIONS SEED` is the long run. The index's sizes are made so
+small that windows end, logs are cut and datastores get wide all the time.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from scheduler import section, shape, shelf, sort
+from scheduler.demand import Demand, Origin, Reach
+from scheduler.disks import choose
+from scheduler.fit_policy import FitPolicy
+from scheduler.fleet import Fleet
+from scheduler.inventory import Datastore, Gone, Host, HostState, RuleSet, Scope, Tier
+from scheduler.ledger import Row
+from scheduler.listing import verdicts
+from scheduler.placement import Placement, Refusal
+from scheduler.policy import SCORES
+from scheduler.rulebook import objections
+from scheduler.share import Share
+from tests.scheduler.places import DATASTORE, HOST, SCOPE
+
+HOSTS = 24
+STORES = 9
+SMALL: dict[Any, dict[str, int]] = {
+    shape: {"KEPT": 2, "TRIES": 2},
+    shelf: {"WIDE": 3},
+    section: {"LOG_MAX": 20},
+    sort: {"SHAPES_MAX": 2, "NEW_MAX": 12},
+}
+TIERS = (
+    None,
+    None,
+    Tier(1, "gold"),
+    Tier(2, "silver", progressive=True),
+    Tier(1, "gold", enabled=False),
+    Tier(3, "iron", enterprises=frozenset({1, 2})),
+)
+
+
+@contextmanager
+def small() -> Iterator[None]:
+    """Every size of the index next to nothing."""
+    before = {of: {name: getattr(of, name) for name in sizes} for of, sizes in SMALL.items()}
+    for of, sizes in SMALL.items():
+        for name, size in sizes.items():
+            setattr(of, name, size)
+    try:
+        yield
+    finally:
+        for of, sizes in before.items():
+            for name, size in sizes.items():
+                setattr(of, name, size)
+
+
+class Fuzz:
+    """One fleet and its random life."""
+
+    def __init__(self, seed: int) -> None:
+        self.draw = Random(seed)
+        self.fleet = Fleet()
+        self.generation = 0
+        self.live: list[tuple[Placement, Demand]] = []
+        self.answers = {"placed": 0, "refused": 0}
+        for number in range(1, HOSTS + 1):
+            self.fleet.apply(self.host(number))
+        for number in range(1, STORES + 1):
+            self.fleet.apply(self.datastore(number))
+        # Clouds ask for a few sorts of VMs over and over: so do we, that windows live.
+        self.usual = [self.sort() for _ in range(6)]
+
+    def sort(self) -> tuple[Demand, FitPolicy, Share | None]:
+        """One sort of request."""
+        share = Share(self.draw.randrange(3), 3) if self.draw.random() < 0.3 else None
+        return self.demand(), self.draw.choice(list(FitPolicy)), share
+
+    def step(self) -> None:
+        """One operation: mostly requests, else a change of the world."""
+        kind = self.draw.random()
+        if kind < 0.62:
+            self.request()
+        elif kind < 0.80 and self.live:
+            self.fleet.release(*self.live.pop(self.draw.randrange(len(self.live))))
+        else:
+            self.fleet.apply(self.change())
+
+    def request(self) -> None:
+        """Ask, compare with every host, and mostly claim what was found."""
+        draw = self.draw
+        if draw.random() < 0.1:
+            self.usual[draw.randrange(len(self.usual))] = self.sort()
+        demand, policy, share = draw.choice(self.usual)
+        demand = replace(demand, vm=UUID(int=draw.getrandbits(100)))
+        answer = self.fleet.place(demand, policy, share)
+        check(self.fleet, demand, policy, answer)
+        if isinstance(answer, Refusal):
+            self.answers["refused"] += 1
+            return
+        self.answers["placed"] += 1
+        if draw.random() < 0.8:
+            self.fleet.claim(answer, demand)
+            self.live.append((answer, demand))
+
+    def change(self) -> Row | Gone:
+        """A newer row of something, or its end."""
+        draw, kind = self.draw, self.draw.random()
+        self.generation += 1
+        if kind < 0.45:
+            return self.host(draw.randint(1, HOSTS))
+        if kind < 0.7:
+            return self.datastore(draw.randint(1, STORES))
+        if kind < 0.77:
+            of, number = draw.choice([("host", HOSTS), ("datastore", STORES), ("rack", 3)])
+            return Gone(of, draw.randint(1, number), self.generation)
+        if kind < 0.97:
+            return self.scope()
+        return self.rules()
+
+    def host(self, number: int) -> Host:
+        draw = self.draw
+        limit, memory = draw.choice([4, 8, 16, 16]), draw.choice([8, 16, 32, 32])
+        rack = draw.choice([1, 1, 2, 3])
+        return replace(
+            HOST,
+            id=number,
+            name=f"host{number}",
+            datacenter=2 if rack == 3 else 1,
+            rack=rack,
+            cluster=draw.choice([None, 1, 2]) if rack == 1 else None,
+            hypervisor=draw.choice(["lab", "lab", "other"]),
+            type=draw.choice(["KVM"] * 7 + ["VMX_04"]),
+            state=draw.choice([HostState.MANAGED] * 9 + [HostState.HALTED]),
+            reachable=draw.random() < 0.95,
+            cpu_limit=limit,
+            ram_limit_mib=memory,
+            cpu_used=draw.choice([0, 0, 1, 2, 4, limit]),
+            ram_used_mib=draw.choice([0, 0, 1, 4, memory]),
+            networks=frozenset(draw.choice([("lan",), ("lan",), ("lan", "san"), ()])),
+            datastores=tuple(draw.sample(range(1, STORES + 1), draw.choice([0, 1, 1, 2, 3]))),
+            reserved_for=draw.choice([None] * 14 + [1, 2]),
+            enterprises=frozenset(draw.sample([1, 2, 3], draw.choice([0, 0, 1, 2]))),
+            layers=frozenset(draw.sample([1, 2], draw.choice([0, 0, 0, 1]))),
+            generation=self.generation,
+        )
+
+    def datastore(self, number: int) -> Datastore:
+        draw = self.draw
+        return replace(
+            DATASTORE,
+            id=number,
+            name=f"disks{number}",
+            enabled=draw.random() < 0.9,
+            shared=draw.random() < 0.5,
+            tier=draw.choice(TIERS),
+            limit_bytes=draw.choice([4, 10, 30, 30]),
+            used_bytes=draw.choice([0, 2, 4, 10]),
+            generation=self.generation,
+        )
+
+    def scope(self) -> Scope:
+        draw = self.draw
+        kind, number = draw.choice(
+            [("rack", 1), ("rack", 2), ("cluster", 1), ("cluster", 2), ("datacenter", 1)]
+        )
+        return replace(
+            SCOPE,
+            kind=kind,
+            id=number,
+            name=f"{kind}{number}",
+            cpu_limit=draw.choice([None, None, 40, 90]),
+            cpu_used=draw.choice([0, 10, 19, 30]),
+            ram_limit_mib=draw.choice([None, None, 80, 150]),
+            ram_used_mib=draw.choice([0, 10, 39, 50]),
+            disk_limit_bytes=draw.choice([None, None, None, 60]),
+            generation=self.generation,
+        )
+
+    def rules(self) -> RuleSet:
+        draw = self.draw
+        apart = draw.choice([{}, {}, {1: frozenset({2}), 2: frozenset({1})}])
+        restricted = frozenset(draw.sample([1, 2, 3], draw.choice([0] * 7 + [1])))
+        return RuleSet(self.generation, excluded=apart, restricted=restricted)
+
+    def demand(self) -> Demand:
+        draw = self.draw
+        origin = only = None
+        if draw.random() < 0.12:
+            host = self.fleet.host(draw.randint(1, HOSTS))
+            if host is not None:
+                store = draw.choice(host.datastores or (99,))
+                reach = draw.choice(list(Reach))
+                origin = Origin(
+                    host.id, host.rack, host.hypervisor, store, draw.random() < 0.5, reach
+                )
+        if draw.random() < 0.06:
+            only = frozenset(draw.sample(range(1, HOSTS + 1), draw.randint(1, 3)))
+        return Demand(
+            UUID(int=draw.getrandbits(100)),
+            draw.choice([0, 1, 1, 1, 2, 4]),
+            draw.choice([0, 1, 1, 2, 2, 6]),
+            draw.choice([0, 1, 1, 3]),
+            draw.choice(["KVM"] * 9 + ["VMX_04"]),
+            draw.choice([1] * 9 + [2]),
+            draw.choice([None, "lan", "lan", "san"]),
+            origin,
+            only,
+            draw.choice([None, 1, 2, 3, 4]),
+            draw.choice([None, None, None, 1, 2]),
+            draw.choice([None] * 5 + [1, 2, 3]),
+        )
+
+
+def check(fleet: Fleet, demand: Demand, policy: FitPolicy, answer: Placement | Refusal) -> None:
+    """The answer is that of the scalar rules, asked of every host."""
+    hosts = [host.id for host in fleet.hosts() if host.datacenter == demand.datacenter]
+    rest = {host: fleet.candidate(host) for host in hosts}
+    passing = [host for host, at in rest.items() if not objections(demand, at)]
+    if isinstance(answer, Refusal):
+        assert not passing, (demand, passing)
+        _check_refusal(fleet, demand, answer)
+        return
+    if answer.share is not None:
+        own = [host for host in passing if part(host, answer.share)]
+        passing = own
+    best = min(passing, key=lambda host: (-SCORES[policy](rest[host].host), host))
+    assert answer.host == best, (demand, policy, answer, best)
+    assert answer.score == SCORES[policy](rest[best].host)
+    datastore = choose(demand, rest[best])
+    assert datastore is not None
+    assert answer.datastore == datastore.id
+
+
+def part(host: int, share: Share) -> bool:
+    """Whether a host is in a share."""
+    from scheduler.share import part_of
+
+    return part_of(host, share.parts) == share.part
+
+
+def _check_refusal(fleet: Fleet, demand: Demand, answer: Refusal) -> None:
+    """Counted in columns as told host by host."""
+    whole = verdicts(fleet, demand)
+    counts: dict[tuple[str, ...], int] = {}
+    for each in whole:
+        lacks = {reason.lack.value for reason in each.reasons}
+        told = tuple(lack.value for lack in type(each.reasons[0].lack) if lack.value in lacks)
+        if "DATACENTER" in told:
+            told = ("DATACENTER",)
+        counts[told] = counts.get(told, 0) + 1
+    got = {tuple(lack.value for lack in lacks): number for lacks, number in answer.patterns}
+    assert got == counts, (demand, got, counts)
+    lasting = all(any(reason.lasting for reason in each.reasons) for each in whole)
+    assert answer.lasting == lasting, demand
+    table = {each.host: each for each in whole}
+    assert all(table[each.host] == each for each in answer.verdicts)
+
+
+def run(operations: int, seed: int) -> dict[str, int]:
+    """A life of that many operations, in several worlds."""
+    counted = {"placed": 0, "refused": 0}
+    with small():
+        while operations > 0:
+            fuzz = Fuzz(seed)
+            for _ in range(min(operations, 2000)):
+                fuzz.step()
+            operations -= 2000
+            seed += 1
+            for name, number in fuzz.answers.items():
+                counted[name] += number
+    return counted
+
+
+if __name__ == "__main__":
+    began = time.monotonic()
+    total, first = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    print(run(total, first), f"{time.monotonic() - began:.0f} s")
