@@ -14,6 +14,7 @@ from gateway.service.attaching import Attaching
 from gateway.store import places
 from gateway.store.pool import Store, StoreError
 from gateway.tasks.granting import Granter
+from gateway.tasks.holding import Holder, Sweeper
 from gateway.tasks.planner import Planner
 from gateway.tasks.policy import Limits
 from gateway.tasks.reserving import Reserver
@@ -36,6 +37,7 @@ class Engine:
         self.attaching = Attaching(store, drivers)
         self.sequencer = Sequencer(store)
         self.planner = Planner(store, self.sequencer)
+        self.sweeper = Sweeper(Holder(store, self.planner), self.sequencer.poke)
         self._looks: set[asyncio.Task[None]] = set()
         reserver = Reserver(store, self.planner, Granter(store))
         limits = Limits(config.tasks.attempts_max, config.tasks.settle_for_s, config.tasks.poll_s)
@@ -80,7 +82,7 @@ class Engine:
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for each in (self.sequencer, self.planner, self.attaching):
+            for each in (self.sequencer, self.planner, self.attaching, self.sweeper):
                 group.create_task(each.run())
             for watch in self._watches.values():
                 group.create_task(watch.run())

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from gateway.store import clashes, counting, ledger, outbox, rule_set
+from gateway.store import clashes, counting, ledger, outbox, rule_set, seats
+from gateway.store.clashes import Dweller
 from gateway.store.counting import Booked
 from gateway.store.ledger import Delta, Key, Row
 from gateway.store.pool import Connection
+from gateway.store.seats import Seat
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,8 @@ class Claim:
 
     `characters` are the ledger rows the decision rests on, as (kind, id, character), and `rules`
     the version of the rule set. `moving` books the second place of a VM. `detail` is
-    journalled with the grant under `step`; `event` goes to the feed with it.
+    journalled with the grant under `step`; `event` goes to the feed with it. `seat` is the
+    place of a hold that the booking takes over.
     """
 
     task: UUID
@@ -37,6 +40,7 @@ class Claim:
     moving: bool = False
     cluster_id: int | None = None
     rules: int = 0
+    seat: int | None = None
 
     def booking(self) -> Booked:
         """What is there once it is granted."""
@@ -82,12 +86,10 @@ async def claim(c: Connection, claims: Sequence[Claim]) -> list[Answer]:
     """Test claims in order on locked rows and book those that fit, all in one transaction."""
     live = await _live(c, claims)
     vms = await clashes.lock_vms(c, (one.vm_id for one in claims))
+    held = await seats.lock(c, (one.seat for one in claims if one.seat is not None))
     version = await rule_set.hold(c)
     others = await counting.booked(c, (one.vm_id for one in claims if one.moving))
-    wanted = [
-        counting.added(one.booking(), [each for each in others if each.vm_id == one.vm_id])
-        for one in claims
-    ]
+    wanted = [_wanted(one, others, held) for one in claims]
     rows = await ledger.lock_rows(c, {(d.kind, d.id) for deltas in wanted for d in deltas})
     neighbours = await clashes.neighbours(c, rows, vms.values())
     taken: dict[Key, list[int]] = {key: [0, 0, 0] for key in rows}
@@ -99,7 +101,11 @@ async def claim(c: Connection, claims: Sequence[Claim]) -> list[Answer]:
             fenced.add(n)
             continue
         fresh = one.rules == version and not _stale(one, deltas, rows)
-        if fresh and fits(deltas, rows, taken) and not neighbours.clash(vm, one.host_id):
+        guest = vm if one.seat is None else _seated(vm, held.get(one.seat))
+        if guest is None or not fresh or not fits(deltas, rows, taken):
+            continue
+        if not neighbours.clash(guest, one.host_id):
+            held.pop(one.seat or 0, None)
             neighbours.move_in(vm, one.host_id)
             for delta in deltas:
                 _take(delta, taken)
@@ -116,6 +122,18 @@ async def claim(c: Connection, claims: Sequence[Claim]) -> list[Answer]:
         else Conflict(tuple(rows[d.kind, d.id] for d in deltas if (d.kind, d.id) in rows), version)
         for n, deltas in enumerate(wanted)
     ]
+
+
+def _wanted(one: Claim, others: Sequence[Booked], held: Mapping[int, Seat]) -> tuple[Delta, ...]:
+    """What the grant changes, row by row; a seat's room comes free with it."""
+    added = counting.added(one.booking(), [each for each in others if each.vm_id == one.vm_id])
+    seat = None if one.seat is None else held.get(one.seat)
+    return added if seat is None else seats.exchanged(added, seat)
+
+
+def _seated(vm: Dweller, seat: Seat | None) -> Dweller | None:
+    """The VM as the seat's neighbours see it; None where the seat is not there for it."""
+    return seat.spares(vm) if seat is not None and seat.suits(vm) else None
 
 
 def fits(
@@ -203,5 +221,6 @@ async def _write(c: Connection, granted: Sequence[Claim]) -> None:
            where task_id = $1 and n = 0""",
         [(g.task,) for g in granted],
     )
+    await seats.pass_on(c, {g.seat: g.vm_id for g in granted if g.seat is not None})
     told: list[tuple[str, Mapping[str, Any]]] = [(str(g.vm_id), g.event) for g in granted]
     await outbox.put_many(c, outbox.Topic.EVENT, "VIRTUAL_MACHINE", told)

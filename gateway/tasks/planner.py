@@ -20,6 +20,7 @@ from gateway.store.pool import Connection, Store, StoreError
 from gateway.store.vm_record import VmRecord
 from scheduler.demand import Demand, Origin
 from scheduler.fleet import Fleet
+from scheduler.held import Held, place_held
 from scheduler.inventory import Datastore, Host, RuleSet, Scope
 from scheduler.placement import HostVerdict, Placement, Refusal
 from scheduler.rows import from_mapping, used
@@ -118,6 +119,15 @@ class Planner:
             await self.catch_up()
             answer = self.place(demand)
         return answer
+
+    async def catch_up_to_head(self) -> None:
+        """Apply all that is committed now, also what nobody has sequenced yet."""
+        await self._sequencer.flush()
+        await self.catch_up()
+
+    def place_held(self, demand: Demand, held: Held) -> Placement | Refusal:
+        """The demand at a place that is held for it, as the fleet is now."""
+        return place_held(self._fleet, demand, held)
 
     def promise(self, placement: Placement, demand: Demand) -> None:
         """Count a placement at once, so that this process does not offer the room twice."""

@@ -4,10 +4,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from drivers.contract import LeaseLost
-from gateway.store.claiming import Claim, Conflict, Fenced, Granted
+from gateway.store.claiming import Claim, Fenced, Granted
 from gateway.store.pool import Store
+from gateway.store.seats import Seat
 from gateway.tasks.granting import Granter
 from gateway.tasks.planner import Planner, demand_of
+from gateway.tasks.seating import seated, wanted_of
 from gateway.tasks.steps import Situation, StepFailed
 from gateway.tasks.words import TITLES
 from scheduler import explanation
@@ -19,6 +21,15 @@ CONFLICTS_MAX = 20
 
 class Contended(Exception):
     """Others were quicker each time; the task goes back to the queue for a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A place that was found under the rules of a version; `seat` is the held one it takes over."""
+
+    placement: Placement
+    rules: int
+    seat: Seat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,9 @@ class Reserver:
         demand = demand_of(
             at.vm, moving=moving, only=frozenset({int(target)}) if target is not None else None
         )
+        hold = at.task.payload.get("hold")
+        if hold is not None:
+            return await self._reserve_held(at, step, demand, str(hold))
         for _ in range(CONFLICTS_MAX):
             placement = await self.planner.place_surely(demand)
             rules = self.planner.rules.version  # the same moment: nothing was awaited since
@@ -45,32 +59,49 @@ class Reserver:
                 raise StepFailed(
                     explanation.summary(placement), {"rows": explanation.rows(placement)}
                 )
-            detail = await self._try(at, step, demand, (placement, rules))
+            detail = await self._try(at, step, demand, Proposal(placement, rules))
             if detail is not None:
                 return detail
         raise Contended(f"{CONFLICTS_MAX} proposed places were taken before they were booked")
 
+    async def _reserve_held(
+        self, at: Situation, step: str, demand: Demand, hold: str
+    ) -> dict[str, Any]:
+        """Take over a place of a hold; it is refused once none of its places will do."""
+        for _ in range(CONFLICTS_MAX):
+            wanted = wanted_of(at.vm, hold)
+            placement, seat = await seated(self.store, self.planner, demand, wanted)
+            rules = self.planner.rules.version
+            detail = await self._try(at, step, demand, Proposal(placement, rules, seat))
+            if detail is not None:
+                return detail
+        raise Contended(f"the places of hold {hold} were taken before they were booked")
+
     async def _try(
-        self, at: Situation, step: str, demand: Demand, proposed: tuple[Placement, int]
+        self, at: Situation, step: str, demand: Demand, proposed: Proposal
     ) -> dict[str, Any] | None:
-        placement, rules = proposed
-        claim = replace(await self._claim(at, step, demand, placement), rules=rules)
-        self.planner.promise(placement, demand)
+        placement, seat = proposed.placement, proposed.seat
+        claim = replace(
+            await self._claim(at, step, demand, placement),
+            rules=proposed.rules,
+            seat=None if seat is None else seat.id,
+        )
+        if seat is not None:
+            claim.detail["hold"] = str(seat.hold)
+        if seat is None:  # what is held counts already
+            self.planner.promise(placement, demand)
         try:
             answer = await self.granter.claim(claim)
         except BaseException:
             self.planner.withdraw(placement, demand)
             raise
-        match answer:
-            case Granted():
-                return claim.detail
-            case Conflict(rows, present):
-                self.planner.withdraw(placement, demand)
-                await self.planner.refresh(rows, present)
-                return None
-            case Fenced():
-                self.planner.withdraw(placement, demand)
-                raise LeaseLost(f"task {at.task.id} is held by another worker")
+        if isinstance(answer, Granted):
+            return claim.detail
+        self.planner.withdraw(placement, demand)
+        if isinstance(answer, Fenced):
+            raise LeaseLost(f"task {at.task.id} is held by another worker")
+        await self.planner.refresh(answer.rows, answer.rules)
+        return None
 
     async def _claim(self, at: Situation, step: str, demand: Demand, placement: Placement) -> Claim:
         host = self.planner.host(placement.host)

@@ -160,14 +160,14 @@ async def vm_row(store: Store, vm: int) -> dict[str, Any]:
 
 
 async def books_balance(store: Store, *, disks_measured: bool = False) -> None:
-    """I2: what the ledger says is promised is exactly what is booked, and within the limits.
+    """I2: what the ledger says is promised is exactly what is booked or held, within the limits.
 
     Where `disks_measured`, a datastore's use is what its host measures, when that is more.
     """
     async with store.read() as c:
         wrong = await c.fetch(
             """select l.kind, l.id, l.cpu_used, b.cpu from ledger l
-               left join (select host_id, sum(cpu) cpu, sum(ram_mib) ram from booking
+               left join (select host_id, sum(cpu) cpu, sum(ram_mib) ram from promised
                           group by 1) b on b.host_id = l.id
                where l.kind = 'host' and (l.cpu_used <> coalesce(b.cpu, 0)
                  or l.ram_used <> coalesce(b.ram, 0) or l.cpu_used > l.cpu_limit
@@ -175,7 +175,7 @@ async def books_balance(store: Store, *, disks_measured: bool = False) -> None:
         )
         disks = await c.fetch(
             """select l.id from ledger l
-               left join (select datastore_id, sum(disk_bytes) disk from booking group by 1) b
+               left join (select datastore_id, sum(disk_bytes) disk from promised group by 1) b
                  on b.datastore_id = l.id
                where l.kind = 'datastore' and (l.disk_used <> coalesce(b.disk, 0)
                  or l.disk_used > l.disk_limit)"""
