@@ -1,0 +1,18 @@
+"""Why a VM stays although it should move, from what the rulebook said of every host."""
+
+from scheduler.explanation import summary
+from scheduler.placement import Refusal
+from scheduler.plan.moves import Blocked
+from scheduler.plan.resident import Resident
+from scheduler.reason import Lack
+
+NO_OTHER_HOST = "NO_OTHER_HOST"
+
+
+def blocked_by(resident: Resident, refusal: Refusal) -> Blocked:
+    """Every kind of lack that some other host has, in the order of the kinds."""
+    others = tuple(each for each in refusal.verdicts if each.host != resident.host)
+    lacks = {reason.lack for each in others for reason in each.reasons}
+    reasons = tuple(lack.value for lack in Lack if lack in lacks)
+    told = summary(Refusal(others, refusal.demand))
+    return Blocked(resident.vm, resident.host, reasons or (NO_OTHER_HOST,), told)

@@ -1,0 +1,236 @@
+"""A rehearsal makes the moves of a plan on a copy of the fleet, so that each is legal in its turn.
+
+The copy answers by the rulebook. While a VM moves, both places are booked; when it has moved,
+the source is free. Which moves freed the room for which others is worked out here.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from scheduler.fleet import Fleet
+from scheduler.inventory import Datastore, Host, Scope
+from scheduler.ledger import Key
+from scheduler.placement import Placement, Refusal, Seen
+from scheduler.plan.moves import Cost, Move, Why
+from scheduler.plan.resident import Resident, Terms, relocation
+from scheduler.policy import FitPolicy
+
+Amounts = tuple[int, int, int]
+"""Virtual CPUs, MiB, bytes."""
+UNLIMITED = 1 << 62
+
+
+@dataclass(slots=True)
+class _Room:
+    """What a row could still promise before the plan, and what the moves add and free."""
+
+    spare: Amounts
+    added: Amounts = (0, 0, 0)
+    freed: list[tuple[int, Amounts]] = field(default_factory=list)
+
+
+class Rehearsal:
+    """The moves made so far, on a copy; the fleet itself stays as it is."""
+
+    def __init__(self, fleet: Fleet, residents: Iterable[Resident], terms: Terms) -> None:
+        """Nothing has moved yet."""
+        self.fleet = copy_of(fleet)
+        self.residents = {each.vm: each for each in residents}
+        self.moves: list[Move] = []
+        self._terms = terms
+        self._rooms: dict[Key, _Room] = {}
+        self._last: dict[UUID, int] = {}
+        self._count: dict[int, int] = defaultdict(int)
+        for each in self.residents.values():
+            self._count[each.host] += 1
+        self._busy_before = self._busy()
+
+    def ask(
+        self, vm: UUID, targets: frozenset[int] | None, policy: FitPolicy = FitPolicy.PROGRESSIVE
+    ) -> Placement | Refusal:
+        """Where the rules let the VM go now, of the targets; None is every host."""
+        resident = self.residents[vm]
+        demand = relocation(resident, self.fleet, self._terms.reach, targets)
+        return self.fleet.place(demand, policy)
+
+    def make(self, vm: UUID, placement: Placement, reason: Why, gain: int = 0) -> None:
+        """Moves the VM to where the fleet placed it a moment ago."""
+        resident = self.residents[vm]
+        demand = relocation(resident, self.fleet, self._terms.reach)
+        added = {(seen.kind, seen.id): _amounts(seen) for seen in placement.seen}
+        after = self._waits_for(vm, added)
+        position = len(self.moves)
+        copied = added["datastore", placement.datastore][2]
+        cost = Cost(resident.demand.ram_mib if resident.live else 0, copied)
+        target, to = placement.host, placement.datastore
+        places = (resident.host, target, resident.datastore, to)
+        self.moves.append(Move(vm, *places, reason, gain, cost, after))
+        freed = self._frees(resident, placement, added)
+        # Rows to which nothing is added stay as they are, so that the fleet need not look again.
+        touched = [seen for seen in placement.seen if seen.kind == "host" or any(_amounts(seen))]
+        self.fleet.claim(replace(placement, seen=tuple(touched)), demand)
+        for key, amounts in freed.items():
+            self._room(key).freed.append((position, self._take_off(key, amounts)))
+        self._last[vm] = position
+        self._count[resident.host] -= 1
+        self._count[target] += 1
+        self.residents[vm] = replace(resident, host=target, datastore=placement.datastore)
+
+    @property
+    def hosts_before(self) -> int:
+        """Hosts with any VM before the first move."""
+        return len(self._busy_before)
+
+    @property
+    def hosts_after(self) -> int:
+        """Hosts with any VM now."""
+        return len(self._busy())
+
+    @property
+    def emptied(self) -> tuple[int, ...]:
+        """Hosts that had VMs and have none now, by id."""
+        return tuple(sorted(self._busy_before - self._busy()))
+
+    @property
+    def opened(self) -> tuple[int, ...]:
+        """Hosts that had no VM and have some now, by id."""
+        return tuple(sorted(self._busy() - self._busy_before))
+
+    def _busy(self) -> set[int]:
+        """Hosts with VMs, or with promises to VMs that no plan knows."""
+        used = {
+            host.id for host in self.fleet.hosts() if host.cpu_used > 0 or host.ram_used_mib > 0
+        }
+        return used | {host for host, count in self._count.items() if count > 0}
+
+    def _waits_for(self, vm: UUID, added: dict[Key, Amounts]) -> tuple[int, ...]:
+        """The moves without which there is no room, whatever else was begun already.
+
+        All that earlier moves add to a row is taken as promised, and of what they free only
+        the shortest beginning that makes room: so the moves may also run side by side.
+        """
+        waits = {self._last[vm]} if vm in self._last else set()
+        for key, amounts in added.items():
+            if not any(amounts):
+                continue
+            room = self._room(key)
+            room.added = _plus(room.added, amounts)
+            left = _minus(room.spare, room.added)
+            for position, freed in room.freed:
+                if all(have >= 0 or not want for have, want in zip(left, amounts, strict=True)):
+                    break
+                waits.add(position)
+                left = _plus(left, freed)
+        return tuple(sorted(waits))
+
+    def _room(self, key: Key) -> _Room:
+        if key not in self._rooms:
+            self._rooms[key] = _Room(_spare(self._row(key)))
+        return self._rooms[key]
+
+    def _row(self, key: Key) -> Host | Datastore | Scope | None:
+        kind, id = key
+        match kind:
+            case "host":
+                return self.fleet.host(id)
+            case "datastore":
+                return self.fleet.datastore(id)
+            case _:
+                return self.fleet.scope(kind, id)
+
+    def _frees(
+        self, resident: Resident, placement: Placement, added: dict[Key, Amounts]
+    ) -> dict[Key, Amounts]:
+        """What the VM no longer holds once it has moved."""
+        demand = resident.demand
+        source, target = self.fleet.host(resident.host), self.fleet.host(placement.host)
+        freed: dict[Key, Amounts] = {("host", resident.host): (demand.cpu, demand.ram_mib, 0)}
+        if added["datastore", placement.datastore][2]:
+            freed["datastore", resident.datastore] = (0, 0, demand.disk_bytes)
+        if source is not None and target is not None and source.rack != target.rack:
+            freed["rack", source.rack] = (demand.cpu, demand.ram_mib, demand.disk_bytes)
+        return freed
+
+    def _take_off(self, key: Key, freed: Amounts) -> Amounts:
+        """Frees what the row really held of these amounts, and says how much that was."""
+        row = self._row(key)
+        if row is None:
+            return (0, 0, 0)
+        lighter = _lighter(row, freed)
+        self.fleet.apply(lighter)
+        return _minus(_held(row), _held(lighter))
+
+
+def copy_of(fleet: Fleet) -> Fleet:
+    """A fleet of the same rows, with what is promised counted in for good."""
+    made = Fleet()
+    datastores: set[int] = set()
+    scopes: set[Key] = set()
+    for host in fleet.hosts():
+        made.apply(host)
+        datastores.update(host.datastores)
+        scopes.update((("rack", host.rack), ("datacenter", host.datacenter)))
+    rows = [fleet.datastore(id) for id in sorted(datastores)]
+    for row in (*rows, *(fleet.scope(*key) for key in sorted(scopes))):
+        if row is not None:
+            made.apply(row)
+    return made
+
+
+def _lighter(row: Host | Datastore | Scope, freed: Amounts) -> Host | Datastore | Scope:
+    """The row without these amounts, newer than it was; it never holds less than nothing."""
+    cpu, ram, disk = (max(0, have) for have in _minus(_held(row), freed))
+    newer = row.generation + 1
+    match row:
+        case Host():
+            return replace(row, cpu_used=cpu, ram_used_mib=ram, generation=newer)
+        case Datastore():
+            return replace(row, used_bytes=disk, generation=newer)
+        case Scope():
+            return replace(
+                row, cpu_used=cpu, ram_used_mib=ram, disk_used_bytes=disk, generation=newer
+            )
+
+
+def _held(row: Host | Datastore | Scope) -> Amounts:
+    match row:
+        case Host():
+            return (row.cpu_used, row.ram_used_mib, 0)
+        case Datastore():
+            return (0, 0, row.used_bytes)
+        case Scope():
+            return (row.cpu_used, row.ram_used_mib, row.disk_used_bytes)
+
+
+def _spare(row: Host | Datastore | Scope | None) -> Amounts:
+    match row:
+        case Host():
+            return (row.cpu_limit - row.cpu_used, row.ram_limit_mib - row.ram_used_mib, 0)
+        case Datastore():
+            return (0, 0, row.limit_bytes - row.used_bytes)
+        case Scope():
+            return (
+                _below(row.cpu_limit, row.cpu_used),
+                _below(row.ram_limit_mib, row.ram_used_mib),
+                _below(row.disk_limit_bytes, row.disk_used_bytes),
+            )
+        case None:
+            return (UNLIMITED, UNLIMITED, UNLIMITED)
+
+
+def _below(limit: int | None, used: int) -> int:
+    return UNLIMITED if limit is None else limit - used
+
+
+def _amounts(seen: Seen) -> Amounts:
+    return (seen.cpu, seen.ram_mib, seen.disk_bytes)
+
+
+def _plus(one: Amounts, other: Amounts) -> Amounts:
+    return (one[0] + other[0], one[1] + other[1], one[2] + other[2])
+
+
+def _minus(one: Amounts, other: Amounts) -> Amounts:
+    return (one[0] - other[0], one[1] - other[1], one[2] - other[2])

@@ -1,0 +1,66 @@
+"""A resident is a VM where it lives now, and whether a plan may touch it."""
+
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from scheduler.demand import Demand, Origin, Reach
+from scheduler.fleet import Fleet
+
+PROTECTED = "PROTECTED"
+RESTING = "RESTING"
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """A VM on a host: `demand` is what it holds there, as for a deployment (no origin).
+
+    `protected` says that its owner forbids moves; `resting` that it moved a short while ago or
+    is pinned for another reason; `live` that it runs, so that its memory has to be copied.
+    """
+
+    demand: Demand
+    host: int
+    datastore: int
+    protected: bool = False
+    resting: bool = False
+    live: bool = True
+
+    @property
+    def vm(self) -> UUID:
+        """The VM."""
+        return self.demand.vm
+
+    @property
+    def still(self) -> str | None:
+        """Why no plan may move it; None when one may."""
+        if self.protected:
+            return PROTECTED
+        return RESTING if self.resting else None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the operator allows a plan.
+
+    At most `moves_max_percent` of the VMs move. `saved_min` hosts must become empty or nothing
+    moves. `gain_min_percent` is the hysteresis of evening out: a move that lowers the load of
+    the fuller host by less is not worth it.
+    """
+
+    reach: Reach = Reach.RACK
+    moves_max_percent: int = 10
+    saved_min: int = 1
+    gain_min_percent: int = 5
+
+
+def relocation(
+    resident: Resident, fleet: Fleet, reach: Reach, only: frozenset[int] | None = None
+) -> Demand:
+    """What the resident asks of another host; LookupError when its own is not known."""
+    host = fleet.host(resident.host)
+    if host is None:
+        raise LookupError(f"no host {resident.host}")
+    datastore = fleet.datastore(resident.datastore)
+    shared = datastore is not None and datastore.shared
+    origin = Origin(host.id, host.rack, host.hypervisor, resident.datastore, shared, reach)
+    return replace(resident.demand, origin=origin, only=only)
