@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 
@@ -9,6 +10,7 @@ from drivers.contract import Capabilities
 from gateway.store.pool import Store
 from gateway.store.users import User
 from gateway.tasks.planner import Planner
+from gateway.tasks.reckoning import Question, reckon
 from gateway.tasks.submission import Caller
 
 
@@ -21,7 +23,8 @@ class Services:
     """`capabilities` is by VM type, `hypervisors` maps each configured block to its VM type.
 
     `secret` keys the cache of verified credentials. `wake` pokes workers and sequencer after a
-    commit. `host_changed` tells the drivers of a host that came, changed or went.
+    commit. `host_changed` tells the drivers of a host that came, changed or went. `reckon`
+    answers what takes long, in a service off the event loop.
     """
 
     store: Store
@@ -32,6 +35,7 @@ class Services:
     wake: Callable[[], None]
     hypervisors: Mapping[str, str] = field(default_factory=dict)
     host_changed: Callable[[int], Awaitable[None]] = _nothing
+    reckon: Callable[[Store, Question], Awaitable[dict[str, Any]]] = reckon
 
 
 CALLER = web.RequestKey("caller", Caller)

@@ -110,6 +110,11 @@ async def of_holds(c: Connection, holds: Sequence[UUID]) -> list[Seat]:
     return [_seat(row) for row in rows]
 
 
+async def all_of(c: Connection) -> list[Seat]:
+    """The seats of all holds that no VM took, those of ended ones too: they count still."""
+    return [_seat(row) for row in await c.fetch(f"{_SELECT} where s.vm_id is null order by s.id")]
+
+
 async def pass_on(c: Connection, taken: Mapping[int, int]) -> None:
     """The seats, by id, belong to these VMs now; the caller has locked them."""
     if taken:

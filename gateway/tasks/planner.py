@@ -23,6 +23,9 @@ from scheduler.fleet import Fleet
 from scheduler.held import Held, place_held
 from scheduler.inventory import Datastore, Host, RuleSet, Scope
 from scheduler.placement import HostVerdict, Placement, Refusal
+from scheduler.plan.moves import Move
+from scheduler.plan.resident import Resident, Terms
+from scheduler.plan.validity import surprises
 from scheduler.rows import from_mapping, used
 
 _log = logging.getLogger(__name__)
@@ -128,6 +131,10 @@ class Planner:
     def place_held(self, demand: Demand, held: Held) -> Placement | Refusal:
         """The demand at a place that is held for it, as the fleet is now."""
         return place_held(self._fleet, demand, held)
+
+    def surprises(self, move: Move, resident: Resident, terms: Terms) -> tuple[str, ...]:
+        """Why a planned move is not as planned any more, as the fleet is now."""
+        return surprises(move, self._fleet, resident, terms)
 
     def promise(self, placement: Placement, demand: Demand) -> None:
         """Count a placement at once, so that this process does not offer the room twice."""

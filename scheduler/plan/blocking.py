@@ -14,5 +14,5 @@ def blocked_by(resident: Resident, refusal: Refusal) -> Blocked:
     others = tuple(each for each in refusal.verdicts if each.host != resident.host)
     lacks = {reason.lack for each in others for reason in each.reasons}
     reasons = tuple(lack.value for lack in Lack if lack in lacks)
-    told = summary(Refusal(others, refusal.demand))
+    told = summary(refusal)
     return Blocked(resident.vm, resident.host, reasons or (NO_OTHER_HOST,), told)

@@ -43,3 +43,51 @@ create view promised as
     s.layer_id
   from hold_booking s join hold h on h.id = s.hold_id
   where s.vm_id is null;
+
+-- A plan is a proposal until it is approved; then a runner, in whatever process, makes its moves
+-- one transaction after the other, each under the lock of the plan's row. `characters` are those
+-- of the hosts that it is about, by id, and `rule_set` the version of the rules: what changes
+-- them is a surprise, and ends it.
+create table plan (
+  id uuid primary key,
+  kind text not null check (kind in ('drain', 'rebalance', 'consolidate')),
+  state text not null default 'PROPOSED'
+    check (state in ('PROPOSED', 'RUNNING', 'DONE', 'STOPPED', 'CANCELLED')),
+  datacenter_id bigint not null references datacenter on delete cascade,
+  host_id bigint,
+  reason text not null default '',
+  told jsonb not null,
+  rule_set bigint not null,
+  characters jsonb not null default '{}',
+  user_id bigint not null,
+  nick text not null default '',
+  enterprise_id bigint not null,
+  created_at timestamptz not null default clock_timestamp(),
+  updated_at timestamptz not null default clock_timestamp()
+);
+create index plan_created on plan (created_at);
+-- Two plans at once would be each other's surprise.
+create unique index plan_one_running on plan (datacenter_id) where state = 'RUNNING';
+
+create table plan_move (
+  plan_id uuid not null references plan on delete cascade,
+  n integer not null,
+  vm_id bigint not null,
+  vm_name text not null,
+  vm_uuid uuid not null,
+  source_id bigint not null,
+  target_id bigint not null,
+  leaves_id bigint not null,
+  datastore_id bigint not null,
+  reason text not null,
+  gain bigint not null,
+  ram_mib bigint not null,
+  disk_bytes bigint not null,
+  after integer[] not null default '{}',
+  state text not null default 'PROPOSED'
+    check (state in ('PROPOSED', 'APPROVED', 'RUNNING', 'DONE', 'FAILED')),
+  task_id uuid,
+  told text not null default '',
+  primary key (plan_id, n)
+);
+create index plan_move_running on plan_move (plan_id) where state = 'RUNNING';
