@@ -1,7 +1,7 @@
 """A picture is the whole inventory at one moment of the store, read for one long thought."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gateway.store import inventory, residents, rule_set, seats
 from gateway.store.pool import Store
@@ -67,7 +67,5 @@ def peopled(picture: Picture, reach: Reach) -> Mapping[int, list[Demand]]:
         if host is None:
             continue
         asked = relocation(resident(row), picture.fleet, reach)
-        assert asked.origin is not None
-        origin = replace(asked.origin, cluster=host.cluster)
-        found.setdefault(host.id, []).append(replace(asked, origin=origin))
+        found.setdefault(host.id, []).append(asked)
     return found

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
+from msgspec import structs
+
 from scheduler.fleet import Fleet
 from scheduler.inventory import Datastore, Host, Scope
 from scheduler.ledger import Key
@@ -70,7 +72,7 @@ class Rehearsal:
         freed = self._frees(resident, placement, added)
         # Rows to which nothing is added stay as they are, so that the fleet need not look again.
         touched = [seen for seen in placement.seen if seen.kind == "host" or any(_amounts(seen))]
-        self.fleet.claim(replace(placement, seen=tuple(touched)), demand)
+        self.fleet.claim(structs.replace(placement, seen=tuple(touched)), demand)
         for key, amounts in freed.items():
             self._room(key).freed.append((position, self._take_off(key, amounts)))
         self._last[vm] = position
@@ -151,6 +153,12 @@ class Rehearsal:
             freed["datastore", resident.datastore] = (0, 0, demand.disk_bytes)
         if source is not None and target is not None and source.rack != target.rack:
             freed["rack", source.rack] = (demand.cpu, demand.ram_mib, demand.disk_bytes)
+        if source is not None and target is not None and source.cluster != target.cluster:
+            freed["cluster", source.cluster or 0] = (
+                demand.cpu,
+                demand.ram_mib,
+                demand.disk_bytes,
+            )
         return freed
 
     def _take_off(self, key: Key, freed: Amounts) -> Amounts:
@@ -166,12 +174,15 @@ class Rehearsal:
 def copy_of(fleet: Fleet) -> Fleet:
     """A fleet of the same rows, with what is promised counted in for good."""
     made = Fleet()
+    made.apply(fleet.rules)
     datastores: set[int] = set()
     scopes: set[Key] = set()
     for host in fleet.hosts():
         made.apply(host)
         datastores.update(host.datastores)
         scopes.update((("rack", host.rack), ("datacenter", host.datacenter)))
+        if host.cluster is not None:
+            scopes.add(("cluster", host.cluster))
     rows = [fleet.datastore(id) for id in sorted(datastores)]
     for row in (*rows, *(fleet.scope(*key) for key in sorted(scopes))):
         if row is not None:

@@ -62,5 +62,7 @@ def relocation(
         raise LookupError(f"no host {resident.host}")
     datastore = fleet.datastore(resident.datastore)
     shared = datastore is not None and datastore.shared
-    origin = Origin(host.id, host.rack, host.hypervisor, resident.datastore, shared, reach)
+    origin = Origin(
+        host.id, host.rack, host.hypervisor, resident.datastore, shared, reach, host.cluster
+    )
     return replace(resident.demand, origin=origin, only=only)
