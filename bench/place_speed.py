@@ -146,12 +146,16 @@ class Run:
     seconds: list[float] = field(default_factory=list)
     number: int = 0
 
+    def demand(self, wanted: tuple[int, int, int]) -> Demand:
+        """A VM of that shape."""
+        cpu, ram_mib, disk_gib = wanted
+        return Demand(UUID(int=self.number), cpu, ram_mib, disk_gib * GIB, "KVM", 1, "default")
+
     def turn(self, level: int) -> tuple[int, int, int]:
         """Decide and claim once, timed; the shape that was asked for."""
         wanted = next(self.shapes)
         self.number += 1
-        vm = UUID(int=self.number)
-        demand = Demand(vm, wanted[0], wanted[1], wanted[2] * GIB, "KVM", 1, "default")
+        demand = self.demand(wanted)
         began_s = time.perf_counter()
         found = self.fleet.place(demand, FitPolicy.PROGRESSIVE)
         if isinstance(found, Placement):

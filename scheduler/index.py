@@ -104,7 +104,7 @@ class Index:
             sort = self._sort(known, demand, owner)
         sort.kind.follow(section)
         sort.shelf.follow(section, shared.stores)
-        return sort.find(demand, section, last_look(demand, sort.apart, shared, section))
+        return sort.find(demand, section, last_look(demand, shared, section))
 
     def _sort(self, known: Known, demand: Demand, owner: int | None) -> Sort:
         if len(self._sorts) >= SORTS_MAX:

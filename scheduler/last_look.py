@@ -1,4 +1,4 @@
-"""The last look is at what many hosts share: layers, tenants, aggregated elements, datastores.
+"""The last look is at what many hosts share: aggregated elements, datastores; and at layers.
 
 Columns that a search reads have only what is one host's own, or every change of a shared thing
 would touch all that share it. Where many hosts fail the last look, it is taken in columns too.
@@ -34,16 +34,14 @@ class Shared:
     special: set[int] = field(default_factory=set)
 
 
-def last_look(demand: Demand, apart: frozenset[int], shared: Shared, section: Section) -> Last:
-    """How one slot is looked at last; `apart` are the enterprises not to be met there."""
+def last_look(demand: Demand, shared: Shared, section: Section) -> Last:
+    """How one slot is looked at last."""
     entries, stores, scopes = section.entries, shared.stores.entries, shared.scopes
     layer = demand.layer
 
     def last(slot: int) -> Entry | None:
         entry = entries[slot]
         if layer is not None and layer in entry.layers:
-            return None
-        if apart and not apart.isdisjoint(entry.enterprises):
             return None
         row = entry.row
         assert isinstance(row, Host)
@@ -54,35 +52,25 @@ def last_look(demand: Demand, apart: frozenset[int], shared: Shared, section: Se
     return last
 
 
-def baked(
-    demand: Demand, passing: Bools, at: tuple[Section, Shelf, frozenset[int]], shared: Shared
-) -> Bools:
+def baked(demand: Demand, passing: Bools, at: tuple[Section, Shelf], shared: Shared) -> Bools:
     """Who of those that pass by columns passes the last look too."""
-    section, shelf, apart = at
+    section, shelf = at
     scopes, stores = shared.scopes, shared.stores.entries
     whole = scopes.get(("datacenter", demand.datacenter))
     if whole is not None and not _scope_takes(demand, whole):
         return np.zeros_like(passing)
     passing = passing.copy()
-    for kind, column in (("rack", section.rack), ("cluster", section.cluster)):
-        full = [
-            id
-            for (of, id), entry in scopes.items()
-            if of == kind and not _scope_takes(demand, entry)
-        ]
-        if full:
-            passing &= ~np.isin(column.array, full)
-    alike: dict[tuple[int, ...], bool] = {}
-    for slot in passing.nonzero()[0].tolist():
-        entry = section.entries[slot]
-        if demand.layer in entry.layers or not apart.isdisjoint(entry.enterprises):
-            passing[slot] = False
-        elif shelf.free.values[slot] == ROOM:
-            row = entry.row
-            assert isinstance(row, Host)
-            if row.datastores not in alike:
-                alike[row.datastores] = pick(demand, row, stores) is not None
-            passing[slot] = alike[row.datastores]
+    if scopes:
+        takes = [_scopes_take(demand, host, scopes) for host in section.place.hosts]
+        passing &= np.array(takes, bool)[section.place.array]
+    sharing = passing & (shelf.free.array == ROOM)
+    room = np.ones(len(section.view.hosts), bool)
+    for view in np.unique(section.view.array[sharing]).tolist():
+        room[view] = pick(demand, section.view.hosts[view], stores) is not None
+    passing &= ~sharing | room[section.view.array]
+    if demand.layer is not None:
+        entries, layer = section.entries, demand.layer
+        passing &= ~np.array([layer in entry.layers for entry in entries], bool)
     return passing
 
 

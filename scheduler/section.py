@@ -19,8 +19,6 @@ WORD_MAX = 2**62
 LOG_MAX = 8192
 
 Bools = NDArray[np.bool_]
-Profile = tuple[object, ...]
-"""What of a host the seldom changing rules look at: equal for most hosts."""
 
 
 class Column:
@@ -44,21 +42,46 @@ class Column:
         self.array = self._room[: count + 1]
 
 
+class Sample(Column):
+    """What of a host some rules look at, as a number; hosts with the same number are alike.
+
+    `hosts` has one host for each number.
+    """
+
+    __slots__ = ("_known", "hosts")
+
+    def __init__(self, size: int) -> None:
+        """No host yet."""
+        super().__init__(np.int32, size)
+        self._known: dict[tuple[object, ...], int] = {}
+        self.hosts: list[Host] = []
+
+    def describe(self, slot: int, host: Host, by: tuple[object, ...]) -> bool:
+        """The host in the slot is one of those with that in common; whether that is new."""
+        index = self._known.setdefault(by, len(self.hosts))
+        if index == len(self.hosts):
+            self.hosts.append(host)
+        if self.values[slot] == index:
+            return False
+        self.values[slot] = self.array[slot] = index
+        return True
+
+
 class Section:
     """Slots 0, 1, ... hold the hosts; every column has one value a slot.
 
     `cpu` and `ram` are what is free by the limits (virtual CPUs, MiB), `glad` is the share in use
-    plus one, so that 0 is no host. `profile` indexes `profiles`. `membership` grows when slots
+    plus one, so that 0 is no host. Hosts of one `profile` are alike to the seldom changing rules,
+    those of one `place` to aggregated elements, those of one `view` see the same datastores.
+    `membership` grows when slots
     are given anew, `version` also when a host's profile changes.
     """
 
     __slots__ = (
-        "_known",
         "_members",
         "_scratch",
         "_stale",
         "beyond",
-        "cluster",
         "cpu",
         "cpu_limit",
         "entries",
@@ -67,13 +90,14 @@ class Section:
         "log",
         "log_base",
         "membership",
+        "place",
         "profile",
-        "profiles",
         "rack",
         "ram",
         "ram_limit",
         "slots",
         "version",
+        "view",
     )
 
     def __init__(self) -> None:
@@ -90,13 +114,10 @@ class Section:
         self.cpu = Column(np.int32, size)
         self.ram = Column(np.int32, size)
         self.glad = Column(np.int64, size)
-        self.profile = Column(np.int32, size)
+        self.profile, self.place, self.view = Sample(size), Sample(size), Sample(size)
         self.cpu_limit = Column(np.int64, size)
         self.ram_limit = Column(np.int64, size)
         self.rack = Column(np.int64, size)
-        self.cluster = Column(np.int64, size)
-        self.profiles: list[Host] = []
-        self._known: dict[Profile, int] = {}
         self.log: list[int] = []
         self.log_base = 0
         self.beyond = False
@@ -170,8 +191,8 @@ class Section:
         self.entries.append(entry)
         for column in (self.cpu, self.ram, self.cpu_limit, self.ram_limit, self.glad):
             column.append(0)
-        for column in (self.profile, self.rack, self.cluster):
-            column.append(0)
+        for column in (self.rack, self.profile, self.place, self.view):
+            column.append(-1)
         self._describe(slot, entry)
         self.touch(slot)
         self.version += 1
@@ -182,16 +203,13 @@ class Section:
         row = entry.row
         assert isinstance(row, Host)
         known = (row.state, row.reachable, row.type, row.networks, row.reserved_for)
-        index = self._known.setdefault(known, len(self.profiles))
-        if index == len(self.profiles):
-            self.profiles.append(row)
-        if self.profile.values[slot] != index:
-            self.profile.values[slot] = self.profile.array[slot] = index
+        if self.profile.describe(slot, row, known):
             self.version += 1
+        self.place.describe(slot, row, (row.rack, row.cluster))
+        self.view.describe(slot, row, row.datastores)
         self.cpu_limit.values[slot] = self.cpu_limit.array[slot] = min(row.cpu_limit, WORD_MAX)
         self.ram_limit.values[slot] = self.ram_limit.array[slot] = min(row.ram_limit_mib, WORD_MAX)
         self.rack.values[slot] = self.rack.array[slot] = row.rack
-        self.cluster.values[slot] = self.cluster.array[slot] = row.cluster or 0
 
 
 def _scratch(size: int) -> tuple[Bools, Bools, NDArray[np.int64]]:

@@ -29,7 +29,7 @@ Size = tuple[int, int, int]
 class Sort:
     """Who is eligible, how glad, and the windows of the sizes asked for more than once."""
 
-    __slots__ = ("_new", "_policy", "_shapes", "_shared", "apart", "kind", "shelf")
+    __slots__ = ("_new", "_policy", "_shapes", "_shared", "kind", "shelf")
 
     def __init__(self, policy: FitPolicy, kind: Kind, shelf: Shelf, shared: Shared) -> None:
         """No size was asked for yet."""
@@ -37,7 +37,6 @@ class Sort:
         self._shared = shared
         self.kind = kind
         self.shelf = shelf
-        self.apart = kind.apart
         self._shapes: dict[Size, Shape] = {}
         self._new: set[Size] = set()
 
@@ -59,9 +58,7 @@ class Sort:
         if found is Found.NOBODY:
             return None
         passing = self._passing(section, size)
-        shape.open(
-            section, glad_column(self._policy, demand, section), self._apart(section, passing)
-        )
+        shape.open(section, glad_column(self._policy, demand, section), passing)
         found = shape.look(section, last)
         if isinstance(found, tuple):
             return found
@@ -85,7 +82,7 @@ class Sort:
         self, demand: Demand, section: Section, passing: Bools, last: Last
     ) -> tuple[int, Entry] | None:
         """The same with the last look in columns too."""
-        passing = baked(demand, passing, (section, self.shelf, self.apart), self._shared)
+        passing = baked(demand, passing, (section, self.shelf), self._shared)
         scored: NDArray[np.int64] = glad_column(self._policy, demand, section) * passing
         while True:
             slot = int(scored.argmax())
@@ -108,16 +105,6 @@ class Sort:
             both(passing, self.kind.mask, passing)
         return passing
 
-    def _apart(self, section: Section, passing: Bools) -> Bools:
-        """Those without an enterprise that is not to be met."""
-        if not self.apart:
-            return passing
-        entries, passing = section.entries, passing.copy()
-        slots = passing.nonzero()[0].tolist()
-        met = [slot for slot in slots if not self.apart.isdisjoint(entries[slot].enterprises)]
-        passing[met] = False
-        return passing
-
     def _keep(self, demand: Demand, size: Size) -> Shape:
         if len(self._shapes) >= SHAPES_MAX:
             del self._shapes[next(iter(self._shapes))]
@@ -128,7 +115,7 @@ class Sort:
     def _passes(self, size: Size) -> Callable[[Section, int], bool]:
         """What `_passing` says, of one slot."""
         cpu, ram, disk = size[0] or _ANY, size[1] or _ANY, size[2] or NOWHERE + 1
-        kind, shelf, apart = self.kind, self.shelf, self.apart
+        kind, shelf = self.kind, self.shelf
 
         def passes(section: Section, slot: int) -> bool:
             return (
@@ -136,7 +123,6 @@ class Sort:
                 and section.ram.values[slot] >= ram
                 and shelf.free.values[slot] >= disk
                 and kind.passes(section, slot)
-                and (not apart or apart.isdisjoint(section.entries[slot].enterprises))
             )
 
         return passes

@@ -105,7 +105,7 @@ class Tally:
         section = self._index.section
         table = [
             self._found(SELDOM, Candidate(host, rules=self._index.rules))
-            for host in section.profiles
+            for host in section.profile.hosts
         ]
         self.bits |= np.array(table, np.int64)[section.profile.array]
 
@@ -148,25 +148,23 @@ class Tally:
         """Hosts with datastores of their own by column, those that share by what they see."""
         section, demand = self._index.section, self._demand
         free = self._index.shelf(demand).free.array
-        alike: dict[tuple[int, ...], int] = {}
-        narrow = (free != ROOM) & (free != NOWHERE)
+        told = (free != ROOM) & (free != NOWHERE)
         origin = demand.origin
         if origin is not None:
-            seeing = [self._index.section.slots[id] for id in self._lookers(origin.datastore)]
-            narrow[seeing] = False
+            told[[section.slots[id] for id in self._lookers(origin.datastore)]] = False
         if demand.disk_bytes > 0:
-            self._mark(Lack.STORAGE, narrow & (free < demand.disk_bytes))
-        for slot in (~narrow).nonzero()[0].tolist():
-            host = _host(section.entries[slot])
-            seen = host.datastores
-            apart = origin is not None and origin.host == host.id
-            if apart or seen not in alike:
-                found = self._found(DISKS, self._candidate(section.entries[slot]))
-                if apart:
-                    self.bits[slot] |= found
-                    continue
-                alike[seen] = found
-            self.bits[slot] |= alike[seen]
+            self._mark(Lack.STORAGE, told & (free < demand.disk_bytes))
+        own = -1 if origin is None else section.slots.get(origin.host, -1)
+        table = np.zeros(len(section.view.hosts), np.int64)
+        for view in np.unique(section.view.array[~told]).tolist():
+            slots = (section.view.array == view).nonzero()[0]
+            slot = int(slots[0] if slots[0] != own or len(slots) == 1 else slots[1])
+            table[view] = self._found(DISKS, self._candidate(section.entries[slot]))
+        self.bits |= np.where(told, 0, table[section.view.array])
+        if own >= 0 and not told[own]:
+            bits = sum(_BITS[lack] for lack in (Lack.NO_DATASTORE, Lack.TIER, Lack.STORAGE))
+            found = self._found(DISKS, self._candidate(section.entries[own]))
+            self.bits[own] = (int(self.bits[own]) & ~bits) | found
 
     def _lookers(self, datastore: int) -> list[int]:
         slots = self._index.section.slots
@@ -174,14 +172,21 @@ class Tally:
 
     def _sums(self) -> None:
         section = self._index.section
-        places: dict[tuple[int, int], int] = {}
         if not self._index.scoped:
             return
-        for slot, entry in enumerate(section.entries):
-            place = (section.rack.values[slot], section.cluster.values[slot])
-            if place not in places:
-                places[place] = self._found(AGGREGATED, self._candidate(entry))
-            self.bits[slot] |= places[place]
+        table = [
+            self._found(AGGREGATED, self._around(host, place))
+            for place, host in enumerate(section.place.hosts)
+        ]
+        self.bits |= np.array(table, np.int64)[section.place.array]
+
+    def _around(self, host: Host, place: int) -> Candidate:
+        """A host of the place; the sample itself may have moved on."""
+        section = self._index.section
+        slots = (section.place.array == place).nonzero()[0]
+        if not len(slots):
+            return Candidate(host)
+        return self._candidate(section.entries[int(slots[0])])
 
     def _tenants(self) -> None:
         demand, entries = self._demand, self._index.section.entries

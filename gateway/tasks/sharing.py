@@ -1,0 +1,50 @@
+"""Processes that place VMs divide the hosts: each tries its own share first.
+
+The shares are advice, not locks: while two processes disagree about who is there, their claims
+may meet on a host, and the ledger decides as ever.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+from gateway.store import schedulers
+from gateway.store.pool import Store, StoreError
+from scheduler.share import Share
+
+_log = logging.getLogger(__name__)
+
+
+class Sharing:
+    """Runs until cancelled; tells `changed` of the share whenever the processes change."""
+
+    def __init__(
+        self, store: Store, name: str, lease_s: float, changed: Callable[[Share | None], None]
+    ) -> None:
+        self._store = store
+        self._name = name
+        self._lease_s = lease_s
+        self._changed = changed
+
+    async def run(self) -> None:
+        """Renew three times a lease; leave at the end, so that others take the hosts at once."""
+        try:
+            while True:
+                await self.renew()
+                await asyncio.sleep(self._lease_s / 3)
+        finally:
+            with suppress(StoreError, TimeoutError):
+                async with asyncio.timeout(1), self._store.transaction() as c:
+                    await schedulers.leave(c, self._name)
+
+    async def renew(self) -> None:
+        """Say that we are here, and see who else is."""
+        try:
+            async with self._store.transaction() as c:
+                names = await schedulers.stay(c, self._name, self._lease_s)
+        except StoreError as away:
+            _log.warning("shares wait for the store: %s", away)
+            return
+        alone = len(names) < 2
+        self._changed(None if alone else Share(names.index(self._name), len(names)))
