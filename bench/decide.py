@@ -49,13 +49,14 @@ def fleet_of(size: int, crowded: bool) -> Fleet:
     fleet = Fleet()
     fleet.apply(Datastore(1, "shared", 1, True, True, 2**60, 0, "", 1, 1))
     for n in range(1, size + 1):
-        host = _host(n)
+        unused = host(n)
         full = crowded and n % 2 == 0
-        fleet.apply(replace(host, cpu_used=_CPUS) if full else host)
+        fleet.apply(replace(unused, cpu_used=_CPUS) if full else unused)
     return fleet
 
 
-def _host(n: int) -> Host:
+def host(n: int) -> Host:
+    """An unused host with 64 CPUs and 256 GiB."""
     rack = 1 + n // _PER_RACK
     return Host(
         id=n,

@@ -73,7 +73,7 @@ class Fleet:
         section = index.section
         slot, datastore = found
         seen = self._seen(demand, section.entries[slot], datastore)
-        score = score_of(policy, glad_of(policy, demand)(section, slot))
+        score = score_of(policy, glad_of(policy, demand, index.short(policy))(section, slot))
         assert isinstance(datastore.row, Datastore)
         return Placement(section.ids[slot], datastore.row.id, seen, policy, score, share)
 
@@ -214,8 +214,9 @@ class Fleet:
             self._restock(id)
 
     def _place_among(self, index: Index, demand: Demand, policy: FitPolicy) -> Placement | Refusal:
-        glad = glad_of(policy, demand)
-        for slot in index.among(demand, policy):
+        slots = index.among(demand, policy)
+        glad = glad_of(policy, demand, index.short(policy))
+        for slot in slots:
             at = self.candidate(index.section.ids[slot])
             if first_lack(demand, at) is not None:
                 continue

@@ -19,6 +19,7 @@ from scheduler.kind import Kind
 from scheduler.last_look import Shared, last_look
 from scheduler.ledger import Entry
 from scheduler.policy import glad_of
+from scheduler.scores.packing import short_of_unused
 from scheduler.section import AMOUNT_MAX, Bools, Section
 from scheduler.share import Share
 from scheduler.shelf import Shelf, Stores
@@ -26,7 +27,7 @@ from scheduler.sort import Sort
 
 SORTS_MAX = 256
 """Sorts of requests known in a datacenter; beyond, all are learnt anew."""
-Known = tuple[FitPolicy, str, str | None, int | None, int | None, Share | None]
+Known = tuple[FitPolicy, bool, str, str | None, int | None, int | None, Share | None]
 
 
 class Index:
@@ -59,6 +60,11 @@ class Index:
     def forget(self) -> None:
         """Drop what was worked out from the rules and the tenants, which changed."""
         self._sorts: dict[Known, Sort] = {}
+
+    def short(self, policy: FitPolicy) -> bool:
+        """Whether unused hosts are so few that the policy tries them last."""
+        section = self.section
+        return policy is FitPolicy.PACKING and short_of_unused(section.unused, len(section.ids))
 
     def put(self, id: int, entry: Entry) -> None:
         """A host came or changed otherwise than by a promise."""
@@ -98,7 +104,7 @@ class Index:
         if not section.ids:
             return None
         owner = demand.enterprise if demand.enterprise in shared.special else None
-        known = (policy, demand.type, demand.network, owner, demand.tier, share)
+        known = (policy, self.short(policy), demand.type, demand.network, owner, demand.tier, share)
         sort = self._sorts.get(known)
         if sort is None:
             sort = self._sort(known, demand, owner)
@@ -110,7 +116,7 @@ class Index:
         if len(self._sorts) >= SORTS_MAX:
             self.forget()
         kind = Kind(replace(demand, enterprise=owner), self._shared.rules, known[-1])
-        sort = Sort(known[0], kind, self._shelf(demand, owner), self._shared)
+        sort = Sort(known[:2], kind, self._shelf(demand, owner), self._shared)
         self._sorts[known] = sort
         return sort
 
@@ -123,7 +129,7 @@ class Index:
             slots = [section.slots[id] for id in demand.only if id in section.slots]
         else:
             slots = self._near(demand).nonzero()[0].tolist()
-        glad = glad_of(policy, demand)
+        glad = glad_of(policy, demand, self.short(policy))
         return sorted(slots, key=lambda slot: (-glad(section, slot), slot))
 
     def _near(self, demand: Demand) -> Bools:

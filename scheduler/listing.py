@@ -80,8 +80,9 @@ def _ordered(fleet: "Fleet", demand: Demand, policy: FitPolicy) -> list[int]:
     index = fleet.index(demand.datacenter)
     if index is None:
         return []
-    section, glad = index.section, glad_of(policy, demand)
+    section = index.section
     section.ready()
+    glad = glad_of(policy, demand, index.short(policy))
     slots = sorted(range(len(section.ids)), key=lambda slot: (-glad(section, slot), slot))
     return [section.ids[slot] for slot in slots]
 
@@ -90,7 +91,9 @@ def _gladder(fleet: "Fleet", demand: Demand, placement: Placement, host: int) ->
     index = fleet.index(demand.datacenter)
     assert index is not None
     slot = index.section.slots[host]
-    score = score_of(placement.policy, glad_of(placement.policy, demand)(index.section, slot))
+    policy = placement.policy
+    glad = glad_of(policy, demand, index.short(policy))
+    score = score_of(policy, glad(index.section, slot))
     return (-score, host) < (-placement.score, placement.host)
 
 

@@ -1,48 +1,97 @@
-"""A fit policy orders the hosts that pass all rules: highest score first, ties to the lowest id."""
+"""A fit policy orders the hosts that pass all rules: highest score first, ties to the lowest id.
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+A search measures gladness: the score of a policy in another measure, 1 or more, in the same order.
+`short` says for PACKING that unused hosts are so few that they come last.
+"""
+
+from collections.abc import Callable
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scheduler.capacity import IN_USE_MAX
 from scheduler.demand import Demand
 from scheduler.fit_policy import FitPolicy
 from scheduler.inventory import Host
 from scheduler.scores.filling import filling
+from scheduler.scores.packing import LAST, Room, packing, packing_columns
 from scheduler.scores.spreading import spreading
 from scheduler.section import Section
 
-__all__ = ["SCORES", "FitPolicy", "glad_column", "glad_of", "score_of"]
+__all__ = ["FitPolicy", "glad_column", "glad_of", "score", "score_of"]
 
-SCORES: Mapping[FitPolicy, Callable[[Host], int]] = MappingProxyType(
-    {
-        FitPolicy.PROGRESSIVE: filling,
-        FitPolicy.PERFORMANCE: spreading,
-        FitPolicy.PACKING: filling,
-    }
-)
-"""How gladly each policy takes a host, judged before the demand is added."""
-_SPREAD = 2**60 + 2
+_SPREAD = IN_USE_MAX + 2
+_PACK = 2**28
+"""More than any packing score is below zero."""
 
 
-def glad_of(policy: FitPolicy, demand: Demand) -> Callable[[Section, int], int]:
-    """How glad one slot is, 1 or more: the score in another measure, in the same order."""
-    if policy is FitPolicy.PERFORMANCE:
-        return _spreading
-    return _filling
+def score(policy: FitPolicy, host: Host, demand: Demand, short: bool) -> int:
+    """How gladly the policy takes the demand on the host: the definition, for one host."""
+    match policy:
+        case FitPolicy.PROGRESSIVE:
+            return filling(host)
+        case FitPolicy.PERFORMANCE:
+            return spreading(host)
+        case FitPolicy.PACKING:
+            room = Room(
+                host.cpu_limit,
+                host.cpu_limit - host.cpu_used,
+                host.ram_limit_mib,
+                host.ram_limit_mib - host.ram_used_mib,
+            )
+            last = LAST if short and filling(host) == 0 else 0
+            return packing(room, demand.cpu, demand.ram_mib) - last
+        case _:
+            assert_never(policy)
 
 
-def glad_column(policy: FitPolicy, demand: Demand, section: Section) -> NDArray[np.int64]:
+def glad_of(policy: FitPolicy, demand: Demand, short: bool) -> Callable[[Section, int], int]:
+    """How glad one slot is."""
+    match policy:
+        case FitPolicy.PROGRESSIVE:
+            return _filling
+        case FitPolicy.PERFORMANCE:
+            return _spreading
+        case FitPolicy.PACKING:
+            return _packing(demand, short)
+        case _:
+            assert_never(policy)
+
+
+def glad_column(
+    policy: FitPolicy, demand: Demand, section: Section, short: bool
+) -> NDArray[np.int64]:
     """The same for all slots."""
-    if policy is FitPolicy.PERFORMANCE:
-        return _SPREAD - section.glad.array
-    return section.glad.array
+    match policy:
+        case FitPolicy.PROGRESSIVE:
+            return section.glad.array
+        case FitPolicy.PERFORMANCE:
+            return _SPREAD - section.glad.array
+        case FitPolicy.PACKING:
+            room = Room(
+                section.cpu_limit.array,
+                section.cpu.array.astype(np.int64),
+                section.ram_limit.array,
+                section.ram.array.astype(np.int64),
+            )
+            glad = packing_columns(room, demand.cpu, demand.ram_mib) + _PACK
+            return glad - LAST * (section.glad.array == 1) if short else glad
+        case _:
+            assert_never(policy)
 
 
 def score_of(policy: FitPolicy, glad: int) -> int:
     """The score that is so glad."""
-    return glad - _SPREAD + 1 if policy is FitPolicy.PERFORMANCE else glad - 1
+    match policy:
+        case FitPolicy.PROGRESSIVE:
+            return glad - 1
+        case FitPolicy.PERFORMANCE:
+            return glad - _SPREAD + 1
+        case FitPolicy.PACKING:
+            return glad - _PACK
+        case _:
+            assert_never(policy)
 
 
 def _filling(section: Section, slot: int) -> int:
@@ -51,3 +100,22 @@ def _filling(section: Section, slot: int) -> int:
 
 def _spreading(section: Section, slot: int) -> int:
     return _SPREAD - section.glad.values[slot]
+
+
+def _packing(demand: Demand, short: bool) -> Callable[[Section, int], int]:
+    cpu, ram_mib = demand.cpu, demand.ram_mib
+
+    def glad(section: Section, slot: int) -> int:
+        entry = section.entries[slot]
+        row = entry.row
+        assert isinstance(row, Host)
+        room = Room(
+            row.cpu_limit,
+            row.cpu_limit - entry.cpu,
+            row.ram_limit_mib,
+            row.ram_limit_mib - entry.ram,
+        )
+        last = LAST if short and section.glad.values[slot] == 1 else 0
+        return packing(room, cpu, ram_mib) + _PACK - last
+
+    return glad

@@ -73,6 +73,7 @@ class Section:
     `cpu` and `ram` are what is free by the limits (virtual CPUs, MiB), `glad` is the share in use
     plus one, so that 0 is no host. Hosts of one `profile` are alike to the seldom changing rules,
     those of one `place` to aggregated elements, those of one `view` see the same datastores.
+    `unused` counts hosts of which nothing is promised.
     `membership` grows when slots
     are given anew, `version` also when a host's profile changes.
     """
@@ -96,6 +97,7 @@ class Section:
         "ram",
         "ram_limit",
         "slots",
+        "unused",
         "version",
         "view",
     )
@@ -121,6 +123,7 @@ class Section:
         self.log: list[int] = []
         self.log_base = 0
         self.beyond = False
+        self.unused = 0
         self._scratch = _scratch(0)
         self.version += 1
         self.membership += 1
@@ -178,6 +181,7 @@ class Section:
         self.cpu.values[slot] = self.cpu.array[slot] = cpu
         self.ram.values[slot] = self.ram.array[slot] = ram
         glad = in_use(entry.cpu, cpu_limit, entry.ram, ram_limit) + 1
+        self.unused += (glad == 1) - (self.glad.values[slot] == 1)
         self.glad.values[slot] = self.glad.array[slot] = glad
         self.log.append(slot)
         if len(self.log) > LOG_MAX:

@@ -29,11 +29,13 @@ Size = tuple[int, int, int]
 class Sort:
     """Who is eligible, how glad, and the windows of the sizes asked for more than once."""
 
-    __slots__ = ("_new", "_policy", "_shapes", "_shared", "kind", "shelf")
+    __slots__ = ("_new", "_policy", "_shapes", "_shared", "_short", "kind", "shelf")
 
-    def __init__(self, policy: FitPolicy, kind: Kind, shelf: Shelf, shared: Shared) -> None:
-        """No size was asked for yet."""
-        self._policy = policy
+    def __init__(
+        self, order: tuple[FitPolicy, bool], kind: Kind, shelf: Shelf, shared: Shared
+    ) -> None:
+        """No size was asked for yet. The order is a policy, and whether unused hosts are short."""
+        self._policy, self._short = order
         self._shared = shared
         self.kind = kind
         self.shelf = shelf
@@ -58,7 +60,7 @@ class Sort:
         if found is Found.NOBODY:
             return None
         passing = self._passing(section, size)
-        shape.open(section, glad_column(self._policy, demand, section), passing)
+        shape.open(section, glad_column(self._policy, demand, section, self._short), passing)
         found = shape.look(section, last)
         if isinstance(found, tuple):
             return found
@@ -69,7 +71,7 @@ class Sort:
     ) -> tuple[int, Entry] | None:
         """One search in columns."""
         scored = section.scratch()[2]
-        np.multiply(glad_column(self._policy, demand, section), passing, scored)
+        np.multiply(glad_column(self._policy, demand, section, self._short), passing, scored)
         slot = int(scored.argmax())
         if not scored[slot]:
             return None
@@ -83,7 +85,9 @@ class Sort:
     ) -> tuple[int, Entry] | None:
         """The same with the last look in columns too."""
         passing = baked(demand, passing, (section, self.shelf), self._shared)
-        scored: NDArray[np.int64] = glad_column(self._policy, demand, section) * passing
+        scored: NDArray[np.int64] = (
+            glad_column(self._policy, demand, section, self._short) * passing
+        )
         while True:
             slot = int(scored.argmax())
             if not scored[slot]:
@@ -108,7 +112,7 @@ class Sort:
     def _keep(self, demand: Demand, size: Size) -> Shape:
         if len(self._shapes) >= SHAPES_MAX:
             del self._shapes[next(iter(self._shapes))]
-        shape = Shape(glad_of(self._policy, demand), self._passes(size))
+        shape = Shape(glad_of(self._policy, demand, self._short), self._passes(size))
         self._shapes[size] = shape
         return shape
 

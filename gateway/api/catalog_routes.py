@@ -1,28 +1,24 @@
-"""Every URL but those of VMs, tasks and events, on one screen: method, path, function, needs."""
+"""Every URL but those of VMs, tasks, events and rules, on one screen: method, path, function,
+needs."""
 
 from gateway.api import (
     datacenters,
     enterprises,
-    headroom,
-    holds,
     login,
     machines,
-    plans,
-    rules,
     virtualappliances,
     virtualdatacenters,
 )
 from gateway.api.guard import Access
 from gateway.api.privileges import Privilege
 from gateway.api.problems import Handler
-from gateway.api.representations.places import RULE_WORDS
+from gateway.api.rule_routes import RULE_ROUTES
 
 Route = tuple[str, str, Handler, str | Access]
 
 _ANY = Access.LOGGED_IN
 _SEE = Privilege.PHYS_DC_ENUMERATE.value
 _CHANGE = Privilege.PHYS_DC_MANAGE.value
-_RULES = Privilege.PHYS_DC_RULES.value
 _VDC = Privilege.VDC_MANAGE.value
 _EDIT = Privilege.VAPP_CUSTOMISE_SETTINGS.value
 _E = "/admin/enterprises"
@@ -32,17 +28,6 @@ _A = f"{_V}/{{vdc}}/virtualappliances"
 _D = "/admin/datacenters"
 _H = f"{_D}/{{dc}}/racks/{{rack}}/machines"
 _REPOSITORY = f"{_E}/{{enterprise}}/datacenterrepositories/{{dc}}"
-
-_RULE_ROUTES: tuple[Route, ...] = tuple(
-    route
-    for kind, (resource, _) in RULE_WORDS.items()
-    for route in (
-        ("GET", f"/admin/rules/{resource}", rules.lister(kind), _SEE),
-        ("POST", f"/admin/rules/{resource}", rules.creator(kind), _RULES),
-        ("GET", f"/admin/rules/{resource}/{{rule}}", rules.reader(kind), _SEE),
-        ("DELETE", f"/admin/rules/{resource}/{{rule}}", rules.deleter(kind), _RULES),
-    )
-)
 
 CATALOG_ROUTES: tuple[Route, ...] = (
     ("GET", "/version", login.version, Access.PUBLIC),
@@ -87,18 +72,5 @@ CATALOG_ROUTES: tuple[Route, ...] = (
     ("DELETE", f"{_H}/{{machine}}", machines.delete, _CHANGE),
     ("GET", f"{_H}/{{machine}}/datastores", machines.list_datastores, _SEE),
     ("GET", f"{_H}/{{machine}}/action/checkstate", machines.check_state, _SEE),
-    ("GET", "/admin/headroom", headroom.read, _SEE),
-    ("GET", "/admin/plans", plans.list_all, _SEE),
-    ("POST", "/admin/plans", plans.create, _CHANGE),
-    ("GET", "/admin/plans/{plan}", plans.read, _SEE),
-    ("POST", "/admin/plans/{plan}/action/approve", plans.approve, _CHANGE),
-    ("POST", "/admin/plans/{plan}/action/cancel", plans.cancel, _CHANGE),
-    ("GET", "/admin/holds", holds.list_all, _SEE),
-    ("POST", "/admin/holds", holds.create, _CHANGE),
-    ("GET", "/admin/holds/{hold}", holds.read, _SEE),
-    ("DELETE", "/admin/holds/{hold}", holds.release, _CHANGE),
-    ("POST", "/admin/holds/{hold}/action/renew", holds.renew, _CHANGE),
-    ("GET", "/admin/rules", rules.read_root, _SEE),
-    ("POST", "/admin/rules", rules.replace_root, _RULES),
-    *_RULE_ROUTES,
+    *RULE_ROUTES,
 )

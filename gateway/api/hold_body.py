@@ -3,9 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 from uuid import UUID, uuid4
 
-from gateway.api.vm_body import SIZE_MAX, as_object, id_of, invalid, links, text, whole
+from gateway.api.vm_body import (
+    SIZE_MAX,
+    Link,
+    as_object,
+    id_of,
+    invalid,
+    links,
+    path_of,
+    text,
+    whole,
+)
 from scheduler.demand import Demand
 
 HOLD_TTL_MAX_S = 86_400
@@ -16,7 +27,8 @@ DISK_MAX = 2**53
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """So many VMs of one size; `tier` and `layer` are ids, None for any and none."""
+    """So many VMs of one size; `tier` is an id, None for any, `layer` the number of an appliance
+    and the name of a layer of it, None for none."""
 
     count: int
     cpu: int
@@ -25,9 +37,9 @@ class Entry:
     type: str
     network: str | None
     tier: int | None
-    layer: int | None
+    layer: tuple[int, str] | None
 
-    def demands(self, datacenter: int, enterprise: int | None) -> list[Demand]:
+    def demands(self, datacenter: int, enterprise: int | None, layer: int | None) -> list[Demand]:
         """One demand a VM, each under a name of its own."""
         return [
             Demand(
@@ -39,7 +51,7 @@ class Entry:
                 datacenter,
                 self.network,
                 enterprise=enterprise,
-                layer=self.layer,
+                layer=layer,
                 tier=self.tier,
             )
             for _ in range(self.count)
@@ -120,8 +132,15 @@ def _entry(row: object) -> Entry:
         type_,
         text(given, "network", HOLD_NAME_MAX),
         None if tier is None else id_of(tier, "datastoretiers"),
-        None if layer is None else id_of(layer, "layers"),
+        None if layer is None else _layer(layer),
     )
+
+
+def _layer(link: Link) -> tuple[int, str]:
+    before, _, name = path_of(link).rpartition("/layers/")
+    if not name or "/" in name:
+        raise invalid("links[layer]", "the href does not name a layer")
+    return id_of(Link(link.rel, before), "virtualappliances"), unquote(name)
 
 
 def _needed(given: Mapping[str, Any], name: str) -> int:

@@ -11,6 +11,7 @@ from gateway.denial import Denied, Kind
 from gateway.store import holds, places, tenants
 from gateway.store.pool import Connection
 from gateway.tasks.holding import Holder, Wish
+from scheduler.demand import Demand
 
 
 def _holder(turn: Turn) -> Holder:
@@ -30,8 +31,8 @@ async def create(request: web.Request) -> web.Response:
     turn = Turn(request)
     body = read_hold(await turn.json())
     async with turn.store.read() as c:
-        await _require_places(c, body)
-    made = await _holder(turn).hold(_wish(body), turn.caller)
+        wish = await _wish(c, body)
+    made = await _holder(turn).hold(wish, turn.caller)
     turn.services.wake()
     async with turn.store.read() as c:
         return turn.created("hold", shown(turn.links, await find_hold(c, made)))
@@ -66,22 +67,8 @@ async def release(request: web.Request) -> web.Response:
     return turn.nothing()
 
 
-def _wish(body: HoldBody) -> Wish:
-    return Wish(
-        body.name,
-        body.enterprise,
-        body.datacenter,
-        body.ttl_s,
-        tuple(
-            demand
-            for entry in body.entries
-            for demand in entry.demands(body.datacenter, body.enterprise)
-        ),
-    )
-
-
-async def _require_places(c: Connection, body: HoldBody) -> None:
-    """Denied DC-0 or EN-0 for what does not exist."""
+async def _wish(c: Connection, body: HoldBody) -> Wish:
+    """Denied DC-0 or EN-0, or 400, for what does not exist."""
     if await places.datacenter(c, body.datacenter) is None:
         raise Denied(
             Kind.ABSENT, "DC-0", "The datacenter does not exist", field="links[datacenter]"
@@ -90,8 +77,12 @@ async def _require_places(c: Connection, body: HoldBody) -> None:
         raise Denied(
             Kind.ABSENT, "EN-0", "The enterprise does not exist", field="links[enterprise]"
         )
+    demands: list[Demand] = []
     for entry in body.entries:
         if not await holds.tier_known(c, entry.tier, body.datacenter):
             raise invalid("links[datastoretier]", "the datacenter has no such tier")
-        if not await holds.layer_known(c, entry.layer, body.enterprise):
+        layer = None if entry.layer is None else await holds.layer(c, *entry.layer, body.enterprise)
+        if layer is None and entry.layer is not None:
             raise invalid("links[layer]", "the enterprise has no such layer")
+        demands += entry.demands(body.datacenter, body.enterprise, layer)
+    return Wish(body.name, body.enterprise, body.datacenter, body.ttl_s, tuple(demands))

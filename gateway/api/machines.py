@@ -7,6 +7,7 @@ from aiohttp import web
 
 from gateway.api.datacenters import find_rack
 from gateway.api.representations import places as shown
+from gateway.api.rule_events import drop_about
 from gateway.api.vm_body import as_object, checked_text, invalid, text
 from gateway.api.vm_reading import conflict
 from gateway.api.vm_turn import Turn
@@ -118,6 +119,7 @@ async def delete(request: web.Request) -> web.Response:
         one = await find(turn, c)
         if not await places.drop_host(c, one.id):
             raise conflict("MACHINE-6", "The machine has virtual machines")
+        await drop_about(turn, c, "machine", one.id)
         await ledger.refresh_limits(c)
         await _tell(c, turn, one, "DELETE")
     await _changed(turn, one.id)

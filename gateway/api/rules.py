@@ -1,31 +1,29 @@
-"""Workload rules: how full machines and datastores may get, and which machine is preferred."""
+"""Workload rules: how full machines and datastores may get, which machine is preferred, and
+which enterprises share none."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from aiohttp import web
 
-from gateway.api.representations import places as shown
-from gateway.api.representations.places import RULE_WORDS
-from gateway.api.rule_body import read_rule, wrong
-from gateway.api.vm_body import as_object
+from gateway.api.representations import rules as shown
+from gateway.api.representations.rules import RULE_WORDS
+from gateway.api.rule_body import GivenRule, read_change, read_rule, require_agreement, wrong_link
+from gateway.api.rule_events import tell_rule
 from gateway.api.vm_reading import conflict
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
-from gateway.events.event import Event, emit
 from gateway.store import ledger, rules
 from gateway.store.pool import Connection
-from gateway.store.rules import NewRule, Rule
+from gateway.store.rules import Rule
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_ABSENT = {"machine_load": "RULE-3", "datastore_load": "RULE-3", "fit_policy": "RULE-2"}
-_COLLECTIONS = {
-    "machine_load": "machineLoadRules",
-    "datastore_load": "datastoreLoadRules",
-    "fit_policy": "fitPolicyRules",
+_ABSENT = {
+    "machine_load": "RULE-3",
+    "datastore_load": "RULE-3",
+    "fit_policy": "RULE-2",
+    "enterprise_exclusion": "RULE-1",
 }
-_ROOT_MAX = 10_000
-_ALONE = "At least one fit policy rule must stay"
+ALONE = "At least one fit policy rule must stay"
 
 
 def lister(kind: str) -> _Handler:
@@ -57,16 +55,38 @@ def creator(kind: str) -> _Handler:
 
     async def create(request: web.Request) -> web.Response:
         turn = Turn(request)
-        new = read_rule(kind, await turn.json())
+        given = read_rule(kind, await turn.json())
         async with turn.store.transaction() as c:
-            made = await _add(turn, c, new)
+            await rules.hold(c)
+            one = await insert(c, given)
+            await tell_rule(turn, c, one)
             await ledger.refresh_limits(c)
-            one = await rules.get(c, kind, made)
-            assert one is not None
         turn.services.wake()
         return turn.created(RULE_WORDS[kind][1], shown.rule(turn.links, one))
 
     return create
+
+
+def editor(kind: str) -> _Handler:
+    """PUT: what the rule says is changed, with no moment without it."""
+
+    async def edit(request: web.Request) -> web.Response:
+        turn = Turn(request)
+        body = await turn.json()
+        async with turn.store.transaction() as c:
+            await rules.hold(c)
+            old = await _find(turn, c, kind)
+            given = read_change(old, body)
+            require_agreement(old, given.links)
+            await rules.change(c, old.id, given.rule)
+            one = await _find(turn, c, kind)
+            if one != old:
+                await tell_rule(turn, c, one)
+                await ledger.refresh_limits(c)
+        turn.services.wake()
+        return turn.ok(RULE_WORDS[kind][1], shown.rule(turn.links, one))
+
+    return edit
 
 
 def deleter(kind: str) -> _Handler:
@@ -78,52 +98,14 @@ def deleter(kind: str) -> _Handler:
             await rules.hold(c)
             one = await _find(turn, c, kind)
             if kind == "fit_policy" and len(await rules.of_kind(c, kind)) == 1:
-                raise conflict("RULE-4", _ALONE)
+                raise conflict("RULE-4", ALONE)
             await rules.drop(c, one.id)
-            await _tell(c, turn, kind, one.id, "DELETE")
+            await tell_rule(turn, c, one, gone=True)
             await ledger.refresh_limits(c)
         turn.services.wake()
         return turn.nothing()
 
     return delete
-
-
-async def read_root(request: web.Request) -> web.Response:
-    """GET: the rules of a datacenter (`?idDatacenter=`), or all."""
-    turn = Turn(request)
-    datacenter_id = _datacenter(turn)
-    async with turn.store.read() as c:
-        body = await _root(turn, c, datacenter_id)
-    return turn.ok("rules", body)
-
-
-async def replace_root(request: web.Request) -> web.Response:
-    """POST: these rules take the place of all there were in that scope, at once or not at all."""
-    turn = Turn(request)
-    datacenter_id = _datacenter(turn)
-    body = as_object(await turn.json())
-    if _collection(body, "enterpriseExclusionRules"):
-        raise wrong("400-BAD-REQUEST", "enterpriseExclusionRules", "these are not kept here")
-    new = [
-        read_rule(kind, one)
-        for kind, field in _COLLECTIONS.items()
-        for one in _collection(body, field)
-    ]
-    async with turn.store.transaction() as c:
-        await rules.hold(c)
-        for kind in _COLLECTIONS:
-            for old in await _within(c, kind, datacenter_id):
-                await rules.drop(c, old.id)
-        for one in new:
-            made = await rules.get(c, one.kind, await _add(turn, c, one))
-            if datacenter_id not in (None, made and made.datacenter_id):
-                raise wrong("RULE-5", "links", "the element is not in that datacenter")
-        if not await rules.of_kind(c, "fit_policy"):
-            raise conflict("RULE-4", _ALONE)
-        await ledger.refresh_limits(c)
-        answer = await _root(turn, c, datacenter_id)
-    turn.services.wake()
-    return turn.ok("rules", answer)
 
 
 async def _find(turn: Turn, c: Connection, kind: str) -> Rule:
@@ -134,61 +116,18 @@ async def _find(turn: Turn, c: Connection, kind: str) -> Rule:
     return found
 
 
-async def _add(turn: Turn, c: Connection, new: NewRule) -> int:
-    """Add a rule and tell of it; the caller recounts the limits."""
-    await rules.hold(c)
-    if new.level != "global" and not await rules.element_exists(c, new.level, new.element_id):
-        raise wrong("RULE-5", f"links[{new.level}]", "there is no such element")
+async def insert(c: Connection, given: GivenRule) -> Rule:
+    """Add a rule; the caller holds the rules, tells of it and recounts the limits."""
+    new = given.rule
+    if new.level != "global":
+        for element_id in (new.element_id, new.other_id) if new.other_id else (new.element_id,):
+            if not await rules.element_exists(c, new.level, element_id):
+                raise wrong_link(new.kind, "there is no such element", new.level)
     made = await rules.add(c, new)
     if made is None:
-        raise conflict("RULE-7", "The element has a rule of that kind", f"links[{new.level}]")
-    await _tell(c, turn, new.kind, made, "CREATE")
-    return made
-
-
-async def _root(turn: Turn, c: Connection, datacenter_id: int | None) -> dict[str, Any]:
-    body: dict[str, Any] = {"enterpriseExclusionRules": {"links": [], "collection": []}}
-    for kind, field in _COLLECTIONS.items():
-        found = await _within(c, kind, datacenter_id)
-        rows = [shown.rule(turn.links, one) for one in found]
-        body[field] = {"links": [], "collection": rows}
-    return {**body, "links": [turn.links.link("edit", "admin/rules", "rules")]}
-
-
-async def _within(c: Connection, kind: str, datacenter_id: int | None) -> list[Rule]:
-    found = await rules.of_kind(c, kind)
-    return [one for one in found if datacenter_id in (None, one.datacenter_id)]
-
-
-def _datacenter(turn: Turn) -> int | None:
-    given = turn.query_text("idDatacenter")
-    if given is None:
-        return None
-    if not given.isascii() or not given.isdigit() or len(given) > 18:
-        raise wrong("400-BAD-REQUEST", "idDatacenter", "a number is needed")
-    return int(given)
-
-
-def _collection(body: Any, field: str) -> list[Any]:
-    given = body.get(field)
-    if given is None:
-        return []
-    rows = given.get("collection", []) if isinstance(given, dict) else given
-    if not isinstance(rows, list) or len(rows) > _ROOT_MAX:
-        raise wrong("400-BAD-REQUEST", field, f"a collection of at most {_ROOT_MAX} is needed")
-    return rows
-
-
-async def _tell(c: Connection, turn: Turn, kind: str, rule_id: int, action: str) -> None:
-    word = kind.replace("_", " ")
-    await emit(
-        c,
-        Event(
-            f"{kind.upper()}_RULE",
-            action,
-            rule_id,
-            message=f"{word.capitalize()} rule {rule_id}: {action.lower()}",
-            user_id=turn.caller.user_id,
-            user=turn.caller.nick,
-        ),
-    )
+        what = "links" if new.level == "global" else f"links[{new.level}]"
+        raise conflict("RULE-7", f"{what}: there is a rule of that kind already", what)
+    one = await rules.get(c, new.kind, made)
+    assert one is not None
+    require_agreement(one, given.links)
+    return one

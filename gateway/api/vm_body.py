@@ -21,8 +21,8 @@ WANTED_STATES = ("ON", "OFF", "PAUSED")
 
 # Links that would change the VM's hardware; we build one disk and one interface ourselves.
 _HARDWARE = re.compile(
-    r"(disk|nic|volume|datastoretier|firewall|loadbalancer|backup|layer)[0-9]*"
-    r"|hardwareprofile|dvd|diskslive"
+    r"(disk|nic|volume|firewall|loadbalancer|backup)[0-9]*"
+    r"|datastoretier(?!0$)[0-9]*|layer[0-9]+|hardwareprofile|dvd|diskslive"
 )
 # Links of a VM that name what it belongs to: given back they must say the same.
 _FIXED = re.compile(

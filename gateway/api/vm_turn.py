@@ -21,7 +21,14 @@ from gateway.store.pool import Store
 from gateway.store.vms import Scope
 from gateway.tasks.submission import Caller
 
-_ABSENT = {"vdc": "VDC-0", "vapp": "VAPP-0", "vm": "VM-1", "machine": "MACHINE-0"}
+_ABSENT = {
+    "vdc": "VDC-0",
+    "vapp": "VAPP-0",
+    "vm": "VM-1",
+    "machine": "MACHINE-0",
+    "cluster": "CLUSTER-0",
+    "tier": "DSTIER-0",
+}
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _TEXT_MAX = 1024
 

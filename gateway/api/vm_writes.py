@@ -1,14 +1,16 @@
 """Changes of a VM that need no task: each is one transaction that also puts its event out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from gateway.api.vm_body import VmBody, id_of, invalid, refuse_hardware
+from gateway.api.vm_groups import group, join, tier_named
 from gateway.api.vm_reading import conflict, readable, require_free, require_unprotected
 from gateway.denial import Denied, Kind
 from gateway.events.event import Event, Severity, emit
 from gateway.lifecycle import VmState
-from gateway.store import bookings, nics, vm_making, vms
+from gateway.store import bookings, nics, tiers, vm_making, vms
 from gateway.store.pool import Connection, Store
 from gateway.store.vm_making import Ground, NewVm, Pattern
 from gateway.store.vms import Edit, Vm
@@ -52,6 +54,7 @@ async def create(writer: Writer, ground: Ground, body: VmBody) -> Vm:
     if template is None:
         raise invalid("links[virtualmachinetemplate]", "a link to a template is needed")
     refuse_hardware(body.links)
+    layer, tier = body.link("layer"), body.link("datastoretier0")
     template_id = id_of(template, "virtualmachinetemplates")
     if body.cores_per_socket not in (None, 1):
         raise invalid("coresPerSocket", "only 1 is supported")
@@ -62,9 +65,19 @@ async def create(writer: Writer, ground: Ground, body: VmBody) -> Vm:
         if vm_id is None:
             raise Denied(Kind.ABSENT, "VAPP-0", "The virtual appliance does not exist")
         await nics.attach(c, vm_id, made.uuid, ground.virtualdatacenter_id)
-        vm = await vms.get(c, vm_id)
-        assert vm is not None
+        if tier is not None:
+            await tiers.ask(c, vm_id, await tier_named(c, tier, ground))
+        vm = await _made(c, vm_id)
+        if layer is not None:
+            await join(c, vm, layer)
+            vm = await _made(c, vm_id)
         await emit(c, vm_event(writer.caller, vm, "CREATE", f"{vm.label} was created"))
+    return vm
+
+
+async def _made(c: Connection, vm_id: int) -> Vm:
+    vm = await vms.get(c, vm_id)
+    assert vm is not None
     return vm
 
 
@@ -110,9 +123,12 @@ async def edit(writer: Writer, vm_id: int, body: VmBody) -> tuple[int, int] | No
     async with writer.store.transaction() as c:
         vm = await locked(c, writer, vm_id)
         cpu, ram_mib = body.cpu or vm.cpu, body.ram_mib or vm.ram_mib
+        moved = await group(c, vm, body)
         if vm.state is not VmState.NOT_ALLOCATED and (cpu, ram_mib) != (vm.cpu, vm.ram_mib):
+            if moved:
+                raise invalid(f"links[{moved[0]}]", "change it and the size one after the other")
             return cpu, ram_mib
-        await _write(c, writer, vm, body, (cpu, ram_mib))
+        await _write(c, writer, vm, _edited(vm, body, (cpu, ram_mib)), moved)
     return None
 
 
@@ -120,21 +136,22 @@ async def edit_words(writer: Writer, vm_id: int, body: VmBody) -> None:
     """Write label, description and variables of a VM that a task of this caller resizes."""
     async with writer.store.transaction() as c:
         vm = readable(await vms.lock(c, vm_id), writer.caller)
-        await _write(c, writer, vm, body, (vm.cpu, vm.ram_mib))
+        await _write(c, writer, vm, _edited(vm, body, (vm.cpu, vm.ram_mib)), ())
 
 
-async def _write(
-    c: Connection, writer: Writer, vm: Vm, body: VmBody, size: tuple[int, int]
-) -> None:
-    variables = vm.extra.get("variables", {})
-    to = Edit(
+def _edited(vm: Vm, body: VmBody, size: tuple[int, int]) -> Edit:
+    return Edit(
         label=vm.label if body.label is None else body.label,
         description=vm.description if body.description is None else body.description,
         cpu=size[0],
         ram_mib=size[1],
-        variables=variables if body.variables is None else body.variables,
+        variables=vm.extra.get("variables", {}) if body.variables is None else body.variables,
     )
-    if to == Edit(vm.label, vm.description, vm.cpu, vm.ram_mib, variables):
+
+
+async def _write(c: Connection, writer: Writer, vm: Vm, to: Edit, moved: Sequence[str]) -> None:
+    old = Edit(vm.label, vm.description, vm.cpu, vm.ram_mib, vm.extra.get("variables", {}))
+    if to == old and not moved:
         return
     await vms.edit(c, vm.id, to)
     await emit(c, vm_event(writer.caller, vm, "MODIFY", f"{vm.name} was edited"))
@@ -169,8 +186,7 @@ async def _forget(c: Connection, writer: Writer, vm: Vm, may: bool) -> str:
             "403-FORBIDDEN",
             "Deleting a virtual machine whose state is unknown needs a privilege of its own",
         )
-    for booked in await bookings.of_vm(c, vm.id):
-        await bookings.release(c, booked)
+    await bookings.release_all(c, vm.id)
     await vms.delete(c, vm.id)
     warning = f"{vm.name} was deleted while UNKNOWN; a copy may remain on {vm.host_name}"
     event = vm_event(writer.caller, vm, "DELETE", warning)

@@ -20,9 +20,10 @@ async def record_facts(
     c: Connection, hypervisor: str, facts: Facts, before: Sequence[Believed], owner: str
 ) -> bool:
     """Write what a complete survey saw; whether anything changed."""
-    places = await _record_places(c, hypervisor, facts)
+    # VMs before places: whoever holds a VM's row may wait for the ledger, never the other way.
     seen = {sighting.vm: sighting for sighting in facts.vms if not sighting.arriving}
     states = [await _record_state(c, vm, seen.get(vm.uuid), facts.taken_at, owner) for vm in before]
+    places = await _record_places(c, hypervisor, facts)
     return places or any(states)
 
 
@@ -30,6 +31,8 @@ async def record_silence(
     c: Connection, hypervisor: str, host: str, lost: Sequence[Believed], owner: str
 ) -> bool:
     """Write that a host does not answer, and that its VMs `lost` are UNKNOWN."""
+    now = datetime.now(UTC)
+    states = [await _record_state(c, vm, None, now, owner) for vm in lost]
     fresh = await observations.write_unreachable(c, hypervisor, [host])
     if fresh:
         await ledger.refresh_limits(c, hosts=[id_ for id_, _ in fresh])
@@ -45,8 +48,6 @@ async def record_silence(
                 entity_name=name,
             ),
         )
-    now = datetime.now(UTC)
-    states = [await _record_state(c, vm, None, now, owner) for vm in lost]
     return bool(fresh) or any(states)
 
 

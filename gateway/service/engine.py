@@ -19,6 +19,7 @@ from gateway.tasks.moving import PlanRunner
 from gateway.tasks.planner import Planner
 from gateway.tasks.policy import Limits
 from gateway.tasks.reserving import Reserver
+from gateway.tasks.sharing import Sharing
 from gateway.tasks.tools import Tools
 from gateway.tasks.worker import Pace, Worker
 from scheduler.plan.timeline import Capacities
@@ -46,7 +47,13 @@ class Engine:
         limits = Limits(config.tasks.attempts_max, config.tasks.settle_for_s, config.tasks.poll_s)
         tools = Tools(drivers, reserver, limits, self.sequencer.poke, self._look_at)
         self._worker = Worker(store, tools, _pace(config)) if works else None
+        self._sharing = self._share(config) if works else None
         self._watches = self._watching(config) if works else {}
+
+    def _share(self, config: Config) -> Sharing:
+        assert self._worker is not None
+        lease_s = config.tasks.lease_s
+        return Sharing(self.store, self._worker.name, lease_s, self.planner.take_share)
 
     def _watching(self, config: Config) -> dict[str, Watch]:
         assert self._worker is not None
@@ -94,6 +101,8 @@ class Engine:
                 group.create_task(watch.run())
             if self._worker is not None:
                 group.create_task(self._worker.run())
+            if self._sharing is not None:
+                group.create_task(self._sharing.run())
 
     async def first_look(self) -> None:
         """Wait, not for long, until hosts nobody ever saw were looked at: a request that comes

@@ -4,6 +4,9 @@
 VMs that are booked there.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from gateway.store import clashes, counting, ledger, rule_set
 from gateway.store.claiming import lacking
 from gateway.store.counting import Booked
@@ -19,21 +22,22 @@ async def of_vm(c: Connection, vm_id: int) -> list[Booked]:
 async def release(c: Connection, booked: Booked, *, lives_on: Booked | None = None) -> None:
     """Give a booking back; `lives_on` is the VM's other booking, which keeps what both share.
 
-    On one shared datastore the disk is booked once: it passes to the booking that stays.
+    On one datastore the disk is one: the larger of both bookings of it stays.
     """
     await rule_set.hold(c)
     # A host may have changed its cluster since the caller looked; under the rule set it cannot.
     present = {one.host_id: one for one in await of_vm(c, booked.vm_id)}
     old = present[booked.host_id]
     stays = None if lives_on is None else present[lives_on.host_id]
-    shared = stays is not None and stays.datastore_id == old.datastore_id
+    passes = stays is not None and stays.datastore_id == old.datastore_id
+    kept = min(old.disk_bytes, stays.disk_bytes) if stays is not None and passes else 0
     deltas = [
-        Delta(one.kind, one.id) if shared and one.kind == "datastore" else one
+        replace(one, disk_bytes=-kept) if passes and one.kind == "datastore" else one
         for one in counting.taken(old, [] if stays is None else [stays])
     ]
     await ledger.lock_rows(c, {(d.kind, d.id) for d in deltas})
     await c.execute("delete from booking where vm_id = $1 and host_id = $2", old.vm_id, old.host_id)
-    if stays is not None and shared:
+    if stays is not None and passes:
         await c.execute(
             """update booking set disk_bytes = greatest(disk_bytes, $3)
                where vm_id = $1 and host_id = $2""",
@@ -42,6 +46,17 @@ async def release(c: Connection, booked: Booked, *, lives_on: Booked | None = No
             old.disk_bytes,
         )
     await ledger.add(c, deltas, await clashes.dwellers(c, [old.host_id]))
+
+
+async def release_all(c: Connection, vm_id: int) -> None:
+    """Give back all that a VM holds."""
+    await rule_set.hold(c)
+    held = await of_vm(c, vm_id)
+    # All rows at once and in order: one release after the other could meet a claim in a circle.
+    await ledger.lock_rows(c, {(d.kind, d.id) for old in held for d in counting.added(old, [])})
+    while held:
+        old = held.pop()
+        await release(c, old, lives_on=held[-1] if held else None)
 
 
 async def resize(c: Connection, booked: Booked, cpu: int, ram_mib: int) -> tuple[Row, ...]:
@@ -69,12 +84,10 @@ async def join_layer(c: Connection, vm_id: int, layer_id: int | None) -> int | N
     """Put a VM into a layer, or with None into none; the host where it clashes, nothing done.
 
     It clashes where a host that the VM is booked on has another VM of the layer. The caller has
-    locked the VM's row, before anything of the ledger, and seen that no task holds it.
+    locked the VM's row, before anything of the ledger, and seen that no task holds it; who
+    moves several VMs calls `hold_places` for all of them first.
     """
-    await clashes.lock_vms(c, [vm_id])
-    await rule_set.hold(c)
-    hosts = [one.host_id for one in await of_vm(c, vm_id)]
-    await ledger.lock_rows(c, [("host", host) for host in hosts])
+    hosts = await hold_places(c, [vm_id])
     if layer_id is not None:
         clash = await clashes.in_layer(c, vm_id, layer_id, hosts)
         if clash is not None:
@@ -82,3 +95,12 @@ async def join_layer(c: Connection, vm_id: int, layer_id: int | None) -> int | N
     await c.execute("update vm set layer_id = $2 where id = $1", vm_id, layer_id)
     await ledger.add(c, [], await clashes.dwellers(c, hosts))
     return None
+
+
+async def hold_places(c: Connection, vm_ids: Sequence[int]) -> list[int]:
+    """Lock VMs, then the ledger rows of the hosts they are booked on, in the order of claims."""
+    await clashes.lock_vms(c, vm_ids)
+    await rule_set.hold(c)
+    hosts = sorted({one.host_id for one in await counting.booked(c, vm_ids)})
+    await ledger.lock_rows(c, [("host", host) for host in hosts])
+    return hosts

@@ -204,15 +204,16 @@ async def tier_known(c: Connection, tier: int | None, datacenter: int) -> bool:
     return tier is None or bool(found)
 
 
-async def layer_known(c: Connection, layer: int | None, enterprise: int | None) -> bool:
-    """Whether the layer is one of the enterprise's appliances; None is none."""
-    found = await c.fetchval(
-        """select true from layer l join virtualappliance a on a.id = l.virtualappliance_id
-           where l.id = $1 and a.enterprise_id = $2""",
-        layer,
+async def layer(c: Connection, appliance: int, name: str, enterprise: int | None) -> int | None:
+    """The layer of that name, if the appliance is the enterprise's."""
+    found: int | None = await c.fetchval(
+        """select l.id from layer l join virtualappliance a on a.id = l.virtualappliance_id
+           where a.id = $1 and l.name = $2 and a.enterprise_id = $3""",
+        appliance,
+        name,
         enterprise,
     )
-    return layer is None or bool(found)
+    return found
 
 
 async def renew(c: Connection, hold: UUID, ttl_s: float) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from gateway.store import rule_set
 from gateway.store.pool import Connection
 
 
@@ -15,6 +16,7 @@ class Datacenter:
     uuid: UUID
     name: str
     location: str
+    default_tier_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,10 @@ class Rack:
 
 @dataclass(frozen=True, slots=True)
 class HostRow:
-    """A host with its limits and use: virtual CPUs and MiB; None for what was never seen."""
+    """A host with its limits and use: virtual CPUs and MiB; None for what was never seen.
+
+    `reserved_for` is the enterprise whose VMs alone it takes.
+    """
 
     id: int
     rack_id: int
@@ -52,6 +57,15 @@ class HostRow:
     ram_limit: int
     ram_used: int
     vms: int
+    cluster_id: int | None
+    cluster: str | None
+    reserved_for: int | None
+    reserved_name: str | None
+
+    @property
+    def over_limit(self) -> bool:
+        """Whether more is promised than the rules allow now: no VM is touched, none is added."""
+        return self.cpu_used > self.cpu_limit or self.ram_used > self.ram_limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +78,7 @@ class DatastoreRow:
     name: str
     pool: str
     path: str
+    tier_id: int | None
     tier: str | None
     shared: bool
     enabled: bool
@@ -87,16 +102,22 @@ class NewHost:
     networks: dict[str, str]
 
 
+_DATACENTER = """
+select d.id, d.uuid, d.name, d.location, t.id
+from datacenter d left join tier t on t.datacenter_id = d.id and t.is_default
+"""
 _HOST = """
 select h.id, h.rack_id, h.datacenter_id, h.hypervisor, h.name, h.type, h.address, h.description,
   h.state, h.networks, h.cpus, h.memory_mib, h.product, h.version, h.reachable, h.observed_at,
   coalesce(l.cpu_limit, 0), coalesce(l.cpu_used, 0), coalesce(l.ram_limit, 0),
-  coalesce(l.ram_used, 0), (select count(*) from vm where vm.host_id = h.id)
+  coalesce(l.ram_used, 0), (select count(*) from vm where vm.host_id = h.id),
+  h.cluster_id, cl.name, h.reserved_for, e.name
 from host h left join ledger l on l.kind = 'host' and l.id = h.id
+left join cluster cl on cl.id = h.cluster_id left join enterprise e on e.id = h.reserved_for
 """
 _DATASTORE = """
-select d.id, d.uuid, d.datacenter_id, d.name, d.pool, d.path, t.name, d.shared, d.enabled,
-  d.capacity_bytes, d.free_bytes, coalesce(l.disk_used, 0)
+select d.id, d.uuid, d.datacenter_id, d.name, d.pool, d.path, d.tier_id, t.name, d.shared,
+  d.enabled, d.capacity_bytes, d.free_bytes, coalesce(l.disk_used, 0)
 from datastore d left join ledger l on l.kind = 'datastore' and l.id = d.id
 left join tier t on t.id = d.tier_id
 """
@@ -104,15 +125,13 @@ left join tier t on t.id = d.tier_id
 
 async def datacenters(c: Connection) -> list[Datacenter]:
     """All datacenters, by name."""
-    rows = await c.fetch("select id, uuid, name, location from datacenter order by name")
+    rows = await c.fetch(_DATACENTER + "order by d.name")
     return [Datacenter(*row.values()) for row in rows]
 
 
 async def datacenter(c: Connection, datacenter_id: int) -> Datacenter | None:
     """One datacenter."""
-    row = await c.fetchrow(
-        "select id, uuid, name, location from datacenter where id = $1", datacenter_id
-    )
+    row = await c.fetchrow(_DATACENTER + "where d.id = $1", datacenter_id)
     return Datacenter(*row.values()) if row else None
 
 
@@ -179,6 +198,7 @@ async def edit_host(c: Connection, host_id: int, state: str, description: str) -
 
 async def drop_host(c: Connection, host_id: int) -> bool:
     """Forget a host and the datastores only it sees; False while VMs or holds have room there."""
+    await rule_set.seize(c)  # no claim is in flight, which would need the row we lock
     done = await c.fetchval(
         """delete from host where id = $1 and not exists (select from vm where host_id = $1)
            and not exists (select from promised where host_id = $1) returning true""",

@@ -28,7 +28,7 @@ join rack k on k.id = h.rack_id
 left join cluster g on g.id = h.cluster_id
 left join lateral (
   select cpu_percent, ram_percent, 'machineLoadLevel ' || id || ' (' || level || ', CPU '
-    || cpu_percent || ' %, RAM ' || ram_percent || ' %)' as name
+    || coalesce(cpu_percent, 100) || ' %, RAM ' || coalesce(ram_percent, 100) || ' %)' as name
   from rule where kind = 'machine_load' and not aggregated and (level, element_id) in (
     ('cluster', h.cluster_id), ('machine', h.id), ('rack', h.rack_id),
     ('datacenter', h.datacenter_id))
@@ -57,7 +57,7 @@ from datastore d
 left join tier t on t.id = d.tier_id
 left join lateral (
   select storage_percent, 'datastoreloadlevel ' || rule.id || ' (' || level || ', '
-    || storage_percent || ' %)' as name
+    || coalesce(storage_percent, 100) || ' %)' as name
   from rule where kind = 'datastore_load' and (level, element_id) in (
     ('datastore', d.id), ('datastoretier', d.tier_id), ('datacenter', d.datacenter_id))
   order by array_position(array['datastore', 'datastoretier', 'datacenter'], level)
@@ -77,9 +77,12 @@ with told as (
     where kind = 'machine_load' and aggregated and level in ('cluster', 'rack', 'datacenter')
   union select kind, id from ledger where kind in ('cluster', 'rack', 'datacenter')),
 element as (
-  select told.kind, told.id, r.cpu_percent, r.ram_percent, coalesce(g.name, k.name, d.name) name,
+  select told.kind, told.id, coalesce(g.name, k.name, d.name) name,
+    case when r.id is not null then coalesce(r.cpu_percent, 100) end cpu_percent,
+    case when r.id is not null then coalesce(r.ram_percent, 100) end ram_percent,
     coalesce('machineLoadLevel ' || r.id || ' (' || r.level || ' in all, CPU '
-      || r.cpu_percent || ' %, RAM ' || r.ram_percent || ' %)', '') rule
+      || coalesce(r.cpu_percent, 100) || ' %, RAM ' || coalesce(r.ram_percent, 100) || ' %)', '')
+      as rule
   from told
   left join rule r on r.kind = 'machine_load' and r.aggregated and r.level = told.kind
     and r.element_id = told.id

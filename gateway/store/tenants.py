@@ -12,11 +12,12 @@ NAME_SORTS = {"name": "name", "id": "id"}
 
 @dataclass(frozen=True, slots=True)
 class Enterprise:
-    """A tenant."""
+    """A tenant; a `reservation_restricted` one uses only hosts reserved to it."""
 
     id: int
     name: str
     workflow: bool
+    reservation_restricted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,9 @@ class Template:
     source: str
 
 
+_ENTERPRISES = """
+select id, name, workflow, reservation_restricted, count(*) over () total from enterprise
+"""
 _VDC = """
 select v.id, v.name, v.enterprise_id, v.datacenter_id, d.name, v.type, n.id,
   coalesce(n.name, ''), coalesce(host(n.address), ''), coalesce(masklen(n.address), 0),
@@ -91,24 +95,30 @@ from template t
 
 
 async def enterprises(
-    c: Connection, only: int | None, has: str | None, sort: Sort
+    c: Connection, only: int | None, has: str | None, sort: Sort, *, tier_id: int | None = None
 ) -> Page[Enterprise]:
-    """Enterprises whose name has `has`; `only` the one with that id."""
+    """Enterprises whose name has `has`; `only` the one with that id, or those a tier names."""
     rows = await c.fetch(
-        f"""select id, name, workflow, count(*) over () total from enterprise
+        f"""{_ENTERPRISES}
             where ($1::bigint is null or id = $1) and ($2::text is null or name ilike $2)
+            and ($5::bigint is null or id in (
+              select enterprise_id from tier_enterprise where tier_id = $5))
             order by {_order(sort)} offset $3 limit nullif($4, 0)""",
         only,
         like(has),
         sort.start,
         sort.limit,
+        tier_id,
     )
     return Page(tuple(Enterprise(*list(row.values())[:-1]) for row in rows), _total(rows, sort))
 
 
 async def enterprise(c: Connection, enterprise_id: int) -> Enterprise | None:
     """One enterprise."""
-    row = await c.fetchrow("select id, name, workflow from enterprise where id = $1", enterprise_id)
+    row = await c.fetchrow(
+        "select id, name, workflow, reservation_restricted from enterprise where id = $1",
+        enterprise_id,
+    )
     return Enterprise(*row.values()) if row else None
 
 

@@ -8,10 +8,17 @@ from gateway.store.pool import Connection
 
 _INSERT = """
 insert into vm (uuid, name, label, description, virtualappliance_id, virtualdatacenter_id,
-  enterprise_id, datacenter_id, user_id, template_id, type, cpu, ram_mib, disk_bytes, extra)
+  enterprise_id, datacenter_id, user_id, template_id, type, cpu, ram_mib, disk_bytes, extra,
+  tier_id)
 select $1, $2, $3, $4, virtualappliance.id, virtualdatacenter.id,
   virtualdatacenter.enterprise_id, virtualdatacenter.datacenter_id, $6, template.id,
-  virtualdatacenter.type, $8, $9, template.disk_bytes, $10
+  virtualdatacenter.type, $8, $9, template.disk_bytes, $10,
+  coalesce(template.tier_id, virtualdatacenter.tier_id, (
+    select tier.id from tier
+    where tier.datacenter_id = virtualdatacenter.datacenter_id and tier.is_default
+      and (tier.open_to_all or exists (
+        select from tier_enterprise where tier_enterprise.tier_id = tier.id
+          and tier_enterprise.enterprise_id = virtualdatacenter.enterprise_id))))
 from virtualappliance
   join virtualdatacenter on virtualdatacenter.id = virtualappliance.virtualdatacenter_id
   join template on template.id = $7
@@ -71,7 +78,9 @@ class NewVm:
 async def insert(c: Connection, new: NewVm) -> int | None:
     """Make a VM that is not allocated, named after its uuid; its id.
 
-    None when its appliance or template is gone.
+    Its disks are for the tier of the template, else of the virtual datacenter, else for the
+    datacenter's default tier if the enterprise may use it, else for any. None when its
+    appliance or template is gone.
     """
     made: int | None = await c.fetchval(
         _INSERT,

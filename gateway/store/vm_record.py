@@ -45,10 +45,15 @@ _SELECT = """
 select v.id, v.uuid, v.name, v.type, v.cpu, v.ram_mib, v.disk_bytes, v.state, v.known_state,
   v.version, v.enterprise_id, v.datacenter_id, v.volume, v.host_id, h.name host, h.hypervisor,
   h.rack_id, v.datastore_id, d.pool, d.shared, t.source, t.disk_format,
-  v.layer_id, v.tier_id, h.cluster_id,
+  v.layer_id, h.cluster_id, case when v.datastore_id is not null then d.tier_id
+    else coalesce(v.tier_id, t.tier_id, c.tier_id, f.id) end tier_id,
   coalesce((select array_agg(array[i.mac, n.tag, host(i.address)] order by i.n)
             from nic i join network n on n.id = i.network_id where i.vm_id = v.id), '{}') nics
 from vm v join template t on t.id = v.template_id
+join virtualdatacenter c on c.id = v.virtualdatacenter_id
+left join tier f on f.datacenter_id = v.datacenter_id and f.is_default and f.enabled
+  and (f.open_to_all or exists (select from tier_enterprise e
+    where e.tier_id = f.id and e.enterprise_id = v.enterprise_id))
 left join host h on h.id = v.host_id left join datastore d on d.id = v.datastore_id
 """
 

@@ -23,7 +23,8 @@ select vm.id, vm.uuid, vm.name, vm.label, vm.description, vm.virtualappliance_id
   virtualdatacenter.name as virtualdatacenter_name,
   virtualappliance.name as virtualappliance_name, template.name as template_name,
   datacenter.name as datacenter_name, host.name as host_name, host.address as host_address,
-  host.rack_id, host.hypervisor,
+  host.rack_id, host.hypervisor, layer.name as layer_name, tier.id as tier_id,
+  tier.name as tier_name,
   task.id as open_task, task.kind as open_kind, task.created_at as open_since,
   (select max(job.progress) from job where job.task_id = task.id and job.state = 'STARTED')
     as open_progress
@@ -37,6 +38,10 @@ from vm
   join template on template.id = vm.template_id
   join datacenter on datacenter.id = vm.datacenter_id
   left join host on host.id = vm.host_id
+  left join layer on layer.id = vm.layer_id
+  left join datastore on datastore.id = vm.datastore_id
+  left join tier on tier.id
+    = case when vm.datastore_id is null then vm.tier_id else datastore.tier_id end
   left join task on task.vm_id = vm.id and task.state in ('queued', 'running', 'stuck')
 """
 _MATCHES = """
@@ -64,7 +69,8 @@ SORTS: Mapping[str, str] = {
 class Vm:
     """A VM as recorded, with the names its links carry; memory in MiB, disk in bytes.
 
-    `open_task` is the task that holds it, with `open_kind` its operation.
+    `open_task` is the task that holds it, with `open_kind` its operation. The tier is the one its
+    disks are in, or while they are nowhere the one it asks for.
     """
 
     id: int
@@ -103,6 +109,9 @@ class Vm:
     host_address: str | None
     rack_id: int | None
     hypervisor: str | None
+    layer_name: str | None
+    tier_id: int | None
+    tier_name: str | None
     open_task: UUID | None
     open_kind: str | None
     open_since: datetime | None

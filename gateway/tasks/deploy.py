@@ -55,8 +55,7 @@ async def _removed(c: Connection, at: Situation, outcome: Outcome) -> None:
 
 async def leave(c: Connection, at: Situation) -> None:
     """Give back every booking of a VM that was seen to live nowhere."""
-    for booked in await bookings.of_vm(c, at.vm.id):
-        await bookings.release(c, booked)
+    await bookings.release_all(c, at.vm.id)
     await vm_record.record_place(c, at.vm.id, None, None, "")
     await vm_record.record_state(c, at.vm.id, VmState.NOT_ALLOCATED)
 

@@ -27,6 +27,7 @@ from scheduler.plan.moves import Move
 from scheduler.plan.resident import Resident, Terms
 from scheduler.plan.validity import surprises
 from scheduler.rows import from_mapping, used
+from scheduler.share import Share
 
 _log = logging.getLogger(__name__)
 _KINDS = ("host", "datastore", "cluster", "rack", "datacenter")
@@ -80,6 +81,7 @@ class Planner:
         self._sequencer = sequencer
         self._fleet = Fleet()
         self._position = 0
+        self._share: Share | None = None
         self._turn = asyncio.Lock()
 
     async def load(self) -> None:
@@ -112,7 +114,11 @@ class Planner:
 
     def place(self, demand: Demand) -> Placement | Refusal:
         """Ask the fleet as it is now."""
-        return self._fleet.place(demand, self.rules.policy(demand.datacenter))
+        return self._fleet.place(demand, self.rules.policy(demand.datacenter), self._share)
+
+    def take_share(self, share: Share | None) -> None:
+        """Try these hosts first from now on; None when no other process places VMs."""
+        self._share = share
 
     async def place_surely(self, demand: Demand) -> Placement | Refusal:
         """Ask the fleet; before it refuses, sequence what is committed, catch up, ask again."""

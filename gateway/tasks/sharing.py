@@ -46,5 +46,5 @@ class Sharing:
         except StoreError as away:
             _log.warning("shares wait for the store: %s", away)
             return
-        alone = len(names) < 2
-        self._changed(None if alone else Share(names.index(self._name), len(names)))
+        shared = len(names) > 1 and self._name in names
+        self._changed(Share(names.index(self._name), len(names)) if shared else None)

@@ -14,6 +14,7 @@ from tests.api.vm_client import Api, serving
 NAMES = {
     **dict.fromkeys(("vdc", "vapp", "vm", "dc", "rack", "machine", "enterprise", "user"), 1),
     **dict.fromkeys(("template", "rule", "datastore", "event", "network", "ip"), 1),
+    **dict.fromkeys(("cluster", "tier", "layer"), 1),
     "task": "7b7e3a52-0000-4000-8000-000000000000",
     "type": "KVM",
 }

@@ -144,7 +144,10 @@ async def test_a_machine_with_a_held_place_is_not_removed(api: Api) -> None:
         (body({"ram": None}), "ram"),
         (body({"disk": -1}), "disk"),
         (body({"type": None}), "type"),
-        (body({"links": [{"rel": "layer", "href": "x/layers/9"}]}), "links[layer]"),
+        (
+            body({"links": [{"rel": "layer", "href": "x/virtualappliances/1/layers/none"}]}),
+            "links[layer]",
+        ),
         (
             body({"links": [{"rel": "datastoretier", "href": "x/datastoretiers/9"}]}),
             "links[datastoretier]",

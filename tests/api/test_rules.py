@@ -6,40 +6,32 @@ from typing import Any
 import pytest
 
 from gateway.store.pool import Store
-from tests.api.vm_client import Api, serving
-
-ROOT = "admin/rules"
-LOAD = f"{ROOT}/machineLoadLevel"
-STORAGE = f"{ROOT}/datastoreloadlevel"
-FIT = f"{ROOT}/fitsPolicy"
-DC = "http://x/api/admin/datacenters/1"
-HOST = {"rel": "machine", "href": f"{DC}/racks/1/machines/1"}
-RACK = {"rel": "rack", "href": f"{DC}/racks/1"}
-DATACENTER = {"rel": "datacenter", "href": DC}
-DATASTORE = {"rel": "datastore", "href": f"{DC}/datastores/1"}
+from tests.api.rule_world import (
+    ACME,
+    APART,
+    CLUSTER,
+    DATACENTER,
+    DATASTORE,
+    DC,
+    FIT,
+    HOST,
+    LOAD,
+    OTHER,
+    RACK,
+    STORAGE,
+    TIER,
+    limit,
+    load,
+    serving_rules,
+)
+from tests.api.vm_client import Api
 
 
 @pytest.fixture
 async def api(store: Store) -> AsyncIterator[Api]:
-    """The API over the small world, with the fit policy that is always there."""
-    async with serving(store) as opened:
-        async with store.transaction() as c:
-            await c.execute(
-                "insert into rule (kind, level, fit_policy) "
-                "values ('fit_policy', 'global', 'PROGRESSIVE')"
-            )
+    """The API over the small world, with what rules are about."""
+    async with serving_rules(store) as opened:
         yield opened
-
-
-def load(cpu: int, ram: int, *links: dict[str, str], **more: Any) -> dict[str, Any]:
-    return {"cpuLoadPercentage": cpu, "ramLoadPercentage": ram, "links": [*links], **more}
-
-
-async def limit(api: Api, kind: str, id_: int, column: str) -> int | None:
-    found: int | None = await api.row(
-        f"select {column} from ledger where kind = $1 and id = $2", kind, id_
-    )
-    return found
 
 
 async def test_a_machine_rule_changes_the_limits_at_once_and_is_lifted(api: Api) -> None:
@@ -65,6 +57,21 @@ async def test_the_most_specific_rule_counts(api: Api) -> None:
     assert await limit(api, "host", 1, "cpu_limit") == 8
     assert await limit(api, "host", 2, "cpu_limit") == 48
     assert await limit(api, "host", 3, "cpu_limit") == 32
+
+
+async def test_a_cluster_rule_comes_before_all_others(api: Api) -> None:
+    """M-039: the cluster's rule first, then the most specific."""
+    for percent, about in ((200, DATACENTER), (50, HOST), (400, CLUSTER)):
+        assert (await api.call("POST", LOAD, load(percent, 100, about))).status == 201
+    assert await limit(api, "host", 1, "cpu_limit") == 64
+    assert await limit(api, "host", 2, "cpu_limit") == 64
+    assert await limit(api, "host", 3, "cpu_limit") == 32
+
+
+async def test_an_aggregated_cluster_rule_bounds_its_hosts_together(api: Api) -> None:
+    assert (await api.call("POST", LOAD, load(50, 100, CLUSTER, aggregated=True))).status == 201
+    assert await limit(api, "cluster", 1, "cpu_limit") == 16
+    assert await limit(api, "host", 1, "cpu_limit") == 16
 
 
 async def test_an_aggregated_rule_bounds_the_whole_rack(api: Api) -> None:
@@ -93,7 +100,11 @@ async def test_the_last_fit_policy_stays(api: Api) -> None:
     ("path", "body", "status", "code", "field"),
     [
         (LOAD, load(-1, 100, HOST), 400, "RULE-8", "cpuLoadPercentage"),
-        (LOAD, load(100, 10_001, HOST), 400, "RULE-8", "ramLoadPercentage"),
+        (LOAD, load(100, 10_001, HOST), 400, "RULE-11", "ramLoadPercentage"),
+        (LOAD, load(10_001, 100, HOST), 400, "RULE-10", "cpuLoadPercentage"),
+        (LOAD, load(1.5, 100, HOST), 400, "RULE-8", "cpuLoadPercentage"),
+        (LOAD, load("50", 100, HOST), 400, "RULE-8", "cpuLoadPercentage"),
+        (LOAD, load(100, 100, HOST, aggregated="yes"), 400, "400-BAD-REQUEST", "aggregated"),
         (LOAD, {"ramLoadPercentage": 1, "links": [HOST]}, 400, "RULE-8", "cpuLoadPercentage"),
         (LOAD, load(True, 100, HOST), 400, "RULE-8", "cpuLoadPercentage"),
         (LOAD, load(100, 100), 400, "RULE-5", "links"),
@@ -107,7 +118,79 @@ async def test_the_last_fit_policy_stays(api: Api) -> None:
             "RULE-5",
             "links[machine]",
         ),
-        (STORAGE, {"storageLoadPercentage": 101, "links": [DATASTORE]}, 400, "RULE-8", "storage"),
+        (
+            LOAD,
+            load(100, 100, HOST, {"rel": "rack", "href": f"{DC}/racks/2"}),
+            400,
+            "RULE-5",
+            "links[rack]",
+        ),
+        (
+            LOAD,
+            load(100, 100, {"rel": "machine", "href": f"{DC}/racks/2/machines/1"}),
+            400,
+            "RULE-5",
+            "links[machine]",
+        ),
+        (
+            LOAD,
+            load(100, 100, {"rel": "machine", "href": f"{DC[:-1]}2/racks/1/machines/1"}),
+            400,
+            "RULE-5",
+            "links[machine]",
+        ),
+        (
+            LOAD,
+            load(100, 100, {"rel": "cluster", "href": f"{DC}/racks/1/clusters/9"}),
+            400,
+            "RULE-5",
+            "links[cluster]",
+        ),
+        (LOAD, load(100, 100, DATASTORE), 400, "RULE-5", "links[datastore]"),
+        (STORAGE, {"storageLoadPercentage": 101, "links": [DATASTORE]}, 400, "RULE-12", "storage"),
+        (STORAGE, {"storageLoadPercentage": -1, "links": [DATASTORE]}, 400, "RULE-8", "storage"),
+        (STORAGE, {"links": [DATASTORE]}, 400, "RULE-8", "storageLoadPercentage"),
+        (STORAGE, {"storageLoadPercentage": 9}, 400, "RULE-9", "links"),
+        (STORAGE, {"storageLoadPercentage": 9, "links": [HOST]}, 400, "RULE-9", "links[machine]"),
+        (STORAGE, {"storageLoadPercentage": 9, "links": [TIER, TIER]}, 400, "RULE-9", "links"),
+        (
+            STORAGE,
+            {
+                "storageLoadPercentage": 9,
+                "links": [{"rel": "datastoretier", "href": f"{DC}/datastoretiers/7"}],
+            },
+            400,
+            "RULE-9",
+            "links[datastoretier]",
+        ),
+        (
+            FIT,
+            {"fitPolicy": "PERFORMANCE", "packing": True, "links": [DATACENTER]},
+            400,
+            "RULE-6",
+            "packing",
+        ),
+        (
+            FIT,
+            {"fitPolicy": "PROGRESSIVE", "packing": 1, "links": [DATACENTER]},
+            400,
+            "RULE-6",
+            "packing",
+        ),
+        (FIT, {"links": [DATACENTER]}, 400, "RULE-6", "fitPolicy"),
+        (APART, {"links": [ACME]}, 400, "RULE-5", "links[enterprise]"),
+        (APART, {"links": [ACME, ACME]}, 400, "RULE-5", "links[enterprise]"),
+        (APART, {"links": [ACME, OTHER, OTHER]}, 400, "RULE-5", "links[enterprise]"),
+        (APART, {"links": [ACME, RACK]}, 400, "RULE-5", "links[rack]"),
+        (
+            APART,
+            {"links": [ACME, {"rel": "enterprise", "href": "http://x/enterprises/77"}]},
+            400,
+            "RULE-5",
+            "links[enterprise]",
+        ),
+        (APART, {}, 400, "RULE-5", "links[enterprise]"),
+        (APART, [], 400, "400-BAD-REQUEST", "body"),
         (FIT, {"fitPolicy": "RANDOM"}, 400, "RULE-6", "fitPolicy"),
         (FIT, {"fitPolicy": "PROGRESSIVE"}, 409, "RULE-7", ""),
         (FIT, {"fitPolicy": "PROGRESSIVE", "links": [RACK]}, 400, "RULE-9", "links[rack]"),
@@ -121,22 +204,3 @@ async def test_a_wrong_rule_is_refused_by_its_code_and_field(
     assert (refused.status, refused.code) == (status, code)
     assert field in refused.message
     assert await api.row("select count(*) from rule") == before
-
-
-async def test_all_rules_are_replaced_at_once_or_not_at_all(api: Api) -> None:
-    body = {
-        "machineLoadRules": {"collection": [load(200, 100, DATACENTER)]},
-        "fitPolicyRules": {"collection": [{"fitPolicy": "PERFORMANCE"}]},
-    }
-    replaced = await api.call("POST", ROOT, body)
-    assert replaced.status == 200
-    assert await limit(api, "host", 1, "cpu_limit") == 32
-    shown = await api.call("GET", ROOT)
-    assert shown.body == replaced.body
-    again = await api.call("POST", ROOT, shown.body)
-    assert again.status == 200
-    refused = await api.call("POST", ROOT, {"machineLoadRules": []})
-    assert (refused.status, refused.code) == (409, "RULE-4")
-    assert await limit(api, "host", 1, "cpu_limit") == 32
-    elsewhere = await api.call("GET", f"{ROOT}?idDatacenter=2")
-    assert elsewhere.body["machineLoadRules"]["collection"] == []

@@ -30,12 +30,24 @@ KEYS = [
     *("hypervisor", "state", "networks", "datastores", "collection", "enabled", "description"),
     *("cpuLoadPercentage", "ramLoadPercentage", "aggregated", "storageLoadPercentage"),
     *("fitPolicy", "machineLoadRules", "fitPolicyRules", "datastoreLoadRules", "iconUrl"),
+    *("packing", "enterpriseExclusionRules", "isReservationRestricted", "defaultAllowed"),
+    *("defaultForDatacenter", "storageAllocationPolicy"),
 ]
-RELS = ["datacenter", "rack", "machine", "datastore", "location", "enterprise", "edit"]
+RELS = [
+    *("datacenter", "rack", "cluster", "machine", "datastore", "datastoretier", "location"),
+    *("enterprise", "edit", "virtualmachine", "virtualmachinetemplate"),
+]
 ELEMENTS = st.builds(
     lambda rel, n: {"rel": rel, "href": f"http://x/api/admin/{rel}s/{n}"},
     st.sampled_from(RELS),
     st.integers(0, 6),
+)
+MANY = st.sampled_from(["machine", "datastore", "enterprise", "virtualmachine"]).flatmap(
+    lambda rel: st.lists(
+        st.integers(1, 6).map(lambda n: {"rel": rel, "href": f"http://x/api/{rel}s/{n}"}),
+        min_size=1,
+        max_size=3,
+    )
 )
 LINKS = st.lists(
     st.one_of(
@@ -65,11 +77,14 @@ LIKELY = st.builds(
     st.integers(-1, 300),
     st.one_of(
         ELEMENTS.map(lambda one: [one]),
+        MANY,
         st.just([{"rel": "location", "href": "http://x/api/cloud/locations/1"}]),
     ),
 )
 QUERIES = st.dictionaries(
-    st.sampled_from(["startwith", "limit", "by", "asc", "has", "idDatacenter", "expand", "x"]),
+    st.sampled_from(
+        ["startwith", "limit", "by", "asc", "has", "idDatacenter", "expand", "force", "x"]
+    ),
     ODD_TEXT.map(lambda text: text[:1100]),  # a longer line is the HTTP parser's to refuse
     max_size=2,
 )

@@ -41,6 +41,7 @@ LINKS = st.lists(
             {
                 "rel": st.one_of(
                     st.sampled_from(["machine", "virtualmachinetemplate", "nic0", "disk0", "user"]),
+                    st.sampled_from(["layer", "datastoretier0", "datastoretier1"]),
                     SCALARS,
                 ),
                 "href": st.one_of(HREFS, SCALARS),

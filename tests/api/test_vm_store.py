@@ -100,3 +100,35 @@ async def test_a_page_counts_all_and_finds_text_literally(world: Store) -> None:
         assert [vm.id for vm in everything.rows] == sorted(
             (vm.id for vm in everything.rows), reverse=True
         )
+
+
+@pytest.mark.parametrize(
+    ("edit", "tier"),
+    [
+        ("select", None),
+        ("update tier set is_default = true where id = 3", 3),
+        ("update tier set is_default = true, open_to_all = false where id = 3", None),
+        (
+            """update tier set is_default = true, open_to_all = false where id = 3;
+               insert into tier_enterprise values (3, 1)""",
+            3,
+        ),
+        (
+            """update tier set is_default = true where id = 3;
+               update virtualdatacenter set tier_id = 2""",
+            2,
+        ),
+        ("update virtualdatacenter set tier_id = 2; update template set tier_id = 1", 1),
+    ],
+)
+async def test_the_tier_of_a_new_vm(world: Store, edit: str, tier: int | None) -> None:
+    """M-043: the template's, else the virtual datacenter's, else the default that is open to it."""
+    async with world.transaction() as c:
+        await c.execute(
+            """insert into tier (datacenter_id, name)
+               values (1, 'template''s'), (1, 'vdc''s'), (1, 'default')"""
+        )
+        await c.execute(edit)
+    made = await make(world)
+    async with world.read() as c:
+        assert await c.fetchval("select tier_id from vm where id = $1", made) == tier

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from drivers.contract import Capabilities, HypervisorType
 from gateway.api.routes import build_app
@@ -68,17 +69,21 @@ class Api:
         self.woken = woken
 
     async def call(
-        self, method: str, path: str, body: Any = None, *, user: str = "admin", **more: Any
+        self, method: str, path: str | URL, body: Any = None, *, user: str = "admin", **more: Any
     ) -> Answer:
         """One request; `body` goes as JSON, `data` and `headers` as they are."""
         headers = {"Authorization": f"Token token-of-{user}", **more.pop("headers", {})}
         if body is not None:
             more["json"] = body
-        url = path if path.startswith("/") else f"/api/{path}"
+        url = path if isinstance(path, URL) or path.startswith("/") else f"/api/{path}"
         async with self._client.request(method, url, headers=headers, **more) as answer:
             kind = answer.headers.get("Content-Type", "")
             parsed = await answer.json(content_type=None) if "json" in kind else None
             return Answer(answer.status, parsed, answer.headers)
+
+    async def raw(self, method: str, url: str) -> Answer:
+        """One request to an address that is quoted already."""
+        return await self.call(method, URL(url, encoded=True))
 
     async def plain(self, method: str, url: str, headers: Mapping[str, str]) -> Answer:
         """One request with these headers and no credentials of ours."""

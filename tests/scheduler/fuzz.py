@@ -22,8 +22,9 @@ from scheduler.inventory import Datastore, Gone, Host, HostState, RuleSet, Scope
 from scheduler.ledger import Row
 from scheduler.listing import verdicts
 from scheduler.placement import Placement, Refusal
-from scheduler.policy import SCORES
+from scheduler.policy import score
 from scheduler.rulebook import objections
+from scheduler.scores.packing import short_of_unused
 from scheduler.share import Share
 from tests.scheduler.places import DATASTORE, HOST, SCOPE
 
@@ -219,8 +220,8 @@ class Fuzz:
 
 def check(fleet: Fleet, demand: Demand, policy: FitPolicy, answer: Placement | Refusal) -> None:
     """The answer is that of the scalar rules, asked of every host."""
-    hosts = [host.id for host in fleet.hosts() if host.datacenter == demand.datacenter]
-    rest = {host: fleet.candidate(host) for host in hosts}
+    every = [host for host in fleet.hosts() if host.datacenter == demand.datacenter]
+    rest = {host.id: fleet.candidate(host.id) for host in every}
     passing = [host for host, at in rest.items() if not objections(demand, at)]
     if isinstance(answer, Refusal):
         assert not passing, (demand, passing)
@@ -229,9 +230,11 @@ def check(fleet: Fleet, demand: Demand, policy: FitPolicy, answer: Placement | R
     if answer.share is not None:
         own = [host for host in passing if part(host, answer.share)]
         passing = own
-    best = min(passing, key=lambda host: (-SCORES[policy](rest[host].host), host))
+    unused = sum(not host.cpu_used and not host.ram_used_mib for host in every)
+    short = short_of_unused(unused, len(every))
+    best = min(passing, key=lambda host: (-score(policy, rest[host].host, demand, short), host))
     assert answer.host == best, (demand, policy, answer, best)
-    assert answer.score == SCORES[policy](rest[best].host)
+    assert answer.score == score(policy, rest[best].host, demand, short)
     datastore = choose(demand, rest[best])
     assert datastore is not None
     assert answer.datastore == datastore.id

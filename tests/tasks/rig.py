@@ -160,7 +160,8 @@ async def vm_row(store: Store, vm: int) -> dict[str, Any]:
 
 
 async def books_balance(store: Store, *, disks_measured: bool = False) -> None:
-    """I2: what the ledger says is promised is exactly what is booked or held, within the limits.
+    """I2, I3: what the ledger says is promised is exactly what is booked or held, within the
+    limits, and who it says lives on a host is who does.
 
     Where `disks_measured`, a datastore's use is what its host measures, when that is more.
     """
@@ -186,6 +187,27 @@ async def books_balance(store: Store, *, disks_measured: bool = False) -> None:
                  or (b.host_id is distinct from v.host_id and not exists (
                    select from task t where t.vm_id = v.id and t.state <> 'done'))"""
         )
+        neighbours = await c.fetch(
+            """select l.id from ledger l left join (
+                 select host_id, array_remove(array_agg(distinct enterprise_id), null) enterprises,
+                   array_remove(array_agg(distinct layer_id), null) layers
+                 from promised group by 1) b on b.host_id = l.id
+               where l.kind = 'host' and (l.enterprises <> coalesce(b.enterprises, '{}')
+                 or l.layers <> coalesce(b.layers, '{}'))"""
+        )
+        sums = await c.fetch(
+            """select l.kind, l.id, l.cpu_used, s.cpu from ledger l, lateral (
+                 select coalesce(sum(cpu), 0) cpu, coalesce(sum(ram), 0) ram from (
+                   select max(b.cpu) cpu, max(b.ram_mib) ram from promised b
+                   join host h on h.id = b.host_id where l.id = case l.kind
+                     when 'cluster' then h.cluster_id when 'rack' then h.rack_id
+                     else h.datacenter_id end
+                   group by b.vm_id) v) s
+               where l.kind in ('cluster', 'rack', 'datacenter')
+                 and (l.cpu_used <> s.cpu or l.ram_used <> s.ram)"""
+        )
     assert not wrong
+    assert not neighbours
+    assert not sums
     assert disks_measured or not disks
     assert not homeless

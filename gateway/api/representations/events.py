@@ -88,6 +88,8 @@ def _entity_path(seen: Seen) -> str:
             return f"cloud/virtualdatacenters/{seen.entity_id}"
         case "DATACENTER":
             return f"admin/datacenters/{seen.entity_id}"
+        case "RULES":
+            return "admin/rules"
         case "ENTERPRISE":
             return f"admin/enterprises/{seen.entity_id}"
         case _:

@@ -1,22 +1,21 @@
-"""Datacenters, racks, machines, datastores and workload rules on the wire."""
+"""Datacenters, racks, clusters, machines and datastores on the wire."""
 
 from typing import Any
 
 from gateway.api.links import Linker
+from gateway.store.host_clusters import HostCluster
 from gateway.store.places import Datacenter, DatastoreRow, HostRow, Rack
-from gateway.store.rules import Rule
-
-RULE_WORDS = {
-    "machine_load": ("machineLoadLevel", "machineloadrule"),
-    "datastore_load": ("datastoreloadlevel", "datastoreloadrule"),
-    "fit_policy": ("fitsPolicy", "fitpolicyrule"),
-}
-"""By kind: the resource's name in paths, and the media type."""
 
 
 def datacenter(links: Linker, one: Datacenter) -> dict[str, Any]:
     """A datacenter as administrators see it."""
     path = f"admin/datacenters/{one.id}"
+    tier = f"{path}/datastoretiers/{one.default_tier_id}"
+    default = (
+        []
+        if one.default_tier_id is None
+        else [links.link("defaultdatastoretier", tier, "datastoretier")]
+    )
     return {
         "id": one.id,
         "uuid": str(one.uuid),
@@ -26,6 +25,8 @@ def datacenter(links: Linker, one: Datacenter) -> dict[str, Any]:
             links.link("edit", path, "datacenter"),
             links.link("racks", f"{path}/racks", "racks"),
             links.link("datastores", f"{path}/datastores", "datastores"),
+            links.link("datastoretiers", f"{path}/datastoretiers", "datastoretiers"),
+            *default,
         ],
     }
 
@@ -41,6 +42,27 @@ def rack(links: Linker, one: Rack) -> dict[str, Any]:
             links.link("edit", path, "rack"),
             links.link("datacenter", f"admin/datacenters/{one.datacenter_id}", "datacenter"),
             links.link("machines", f"{path}/machines", "machines"),
+            links.link("clusters", f"{path}/clusters", "clusters"),
+        ],
+    }
+
+
+def cluster(links: Linker, one: HostCluster) -> dict[str, Any]:
+    """A cluster with its machines."""
+    rack_path = _rack_path(one.datacenter_id, one.rack_id)
+    path = f"{rack_path}/clusters/{one.id}"
+    return {
+        "id": one.id,
+        "name": one.name,
+        "links": [
+            links.link("edit", path, "cluster", title=one.name),
+            links.link("self", path, "cluster", title=one.name),
+            links.link("datacenter", f"admin/datacenters/{one.datacenter_id}", "datacenter"),
+            links.link("rack", rack_path, "rack"),
+            *(
+                links.link("machine", f"{rack_path}/machines/{host_id}", "machine", title=name)
+                for host_id, name in one.hosts
+            ),
         ],
     }
 
@@ -67,6 +89,7 @@ def machine(links: Linker, one: HostRow, stores: list[DatastoreRow]) -> dict[str
         "ramUsed": one.ram_used,
         "cpuLimit": one.cpu_limit,
         "ramLimit": one.ram_limit,
+        "overLimit": one.cpu_used > one.cpu_limit or one.ram_used > one.ram_limit,
         "hypervisor": one.hypervisor,
         "product": one.product,
         "version": one.version,
@@ -85,8 +108,21 @@ def machine(links: Linker, one: HostRow, stores: list[DatastoreRow]) -> dict[str
             links.link("datastores", f"{path}/datastores", "datastores"),
             links.link("virtualmachines", f"{path}/virtualmachines", "virtualmachines"),
             links.link("checkstate", f"{path}/action/checkstate", "machinestate"),
+            *_groups(links, one),
         ],
     }
+
+
+def _groups(links: Linker, one: HostRow) -> list[dict[str, Any]]:
+    """The cluster it is in, and the enterprise it is reserved to."""
+    found = []
+    if one.cluster_id is not None:
+        path = f"{_rack_path(one.datacenter_id, one.rack_id)}/clusters/{one.cluster_id}"
+        found.append(links.link("cluster", path, "cluster", title=one.cluster))
+    if one.reserved_for is not None:
+        path = f"admin/enterprises/{one.reserved_for}"
+        found.append(links.link("enterprise", path, "enterprise", title=one.reserved_name))
+    return found
 
 
 def machine_state(one: HostRow) -> str:
@@ -98,6 +134,9 @@ def datastore(links: Linker, one: DatastoreRow, host: HostRow | None = None) -> 
     """A datastore; sizes in bytes."""
     path = f"admin/datacenters/{one.datacenter_id}/datastores/{one.id}"
     more = [] if host is None else [links.link("machine", machine_path(host), "machine")]
+    if one.tier_id is not None:
+        tier = f"admin/datacenters/{one.datacenter_id}/datastoretiers/{one.tier_id}"
+        more.append(links.link("datastoretier", tier, "datastoretier", title=one.tier))
     return {
         "id": one.id,
         "name": one.name,
@@ -111,39 +150,6 @@ def datastore(links: Linker, one: DatastoreRow, host: HostRow | None = None) -> 
         "usedSize": one.used_bytes,
         "links": [links.link("edit", path, "datastore"), *more],
     }
-
-
-def rule(links: Linker, one: Rule) -> dict[str, Any]:
-    """A workload rule and the element it is about."""
-    resource, media = RULE_WORDS[one.kind]
-    found = [links.link("edit", f"admin/rules/{resource}/{one.id}", media)]
-    if one.level != "global":
-        found.append(element_link(links, one))
-    body: dict[str, Any] = {"id": one.id}
-    match one.kind:
-        case "machine_load":
-            body |= {
-                "cpuLoadPercentage": one.cpu_percent,
-                "ramLoadPercentage": one.ram_percent,
-                "aggregated": one.aggregated,
-            }
-        case "datastore_load":
-            body |= {"storageLoadPercentage": one.storage_percent}
-        case _:
-            body |= {"fitPolicy": one.fit_policy}
-    return {**body, "links": found}
-
-
-def element_link(links: Linker, one: Rule) -> dict[str, Any]:
-    """The link to a rule's element."""
-    datacenter = f"admin/datacenters/{one.datacenter_id}"
-    paths = {
-        "datacenter": datacenter,
-        "rack": f"{datacenter}/racks/{one.rack_id}",
-        "machine": f"{datacenter}/racks/{one.rack_id}/machines/{one.element_id}",
-        "datastore": f"{datacenter}/datastores/{one.element_id}",
-    }
-    return links.link(one.level, paths[one.level], one.level)
 
 
 def machine_path(one: HostRow) -> str:

@@ -52,7 +52,7 @@ def enterprise(links: Linker, one: Enterprise) -> dict[str, Any]:
     return {
         "id": one.id,
         "name": one.name,
-        "isReservationRestricted": False,
+        "isReservationRestricted": one.reservation_restricted,
         "workflow": one.workflow,
         "twoFactorAuthenticationMandatory": False,
         **unlimited(),
@@ -60,6 +60,7 @@ def enterprise(links: Linker, one: Enterprise) -> dict[str, Any]:
             links.link("edit", path, "enterprise"),
             links.link("users", f"{path}/users", "users"),
             links.link("virtualmachines", f"{path}/action/virtualmachines", "virtualmachines"),
+            links.link("reservedmachines", f"{path}/reservedmachines", "machines"),
             links.link(
                 "cloud/virtualdatacenters", "cloud/virtualdatacenters", "virtualdatacenters"
             ),
@@ -79,6 +80,8 @@ def location(links: Linker, one: Datacenter) -> dict[str, Any]:
         "links": [
             links.link("self", path, "datacenter"),
             links.link("templates", f"{path}/templates", "virtualmachinetemplates"),
+            links.link("datastoretiers", f"{path}/datastoretiers", "datastoretiers"),
+            links.link("compatibles", f"{path}/datastoretiers/action/compatibles", "links"),
             links.link("hypervisortypes", "config/hypervisortypes", "hypervisortypes"),
         ],
     }
@@ -163,6 +166,7 @@ def virtualappliance(links: Linker, one: Virtualappliance, *, may_act: bool) -> 
             links.link("enterprise", f"admin/enterprises/{one.enterprise_id}", "enterprise"),
             links.link("virtualmachines", f"{path}/virtualmachines", "virtualmachines"),
             links.link("state", f"{path}/state", "virtualappliancestate"),
+            links.link("layers", f"{path}/layers", "layers"),
             *actions,
         ],
     }

@@ -7,7 +7,9 @@ from typing import Any
 
 from drivers.contract import Capabilities
 from gateway.api.links import Linker
+from gateway.api.representations.layers import appliance_path, layer_path
 from gateway.api.representations.tasks import vm_path
+from gateway.api.representations.tiers import offered_link
 from gateway.api.representations.vm_actions import actions, power_allowed
 from gateway.lifecycle import Operation, VmState
 from gateway.store.nics import Nic
@@ -129,6 +131,7 @@ def _links(viewer: Viewer, vm: Vm, nics: Sequence[Nic]) -> list[dict[str, Any]]:
     if vm.host_id is not None:
         machine = f"admin/datacenters/{vm.datacenter_id}/racks/{vm.rack_id}/machines/{vm.host_id}"
         found.append(link("machine", machine, "machine", title=vm.host_name))
+    found.extend(_groups(viewer.links, vm))
     if vm.open_task is not None:
         found.append(link("operation", f"{path}/tasks/{vm.open_task}", "task", title=vm.open_kind))
     found.extend(
@@ -155,6 +158,20 @@ def _belongings(links: Linker, vm: Vm) -> list[dict[str, Any]]:
         link("virtualmachinetemplate", template, "virtualmachinetemplate", vm.template_name),
         link("hypervisortype", f"config/hypervisortypes/{vm.type}", "hypervisortype", vm.type),
     ]
+
+
+def _groups(links: Linker, vm: Vm) -> list[dict[str, Any]]:
+    """The tier its disks are in or ask for, and its anti-affinity layer."""
+    found = []
+    if vm.tier_id is not None:
+        found.append(
+            offered_link(links, "datastoretier0", vm.datacenter_id, vm.tier_id, vm.tier_name)
+        )
+    if vm.layer_name is not None:
+        appliance = appliance_path(vm.virtualdatacenter_id, vm.virtualappliance_id)
+        path = layer_path(appliance, vm.layer_name)
+        found.append(links.link("layer", path, "layer", title=vm.layer_name))
+    return found
 
 
 def _nic_link(links: Linker, nic: Nic) -> dict[str, Any]:

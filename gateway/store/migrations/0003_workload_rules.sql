@@ -70,3 +70,9 @@ alter table ledger add column layers bigint[] not null default '{}';
 
 -- What the rules said when their version was given: an edit that changes nothing gives none.
 alter table rule_set add column fingerprint text not null default '';
+
+-- The processes that place VMs now: each tries its own share of the hosts first.
+create table scheduler_member (
+  name text primary key,
+  lease_until timestamptz not null
+);

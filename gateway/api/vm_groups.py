@@ -1,0 +1,111 @@
+"""What a VM is grouped by: the datastore tier its disks go to, and its anti-affinity layer."""
+
+from typing import Protocol
+from urllib.parse import unquote
+
+from gateway.api.vm_body import Link, VmBody, id_of, path_of
+from gateway.api.vm_reading import conflict
+from gateway.denial import Denied, Kind
+from gateway.lifecycle import VmState
+from gateway.store import bookings, layers, tiers
+from gateway.store.pool import Connection
+from gateway.store.vms import Vm
+
+_TIER = "links[datastoretier0]"
+_LAYER = "links[layer]"
+
+
+class Owned(Protocol):
+    """Of an enterprise, in a datacenter."""
+
+    @property
+    def enterprise_id(self) -> int:
+        """Whose it is."""
+
+    @property
+    def datacenter_id(self) -> int:
+        """Where it is."""
+
+
+async def group(c: Connection, vm: Vm, body: VmBody) -> list[str]:
+    """Have a locked VM ask for the tier and be in the layer that the body links; the links that
+    changed something. What is not linked stays."""
+    changed = []
+    tier, layer = body.link("datastoretier0"), body.link("layer")
+    if tier is not None and _id(tier) != vm.tier_id:
+        wanted = await tier_named(c, tier, vm)
+        if vm.state is not VmState.NOT_ALLOCATED:
+            message = f"{_TIER}: the disks of a deployed virtual machine stay in their tier"
+            raise conflict("DSTIER-6", message, _TIER)
+        await tiers.ask(c, vm.id, wanted)
+        changed.append("datastoretier0")
+    if layer is not None and await join(c, vm, layer):
+        changed.append("layer")
+    return changed
+
+
+async def tier_named(c: Connection, link: Link, owner: Owned) -> int:
+    """The tier a link names, which the owner's enterprise may use."""
+    tier_id = _id(link)
+    one = await tiers.get(c, tier_id)
+    if one is None or one.datacenter_id != owner.datacenter_id:
+        message = f"{_TIER}: the location has no such tier"
+        raise Denied(Kind.INVALID, "DSTIER-4", message, field=_TIER)
+    if not one.allows(owner.enterprise_id):
+        message = f"{_TIER}: the enterprise may not use the tier"
+        raise conflict("ENTERPRISE-16", message, _TIER)
+    return tier_id
+
+
+def _id(link: Link) -> int:
+    try:
+        return id_of(link, "datastoretiers")
+    except Denied as denied:
+        raise Denied(Kind.INVALID, "DSTIER-4", denied.message, field=_TIER) from denied
+
+
+async def join(c: Connection, vm: Vm, link: Link) -> bool:
+    """Put a locked VM into the layer its link names, out of the one it is in; False when it is
+    there already."""
+    name = _layer_named(link, vm)
+    if name == vm.layer_name:
+        return False
+    layer_id = await layers.lock(c, vm.virtualappliance_id, name)
+    if layer_id is None:
+        raise conflict("LAYER-1", f"{_LAYER}: the appliance has no layer of that name", _LAYER)
+    if vm.layer_name is not None:
+        await require_leaving(c, vm, _LAYER)
+    await enter(c, vm, layer_id, _LAYER)
+    return True
+
+
+def _layer_named(link: Link, vm: Vm) -> str:
+    """The name that ends the link's path, which must be of the VM's own appliance."""
+    before, _, name = path_of(link).rpartition("/layers/")
+    own = before.endswith(f"/virtualappliances/{vm.virtualappliance_id}")
+    if not own or not name or "/" in name:
+        raise Denied(
+            Kind.INVALID,
+            "LAYER-5",
+            f"{_LAYER}: the href does not name a layer of its appliance",
+            field=_LAYER,
+        )
+    return unquote(name)
+
+
+async def require_leaving(c: Connection, vm: Vm, field: str) -> None:
+    """A VM leaves its layer for another only while it is not deployed, and never as the last."""
+    if vm.state is not VmState.NOT_ALLOCATED:
+        message = f"{field}: {vm.label} is deployed and in the layer {vm.layer_name}"
+        raise conflict("LAYER-6", message, field)
+    left = await layers.of_vm(c, vm.id)
+    if left is not None and await layers.members(c, left) == [vm.id]:
+        message = f"{field}: {vm.label} is the last of the layer {vm.layer_name}; delete the layer"
+        raise conflict("LAYER-7", message, field)
+
+
+async def enter(c: Connection, vm: Vm, layer_id: int, field: str) -> None:
+    """Put a locked VM into a layer, unless a VM of it lives where this one does."""
+    if await bookings.join_layer(c, vm.id, layer_id) is not None:
+        message = f"{field}: {vm.label} is on {vm.host_name}, where a VM of the layer is"
+        raise conflict("LAYER-8", message, field)
