@@ -122,13 +122,12 @@ def main() -> None:
     cpu, ram_mib = asked.cpu * HUNDREDTHS, asked.mem_gib * 1024
     peak = at_peak(asked.trace, cpu, ram_mib)
     fleet, residents = world(peak, cpu, ram_mib)
-    began_s = time.perf_counter()
+    began_s, began_cpu_s = time.perf_counter(), time.process_time()
     plan = consolidate(
         fleet, residents, Terms(reach=Reach.DATACENTER, moves_max_percent=asked.percent)
     )
-    planned_s = time.perf_counter()
     timed = timeline(plan, Capacities())
-    done_s = time.perf_counter()
+    done_s, done_cpu_s = time.perf_counter(), time.process_time()
     kinds = Counter(zip(peak.cpu.tolist(), peak.ram_mib.tolist(), strict=True))
     lowest = bound(kinds, cpu, ram_mib)
     volume = max(-(-int(peak.cpu.sum()) // cpu), -(-int(peak.ram_mib.sum()) // ram_mib))
@@ -148,8 +147,8 @@ def main() -> None:
             "violations": violations(plan, timed, residents, (cpu, ram_mib)),
             "makespan_over_bound": round(timed.makespan / max(1, timed.bound), 3),
             "chain_over_bound": round(timed.chain / max(1, timed.bound), 3),
-            "seconds": round(planned_s - began_s, 2),
-            "timeline_seconds": round(done_s - planned_s, 2),
+            "seconds": round(done_s - began_s, 2),
+            "cpu_seconds": round(done_cpu_s - began_cpu_s, 2),
         }
     )
 

@@ -19,7 +19,8 @@ class Kind(StrEnum):
 class Denied(Exception):
     """Refused: `code` as documented, one sentence, and the field or link it is about.
 
-    `task` is the open task that stands in the way (409 VM-2), as (vm id, task id).
+    `task` is the open task that stands in the way (409 VM-2); `decision` is where the
+    scheduler's reasons are on record.
     """
 
     def __init__(
@@ -37,3 +38,4 @@ class Denied(Exception):
         self.message = message
         self.field = field
         self.task = task
+        self.decision: str | None = None

@@ -40,15 +40,16 @@ _TOPICS = {
 }
 
 
-def summary(refusal: Refusal) -> str:
-    """What happened in a few sentences: how many candidates, what they lack, what was wanted."""
+def summary(refusal: Refusal, *, names: bool = True) -> str:
+    """What happened in a few sentences: how many candidates, what they lack, what was wanted;
+    the candidates are named for who may know of hosts."""
     candidates = [each for each in refusal.patterns if all(lack.capacity for lack in each[0])]
     others = [each for each in refusal.patterns if each not in candidates]
     parts = [_oversubscribed(candidates), f"The VM requires {requirement(refusal.demand)}."]
     count = sum(number for _, number in candidates)
-    if candidates:
-        names = [each.name for each in refusal.verdicts if each.candidate]
-        parts.append(f"{_plural(count, 'Candidate')}: {_listed(names, count)}.")
+    if candidates and names:
+        named = [each.name for each in refusal.verdicts if each.candidate]
+        parts.append(f"{_plural(count, 'Candidate')}: {_listed(named, count)}.")
     if others:
         left = sum(number for _, number in others)
         parts.append(f"{left} {_plural(left, 'host')} could not be considered: {_tally(others)}.")
@@ -157,6 +158,11 @@ def sentence(reason: Reason) -> str:
             return _amounts("Disk space", reason, size)
         case _:
             assert_never(reason.lack)
+
+
+def topic(lack: Lack) -> str:
+    """What a host with this lack is or is short of."""
+    return _TOPICS[lack]
 
 
 def _oversubscribed(candidates: list[Pattern]) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from scheduler.demand import Demand
 from scheduler.fleet import Fleet
-from scheduler.inventory import Host, Scope
+from scheduler.inventory import Datastore, Host, Scope
 from scheduler.placement import Placement, Refusal
 
 
@@ -20,41 +20,52 @@ class Held:
     layer: int | None = None
 
 
+def asked_of(demand: Demand, held: Held) -> Demand:
+    """The demand, of the held host only."""
+    only = frozenset({held.host})
+    return replace(demand, only=only if demand.only is None else demand.only & only)
+
+
 def place_held(fleet: Fleet, demand: Demand, held: Held) -> Placement | Refusal:
     """The demand at the held place, or why it will not do there.
 
     What the placement sees are the fleet's own rows, so that a claim of it tests them.
     """
-    only = frozenset({held.host})
-    asked = replace(demand, only=only if demand.only is None else demand.only & only)
     without = Fleet()
     without.apply(fleet.rules)
+    for row in rows_without(fleet, held):
+        without.apply(row)
+    return without.place(asked_of(demand, held), fleet.rules.policy(demand.datacenter))
+
+
+def rows_without(fleet: Fleet, held: Held) -> tuple[Host | Datastore | Scope, ...]:
+    """The rows around the place as they would be had nothing been held there.
+
+    The host sees no datastore but the held one; it is not there when the fleet has no such host.
+    """
     host = fleet.host(held.host)
-    if host is not None:
-        _tell(without, fleet, host, held)
-    return without.place(asked, fleet.rules.policy(demand.datacenter))
-
-
-def _tell(without: Fleet, fleet: Fleet, host: Host, held: Held) -> None:
+    if host is None:
+        return ()
+    rows: list[Host | Datastore | Scope] = []
     datastore = fleet.datastore(held.datastore)
-    if datastore is not None and datastore.id in host.datastores:
-        without.apply(replace(datastore, used_bytes=datastore.used_bytes - held.disk_bytes))
+    sees = datastore is not None and datastore.id in host.datastores
+    if datastore is not None:
+        rows.append(replace(datastore, used_bytes=datastore.used_bytes - held.disk_bytes))
     keys = [("rack", host.rack), ("datacenter", host.datacenter)]
     if host.cluster is not None:
         keys.append(("cluster", host.cluster))
-    for key in keys:
-        scope = fleet.scope(*key)
-        if scope is not None:
-            without.apply(_less(scope, held))
-    without.apply(
+    scopes = (fleet.scope(*key) for key in keys)
+    rows += [_less(scope, held) for scope in scopes if scope is not None]
+    rows.append(
         replace(
             host,
             cpu_used=host.cpu_used - held.cpu,
             ram_used_mib=host.ram_used_mib - held.ram_mib,
             layers=host.layers - {held.layer},
-            datastores=(held.datastore,),
+            datastores=(held.datastore,) if sees else (),
         )
     )
+    return tuple(rows)
 
 
 def _less(scope: Scope, held: Held) -> Scope:

@@ -63,7 +63,8 @@ def refuse(fleet: "Fleet", demand: Demand) -> Refusal:
         tally = Tally(index, demand, fleet.around)
         patterns = list(tally.patterns())
         lasting = tally.lasting()
-        told = sorted((*tally.nearest(), *told))
+        named = sorted((demand.only or frozenset()) & index.section.slots.keys())
+        told = sorted({*tally.nearest(), *named[:NEAREST_MAX], *told})
     found = tuple(_verdict(fleet, demand, host) for host in told)
     if strangers:
         patterns.append(((Lack.DATACENTER,), len(strangers)))

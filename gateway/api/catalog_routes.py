@@ -3,6 +3,7 @@ needs."""
 
 from gateway.api import (
     datacenters,
+    decisions,
     enterprises,
     login,
     machines,
@@ -13,6 +14,7 @@ from gateway.api.guard import Access
 from gateway.api.privileges import Privilege
 from gateway.api.problems import Handler
 from gateway.api.rule_routes import RULE_ROUTES
+from gateway.api.ruleset_routes import RULESET_ROUTES
 
 Route = tuple[str, str, Handler, str | Access]
 
@@ -72,5 +74,9 @@ CATALOG_ROUTES: tuple[Route, ...] = (
     ("DELETE", f"{_H}/{{machine}}", machines.delete, _CHANGE),
     ("GET", f"{_H}/{{machine}}/datastores", machines.list_datastores, _SEE),
     ("GET", f"{_H}/{{machine}}/action/checkstate", machines.check_state, _SEE),
+    ("GET", "/admin/decisions", decisions.list_all, _ANY),
+    ("GET", "/admin/decisions/{decision}", decisions.read, _ANY),
+    ("GET", "/admin/decisions/{decision}/table", decisions.table, _SEE),
     *RULE_ROUTES,
+    *RULESET_ROUTES,
 )

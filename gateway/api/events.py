@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.api.privileges import Privilege
 from gateway.api.representations.events import event
 from gateway.api.vm_body import invalid
 from gateway.api.vm_reading import EVERYWHERE, find_vm
@@ -44,7 +45,8 @@ async def read(request: web.Request) -> web.Response:
         seen = await events_view.get(c, position, _enterprise(turn))
     if seen is None:
         raise Denied(Kind.ABSENT, "404-NOT-FOUND", "The event does not exist")
-    return turn.ok("event", event(turn.links, seen))
+    hosts = Privilege.PHYS_DC_ENUMERATE in turn.caller.privileges
+    return turn.ok("event", event(turn.links, seen, hosts=hosts))
 
 
 async def _listing(turn: Turn, wanted: Filter) -> web.Response:
@@ -52,7 +54,8 @@ async def _listing(turn: Turn, wanted: Filter) -> web.Response:
     sort: Sort = turn.sort(_SORTS, by="timestamp", ascending=onwards)
     async with turn.store.read() as c:
         page = await events_view.page(c, wanted, sort)
-    shown: list[dict[str, Any]] = [event(turn.links, seen) for seen in page.rows]
+    hosts = Privilege.PHYS_DC_ENUMERATE in turn.caller.privileges
+    shown: list[dict[str, Any]] = [event(turn.links, seen, hosts=hosts) for seen in page.rows]
     return turn.page("events", shown, page.total, sort)
 
 
@@ -72,8 +75,8 @@ def _filter(turn: Turn) -> Filter:
         severity=None if severity is None else _SEVERITIES[severity],
         user=turn.query_text("user"),
         has=turn.query_text("has"),
-        since=_moment(turn, "datefrom"),
-        until=_moment(turn, "dateto"),
+        since=moment(turn, "datefrom"),
+        until=moment(turn, "dateto"),
         after=_number(turn, "after"),
     )
 
@@ -87,18 +90,18 @@ def _number(turn: Turn, name: str) -> int | None:
     return int(given)
 
 
-def _moment(turn: Turn, name: str) -> datetime | None:
-    """A time: milliseconds since 1970, or RFC 3339 with its offset."""
+def moment(turn: Turn, name: str) -> datetime | None:
+    """A time of the query: milliseconds since 1970, or RFC 3339 with its offset."""
     given = turn.query_text(name)
     if given is None:
         return None
     try:
         if re.fullmatch(r"[0-9]{1,19}", given):
             return datetime.fromtimestamp(int(given) / 1000, UTC)
-        moment = datetime.fromisoformat(given.replace(" ", "+"))
-        moment.astimezone(UTC)
+        found = datetime.fromisoformat(given.replace(" ", "+"))
+        found.astimezone(UTC)
     except (ValueError, OverflowError, OSError) as error:
         raise invalid(name, "milliseconds or an RFC 3339 time are needed") from error
-    if moment.tzinfo is None:
+    if found.tzinfo is None:
         raise invalid(name, "the time needs an offset, such as Z")
-    return moment
+    return found

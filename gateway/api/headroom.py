@@ -9,7 +9,7 @@ from gateway.api.vm_body import SIZE_MAX, invalid
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
 from gateway.store import places
-from gateway.tasks.reckoning import Question
+from gateway.tasks.reckoning import Reckoning
 from gateway.tasks.weighing import HeadroomQuestion
 
 MACHINES_MAX = 10_000
@@ -35,7 +35,7 @@ async def read(request: web.Request) -> web.Response:
         number(turn, "datastoretier", SIZE_MAX),
         _most(turn),
     )
-    found: dict[str, Any] = await turn.services.reckon(turn.store, Question(headroom=question))
+    found: dict[str, Any] = await turn.services.reckon(turn.store, Reckoning(headroom=question))
     size = {"cpu": question.cpu, "ram": question.ram_mib, "disk": question.disk_bytes}
     return turn.ok("headroom", {**found, "size": size, "links": _links(turn, datacenter)})
 

@@ -18,6 +18,8 @@ _VENDOR = re.compile(r"application/vnd\.abiquo\.[a-z0-9]+\+json", re.IGNORECASE)
 _PLAIN = frozenset(
     {"application/json", "text/json", "application/*", "text/plain", "*/*", "text/*"}
 )
+_ELSEWHERE = {"application/toml": "/api/admin/rulesets"}
+"""Types that only what is below a path answers with."""
 _encoder = msgspec.json.Encoder()
 
 
@@ -29,6 +31,8 @@ def require_acceptable(request: web.Request) -> None:
     for part in accept.split(","):
         name, version = _parse(part)
         if name in _PLAIN or (_VENDOR.fullmatch(name) and version in (None, *VERSIONS)):
+            return
+        if name in _ELSEWHERE and request.path.startswith(_ELSEWHERE[name]):
             return
     raise Denied(
         Kind.NOT_ACCEPTABLE,

@@ -13,7 +13,7 @@ from gateway.store import places, plans
 from gateway.store.plans import StoredPlan
 from gateway.tasks import approving
 from gateway.tasks.proposing import PlanQuestion
-from gateway.tasks.reckoning import Question
+from gateway.tasks.reckoning import Reckoning
 
 PLANS_SHOWN_MAX = 200
 
@@ -31,7 +31,7 @@ async def create(request: web.Request) -> web.Response:
     turn = Turn(request)
     question, host = read_plan(await turn.json())
     question = await _placed(turn, question, host)
-    found = await turn.services.reckon(turn.store, Question(plan=question))
+    found = await turn.services.reckon(turn.store, Reckoning(plan=question))
     made = await approving.keep(turn.store, question, found, turn.caller)
     turn.services.wake()
     return await _shown(turn, made, created=True)

@@ -1,13 +1,14 @@
 """Every error is errors+json, whoever raised it; only here does a denial get its status."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
 
 from gateway.api import media
 from gateway.api.links import Linker
+from gateway.api.representations.decisions import decision_link
 from gateway.denial import Denied, Kind
 from gateway.store.pool import StoreError
 
@@ -81,7 +82,12 @@ def _denied(request: web.Request, denied: Denied) -> web.Response:
     problem = _problem(denied.code, denied.message)
     if denied.field is not None:
         problem["field"] = denied.field
-    return _answer(request, STATUS[denied.kind], problem, headers, denied.task)
+    links = []
+    if denied.task is not None:
+        links.append(_task_link(request, denied.task))
+    if denied.decision is not None:
+        links.append(decision_link(Linker.of(request), denied.decision))
+    return _answer(request, STATUS[denied.kind], problem, headers, links)
 
 
 def _problem(code: str, message: str) -> dict[str, str]:
@@ -93,10 +99,9 @@ def _answer(
     status: int,
     problem: dict[str, str],
     headers: dict[str, str] | None = None,
-    task: str | None = None,
+    links: Sequence[Mapping[str, Any]] = (),
 ) -> web.Response:
-    links = [] if task is None else [_task_link(request, task)]
-    body = {"links": links, "collection": [problem]}
+    body = {"links": list(links), "collection": [problem]}
     return media.reply(request, "errors", body, status, headers)
 
 

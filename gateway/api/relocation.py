@@ -15,7 +15,8 @@ from gateway.denial import Denied, Kind
 from gateway.lifecycle import Operation, require
 from gateway.store import headroom
 from gateway.store.vms import Vm
-from gateway.tasks.planner import Candidates
+from gateway.tasks.deciding import Subject
+from gateway.tasks.planner import Candidates, refuse_on_record
 from gateway.tasks.submission import Order, submit
 from scheduler.placement import HostVerdict
 from scheduler.reason import Lack
@@ -98,7 +99,12 @@ async def _require_fitting(turn: Turn, vm: Vm, host: int) -> None:
                 Kind.ABSENT, "MACHINE-0", f"{_REL}: the machine does not exist", field=_REL
             )
     refused = refusal(await turn.services.planner.candidates(vm.id), host)
-    if refused is not None:
+    if refused is None:
+        return
+    subject = Subject("relocate", vm.id, vm.enterprise_id)
+    record = await refuse_on_record(turn.store, turn.services.planner, subject, host)
+    if record is not None:
+        refused.decision = str(record)
         raise refused
 
 

@@ -3,15 +3,23 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from aiohttp import web
 
 from drivers.contract import Capabilities
 from gateway.store.pool import Store
 from gateway.store.users import User
+from gateway.tasks.foreseeing import Question, foresee
 from gateway.tasks.planner import Planner
-from gateway.tasks.reckoning import Question, reckon
+from gateway.tasks.reckoning import Reckoning, reckon
+from gateway.tasks.replaying import NotReplayable, Recomputed
 from gateway.tasks.submission import Caller
+
+
+async def _nowhere(decision: UUID) -> Recomputed:
+    """No decision is made again here."""
+    raise NotReplayable("this process does not make decisions again")
 
 
 async def _nothing(host_id: int) -> None:
@@ -23,8 +31,10 @@ class Services:
     """`capabilities` is by VM type, `hypervisors` maps each configured block to its VM type.
 
     `secret` keys the cache of verified credentials. `wake` pokes workers and sequencer after a
-    commit. `host_changed` tells the drivers of a host that came, changed or went. `reckon`
-    answers what takes long, in a service off the event loop.
+    commit. `host_changed` tells the drivers of a host that came, changed or went. `foresee` says
+    what rules would do, elsewhere than on the event loop; with `two_person` nobody activates
+    rules that they wrote. `recompute` makes a decision again, off the event loop, too, and `reckon`
+    answers what takes long.
     """
 
     store: Store
@@ -35,7 +45,10 @@ class Services:
     wake: Callable[[], None]
     hypervisors: Mapping[str, str] = field(default_factory=dict)
     host_changed: Callable[[int], Awaitable[None]] = _nothing
-    reckon: Callable[[Store, Question], Awaitable[dict[str, Any]]] = reckon
+    reckon: Callable[[Store, Reckoning], Awaitable[dict[str, Any]]] = reckon
+    foresee: Callable[[Store, Question], Awaitable[dict[str, Any]]] = foresee
+    two_person: bool = False
+    recompute: Callable[[UUID], Awaitable[Recomputed]] = _nowhere
 
 
 CALLER = web.RequestKey("caller", Caller)

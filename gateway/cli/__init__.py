@@ -1,24 +1,30 @@
-"""The command line: `vmgate serve | migrate | check-config | demo`."""
+"""The command line: `vmgate serve | migrate | check-config | demo | why | place | ...`."""
 
 import asyncio
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import cyclopts
 from cyclopts import Parameter
 
+from gateway.cli import capacity, offline, rulesets
 from gateway.cli.demo import demo
+from gateway.cli.why import why
 from gateway.config import ConfigError, read_config
 from gateway.config.reading import secret
 from gateway.service.logs import configure_logs
 from gateway.service.serve import Role, migrate_store, serve, store_settings
 from gateway.store.pool import StoreError
+from scheduler.fit_policy import FitPolicy
 
 app = cyclopts.App(name="vmgate", help=__doc__, version_flags=[])
+app.command(rulesets.rules)
+app.command(rulesets.cluster)
 File = Annotated[Path, Parameter(name=["--config", "-c"])]
+ClusterFile = Annotated[Path, Parameter(name=["--cluster"])]
 _USUAL = Path("configs/production.toml")
 
 
@@ -60,6 +66,40 @@ def _demo(*, config: File = Path("configs/demo.toml"), keep: bool = True) -> int
     return _run(demo(config, keep=keep))
 
 
+@app.command(name="place")
+def _place(
+    *,
+    cluster: ClusterFile,
+    size: offline.Size,
+    wish: offline.Wish = offline.NO_WISH,
+    policy: FitPolicy | None = None,
+    told: offline.Told = offline.PLAINLY,
+) -> int:
+    """Say where a VM would go in a cluster's file: exit 0 placed, 1 refused, 2 wrong input."""
+    return offline.place(cluster, size, wish, policy, told)
+
+
+@app.command(name="why")
+def _why(about: str) -> int:
+    """Say why a virtual machine is where it is, or why nothing took it.
+
+    ABOUT is the id, uuid, name or label of a VM, or the id of a task or a decision. The service is
+    at VMGATE_URL; VMGATE_USER (admin) asks, with VMGATE_PASSWORD.
+    """
+    return _run(why(about, os.environ))
+
+
+@app.command(name="capacity")
+def _capacity(
+    *,
+    cluster: ClusterFile,
+    asked: capacity.Asked = capacity.NOTHING,
+    wish: offline.Wish = offline.NO_WISH,
+) -> int:
+    """Say what still fits into a cluster's file: the biggest VM, and how many of a size."""
+    return capacity.capacity(cluster, asked, wish)
+
+
 def _run(running: Coroutine[Any, Any, int | None]) -> int:
     """On uvloop where there is one; the exit status."""
     try:
@@ -70,10 +110,10 @@ def _run(running: Coroutine[Any, Any, int | None]) -> int:
         return runner.run(running) or 0
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """The entry point; what an administrator can mend is one line and the status 2."""
     try:
-        sys.exit(app())
+        sys.exit(app(sys.argv[1:] if words is None else words))
     except* (ConfigError, StoreError, OSError) as group:
         first: BaseException = group
         while isinstance(first, BaseExceptionGroup):

@@ -1,11 +1,12 @@
-"""A small client of our own API for the demo: follows links, waits for tasks."""
+"""A small client of our own API for commands and the demo: follows links, waits for tasks."""
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
-from aiohttp import ClientSession, encode_basic_auth
+from aiohttp import ClientResponse, ClientSession, encode_basic_auth
 
 TASK_WITHIN_S = 300.0
 _LOOK_EACH_S = 0.1
@@ -34,6 +35,23 @@ class Client:
                 raise StepFailed(f"{method} {url} answered {answer.status}: {found}")
             return found
 
+    async def text(self, where: str) -> str:
+        """The answer as text for people."""
+        headers = {**self._headers, "Accept": "text/plain"}
+        async with self._session.get(f"{self.base}/api/{where}", headers=headers) as answer:
+            found = await answer.text()
+            if answer.status != 200:
+                raise StepFailed(f"GET {where} answered {answer.status}: {found}")
+            return found
+
+    async def is_there(self, where: str) -> bool:
+        """Whether there is something at this path for who asks."""
+        url = f"{self.base}/api/{where}"
+        async with self._session.get(url, headers=self._headers) as answer:
+            if answer.status not in (200, 404):
+                raise StepFailed(f"GET {where} answered {answer.status}")
+            return answer.status == 200
+
     async def collection(self, where: str) -> list[Any]:
         """All items of a collection."""
         found = await self.call("GET", where)
@@ -54,6 +72,21 @@ class Client:
             shown(_doing(task))
             await asyncio.sleep(_LOOK_EACH_S)
         raise StepFailed(f"the task did not end within {TASK_WITHIN_S:.0f} s")
+
+    @asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        where: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> AsyncIterator[ClientResponse]:
+        """The whole answer to a request with headers of its own; `where` is a path below /api."""
+        given = {**self._headers, **(headers or {})}
+        url = f"{self.base}/api/{where}"
+        async with self._session.request(method, url, data=body, headers=given) as answer:
+            yield answer
 
 
 def link(body: Mapping[str, Any], rel: str) -> str:

@@ -70,6 +70,22 @@ class Plans(Section, frozen=True):
     network_units: Annotated[int, Meta(ge=1, le=1024)] = 8
 
 
+class Rules(Section, frozen=True):
+    """How drafts of workload rules come into force; `two_person`: never by who wrote them."""
+
+    two_person: bool = False
+
+
+class Decisions(Section, frozen=True):
+    """How long decisions are kept, and how often the inventory is, from which they are made
+    again: after so many changes, or so many seconds with any."""
+
+    retention_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+    rows_max: Annotated[int, Meta(ge=1, le=100_000_000)] = 1_000_000
+    checkpoint_changes: Annotated[int, Meta(ge=1, le=10_000_000)] = 20_000
+    checkpoint_s: Seconds = 3600.0
+
+
 class Log(Section, frozen=True):
     """JSON lines on standard error."""
 
@@ -114,6 +130,8 @@ class Config(Section, frozen=True):
     store: StoreSection = StoreSection()
     tasks: Tasks = Tasks()
     observers: Observers = Observers()
+    rules: Rules = Rules()
+    decisions: Decisions = Decisions()
     plans: Plans = Plans()
     log: Log = Log()
     enterprises: list[Enterprise] = []

@@ -11,6 +11,8 @@ from gateway.events.sequencer import Sequencer
 from gateway.reconcile.observer import TURNS, Rounds
 from gateway.reconcile.watch import Watch
 from gateway.service.attaching import Attaching
+from gateway.service.keeping import Keeper
+from gateway.service.thinking import Thinker
 from gateway.store import places
 from gateway.store.pool import Store, StoreError
 from gateway.tasks.granting import Granter
@@ -40,6 +42,8 @@ class Engine:
         self.attaching = Attaching(store, drivers)
         self.sequencer = Sequencer(store)
         self.planner = Planner(store, self.sequencer)
+        self.thinker = Thinker(store)
+        self._keeper = Keeper(store, config.decisions, self.thinker)
         self.sweeper = Sweeper(Holder(store, self.planner), self.sequencer.poke)
         self.plan_runner = PlanRunner(store, self.planner, _capacities(config), self.wake)
         self._looks: set[asyncio.Task[None]] = set()
@@ -87,13 +91,14 @@ class Engine:
         """What must be known before the first request: hosts and inventory."""
         await self.attaching.sync()
         await self.sequencer.flush()
+        await self._keeper.begin(self.sequencer)
         await self.planner.load()
 
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
             for each in (
-                *(self.sequencer, self.planner, self.attaching),
+                *(self.sequencer, self.planner, self.attaching, self._keeper),
                 *(self.sweeper, self.plan_runner),
             ):
                 group.create_task(each.run())

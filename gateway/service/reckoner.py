@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from gateway.store.pool import Store, StoreError, StoreSettings
-from gateway.tasks.reckoning import Question, reckon
+from gateway.tasks.reckoning import Reckoning, reckon
 
 PATIENCE_S = 60.0
 AT_ONCE = 2
@@ -24,7 +24,7 @@ class Asked(msgspec.Struct, frozen=True):
     """A question, and the address of the store."""
 
     url: str
-    question: Question
+    question: Reckoning
 
 
 class Reckoner:
@@ -33,7 +33,7 @@ class Reckoner:
     def __init__(self) -> None:
         self._turns = asyncio.Semaphore(AT_ONCE)
 
-    async def reckon(self, store: Store, question: Question) -> dict[str, Any]:
+    async def reckon(self, store: Store, question: Reckoning) -> dict[str, Any]:
         """The answer; raises StoreError when there is none in time."""
         asked = msgspec.json.encode(Asked(store.url, question))
         async with self._turns:

@@ -21,6 +21,7 @@ from gateway.config import Config, ConfigError
 from gateway.config.reading import secret
 from gateway.service.declare import declare
 from gateway.service.engine import Engine
+from gateway.service.foresight import Foresight
 from gateway.service.probes import Health, build_probes
 from gateway.service.reckoner import Reckoner
 from gateway.store import migrate
@@ -155,6 +156,9 @@ def _services(config: Config, engine: Engine) -> Services:
         hypervisors={name: block.type for name, block in config.hypervisor.items()},
         host_changed=engine.attaching.host_changed,
         reckon=Reckoner().reckon,
+        foresee=Foresight().ask,
+        two_person=config.rules.two_person,
+        recompute=engine.thinker.recompute,
     )
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from gateway.store import clashes, counting, ledger, outbox, rule_set, seats
+from gateway.store import clashes, counting, decisions, ledger, outbox, rule_set, seats
 from gateway.store.clashes import Dweller
 from gateway.store.counting import Booked
+from gateway.store.decisions import NewDecision
 from gateway.store.ledger import Delta, Key, Row
 from gateway.store.pool import Connection
 from gateway.store.seats import Seat
@@ -19,8 +20,8 @@ class Claim:
 
     `characters` are the ledger rows the decision rests on, as (kind, id, character), and `rules`
     the version of the rule set. `moving` books the second place of a VM. `detail` is
-    journalled with the grant under `step`; `event` goes to the feed with it. `seat` is the
-    place of a hold that the booking takes over.
+    journalled with the grant under `step`; `event` goes to the feed and `decision` on record
+    with it. `seat` is the place of a hold that the booking takes over.
     """
 
     task: UUID
@@ -40,6 +41,7 @@ class Claim:
     moving: bool = False
     cluster_id: int | None = None
     rules: int = 0
+    decision: NewDecision | None = None
     seat: int | None = None
 
     def booking(self) -> Booked:
@@ -212,15 +214,21 @@ async def _write(c: Connection, granted: Sequence[Claim]) -> None:
     )
     await c.executemany(
         """update vm set host_id = $2, datastore_id = $3, volume = uuid::text || '-' || $4,
-             state = 'ALLOCATED', known_state = 'ALLOCATED', version = version + 1
+             state = 'ALLOCATED', known_state = 'ALLOCATED', version = version + 1,
+             decision_id = $5
            where id = $1""",
-        [(g.vm_id, g.host_id, g.datastore_id, str(g.task)) for g in granted if not g.moving],
+        [
+            (g.vm_id, g.host_id, g.datastore_id, str(g.task), g.decision and g.decision.id)
+            for g in granted
+            if not g.moving
+        ],
     )
     await c.executemany(
         """update job set state = 'DONE', progress = 100, updated_at = clock_timestamp()
            where task_id = $1 and n = 0""",
         [(g.task,) for g in granted],
     )
+    await decisions.put_many(c, [g.decision for g in granted if g.decision is not None])
     await seats.pass_on(c, {g.seat: g.vm_id for g in granted if g.seat is not None})
     told: list[tuple[str, Mapping[str, Any]]] = [(str(g.vm_id), g.event) for g in granted]
     await outbox.put_many(c, outbox.Topic.EVENT, "VIRTUAL_MACHINE", told)

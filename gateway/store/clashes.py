@@ -16,9 +16,11 @@ select v.id, v.enterprise_id, v.layer_id, e.reservation_restricted
 from vm v join enterprise e on e.id = v.enterprise_id
 where v.id = any($1) order by v.id for no key update of v
 """
-_APART = """
-select element_id, other_id from rule
-where kind = $2 and (element_id = any($1) or other_id = any($1))
+_AROUND = """
+select 'reserved' as what, id as one, reserved_for as other from host
+  where id = any($1) and reserved_for is not null
+union all select 'apart', element_id, other_id from rule
+  where kind = $3 and (element_id = any($2) or other_id = any($2))
 """
 _DWELLERS = """
 select array_agg(distinct enterprise_id), array_agg(distinct layer_id)
@@ -72,13 +74,10 @@ class Neighbours:
 async def neighbours(c: Connection, rows: Mapping[Key, Row], vms: Iterable[Dweller]) -> Neighbours:
     """Who lives on the hosts among these locked rows, and whom the VMs' owners keep away from."""
     hosts = {row.id: row for row in rows.values() if row.kind == "host"}
-    owners = await c.fetch(
-        "select id, reserved_for from host where id = any($1) and reserved_for is not null",
-        list(hosts),
-    )
-    pairs = await c.fetch(_APART, list({vm.enterprise for vm in vms}), EXCLUSION)
+    around = await c.fetch(_AROUND, list(hosts), list({vm.enterprise for vm in vms}), EXCLUSION)
+    pairs = [(row["one"], row["other"]) for row in around if row["what"] == "apart"]
     return Neighbours(
-        {row["id"]: row["reserved_for"] for row in owners},
+        {row["one"]: row["other"] for row in around if row["what"] == "reserved"},
         frozenset(pair for one, other in pairs for pair in ((one, other), (other, one))),
         {
             id_: Dwellers(frozenset(row.enterprises), frozenset(row.layers))

@@ -38,7 +38,8 @@ class Booked:
 
 async def booked(c: Connection, vm_ids: Iterable[int]) -> list[Booked]:
     """All bookings of these VMs; a VM has two while it is being relocated."""
-    rows = await c.fetch(_OF_VMS, list(vm_ids))
+    wanted = list(vm_ids)
+    rows = await c.fetch(_OF_VMS, wanted) if wanted else []
     return [Booked(*row.values()) for row in rows]
 
 

@@ -55,6 +55,14 @@ async def head(c: Connection) -> int:
     return position
 
 
+async def bounds(c: Connection) -> tuple[int, int]:
+    """The last position given out, and that up to which the inventory's changes are no longer
+    kept."""
+    row = await c.fetchrow("select position, trimmed from feed_head")
+    assert row is not None
+    return row["position"], row["trimmed"]
+
+
 async def after(c: Connection, position: int, topic: str, limit: int = 1000) -> list[Change]:
     """Changes of a topic past `position`, in order."""
     rows = await c.fetch(

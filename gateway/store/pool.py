@@ -50,6 +50,7 @@ class Store:
         self._settings = settings
         self._listen_url = settings.listen_url or url
         self.url = url
+        self.home = settings.home
 
     @classmethod
     @contextlib.asynccontextmanager

@@ -33,12 +33,31 @@ update rule_set set version = version + 1, fingerprint = content.fingerprint
 from content where rule_set.fingerprint <> content.fingerprint
 returning version
 """
+# Not each version of all that rules say is one of the workload rules: tiers count there, too.
+_RECORD = """
+with content as (
+  select coalesce(jsonb_agg(to_jsonb(r) - 'id' order by r.kind, r.level, r.element_id,
+    r.other_id), '[]') as rules from rule r),
+newest as (select * from rule_set_version order by version desc limit 1)
+insert into rule_set_version (version, rules, tests, parent)
+select $1, content.rules, coalesce(newest.tests, '[]'), newest.version
+from content left join newest on true
+where newest.rules is distinct from content.rules
+"""
 
 
 async def hold(c: Connection) -> int:
     """The version; no edit of rules commits before the caller's transaction ends."""
     version: int = await c.fetchval("select version from rule_set for share")
     return version
+
+
+async def named(c: Connection, kind: str, id_: int) -> tuple[str, str]:
+    """The rules behind the CPU and the memory limit of a ledger row; empty for none."""
+    row = await c.fetchrow(
+        "select cpu_rule, ram_rule from ledger where kind = $1 and id = $2", kind, id_
+    )
+    return ("", "") if row is None else (row["cpu_rule"], row["ram_rule"])
 
 
 async def seize(c: Connection) -> None:
@@ -81,10 +100,17 @@ def _policy(name: str, packing: bool) -> FitPolicy:
 async def changed(c: Connection) -> None:
     """Give what the rules say a new version and tell the feed; nothing when it is as it was.
 
-    Rules about what exists no more are lifted.
+    Rules about what exists no more are lifted. New rules are kept as a version of their own.
     """
     await seize(c)
     await c.execute(_ABOUT_NOTHING)
-    if await c.fetchval(_BUMP) is not None:
+    version = await c.fetchval(_BUMP)
+    if version is not None:
+        await c.execute(_RECORD, version)
         told = to_mapping(await read(c))
         await outbox.put(c, outbox.Topic.INVENTORY, "rules", 0, told)
+
+
+async def set_aside(c: Connection) -> None:
+    """Have the next `changed` give a new version, whatever the rules say."""
+    await c.execute("update rule_set set fingerprint = ''")

@@ -10,7 +10,9 @@ from gateway.store.pool import Connection
 _SELECT = """
 select task.id, task.kind, task.vm_id, task.vm_name, task.user_id, task.enterprise_id,
   task.group_id, task.state, task.result, task.error, task.acknowledged, task.started,
-  task.attempts, task.created_at, task.updated_at, coalesce(app_user.nick, '') as user_nick
+  task.attempts, task.created_at, task.updated_at, coalesce(app_user.nick, '') as user_nick,
+  (select id from decision where decision.task_id = task.id order by at desc limit 1)
+    as decision_id
 from task left join app_user on app_user.id = task.user_id
 """
 
@@ -50,6 +52,7 @@ class Task:
     created_at: datetime
     updated_at: datetime
     user_nick: str
+    decision_id: UUID | None
     jobs: tuple[Job, ...]
 
 

@@ -104,6 +104,15 @@ async def record_place(
     )
 
 
+async def record_decision(c: Connection, vm_id: int, decision: str | None) -> None:
+    """Write which decision placed a VM where it is; None for nowhere."""
+    await c.execute(
+        "update vm set decision_id = $2 where id = $1",
+        vm_id,
+        None if decision is None else UUID(decision),
+    )
+
+
 async def record_size(c: Connection, vm_id: int, cpu: int, ram_mib: int) -> None:
     """Write a VM's new size."""
     await c.execute(

@@ -27,7 +27,8 @@ select vm.id, vm.uuid, vm.name, vm.label, vm.description, vm.virtualappliance_id
   tier.name as tier_name,
   task.id as open_task, task.kind as open_kind, task.created_at as open_since,
   (select max(job.progress) from job where job.task_id = task.id and job.state = 'STARTED')
-    as open_progress
+    as open_progress,
+  vm.decision_id
 """
 _FROM = """
 from vm
@@ -116,6 +117,7 @@ class Vm:
     open_kind: str | None
     open_since: datetime | None
     open_progress: int | None
+    decision_id: UUID | None
 
     @property
     def shown_state(self) -> VmState:

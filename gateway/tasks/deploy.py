@@ -57,6 +57,7 @@ async def leave(c: Connection, at: Situation) -> None:
     """Give back every booking of a VM that was seen to live nowhere."""
     await bookings.release_all(c, at.vm.id)
     await vm_record.record_place(c, at.vm.id, None, None, "")
+    await vm_record.record_decision(c, at.vm.id, None)
     await vm_record.record_state(c, at.vm.id, VmState.NOT_ALLOCATED)
 
 

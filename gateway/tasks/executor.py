@@ -13,7 +13,6 @@ import msgspec
 
 from drivers.contract import Driver, LeaseLost, Outcome, Permit, Ticket, Verdict
 from drivers.faults import Busy, Fault, Unreachable
-from gateway.events.event import Severity
 from gateway.store import vm_record
 from gateway.store.pool import StoreConflict, StoreUnavailable
 from gateway.tasks import policy
@@ -111,8 +110,7 @@ class Executor:
 
     async def _refused(self, step: Step, failed: StepFailed) -> Move | End:
         async with self.record.fenced() as page:
-            await page.tell("SCHEDULE", failed.reason, Severity.ERROR, failed.detail)
-            await page.write(step, Entry.FAILED, {"reason": failed.reason, "clean": True})
+            await page.refuse(step, failed)
             return await self._next(page)
 
     async def _write(self, step: Step, behaviour: Write) -> Move | End:

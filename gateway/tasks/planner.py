@@ -8,20 +8,26 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from gateway.denial import Denied, Kind
 from gateway.events.sequencer import Sequencer
-from gateway.store import feed, inventory, rule_set, vm_record
+from gateway.store import decisions, feed, inventory, rule_set, vm_record
 from gateway.store.feed import Change
 from gateway.store.ledger import Row
 from gateway.store.pool import Connection, Store, StoreError
 from gateway.store.vm_record import VmRecord
+from gateway.tasks.deciding import AheadOfFeed, Subject, to_store
+from scheduler.ahead import difference
+from scheduler.decision import Question, of_answer
 from scheduler.demand import Demand, Origin
 from scheduler.fleet import Fleet
-from scheduler.held import Held, place_held
-from scheduler.inventory import Datastore, Host, RuleSet, Scope
+from scheduler.held import Held, asked_of, place_held, rows_without
+from scheduler.inventory import NO_RULES, Datastore, Host, RuleSet, Scope
+from scheduler.ledger import RULES, Key, key_of
+from scheduler.ledger import Row as FleetRow
 from scheduler.placement import HostVerdict, Placement, Refusal
 from scheduler.plan.moves import Move
 from scheduler.plan.resident import Resident, Terms
@@ -73,6 +79,22 @@ def demand_of(vm: VmRecord, *, only: frozenset[int] | None = None, moving: bool 
     )
 
 
+async def refuse_on_record(
+    store: Store, planner: "Planner", subject: Subject, host: int
+) -> UUID | None:
+    """Put on record why a VM cannot move to a host; None where by now it can."""
+    async with store.read() as c:
+        vm = await vm_record.load(c, subject.vm_id)
+    demand = demand_of(vm, moving=True, only=frozenset({host}))
+    question, answer = await planner.decide(demand)
+    if isinstance(answer, Placement):
+        return None
+    stored = to_store(subject, of_answer(question, answer))
+    async with store.transaction() as c:
+        await decisions.put_many(c, [stored])
+    return stored.id
+
+
 class Planner:
     """One a process. `load` first; `run` follows the feed until cancelled."""
 
@@ -83,14 +105,23 @@ class Planner:
         self._position = 0
         self._share: Share | None = None
         self._turn = asyncio.Lock()
+        self._ahead = AheadOfFeed(self._present)
 
     async def load(self) -> None:
         """Read everything once; changes after the position read first come by the feed."""
         async with self._store.read() as c:
-            self._position = await feed.head(c)
-            for kind in _KINDS:
-                await self._fetch(c, kind, None)
-            self._fleet.apply(await rule_set.read(c))
+            await self._read_all(c)
+        # What was read may be ahead of the position: once it is told, both agree exactly.
+        await self._sequencer.flush()
+        await self.catch_up()
+
+    async def _read_all(self, c: Connection) -> None:
+        self._fleet = Fleet()
+        self._ahead = AheadOfFeed(self._present)
+        self._position = await feed.head(c)
+        for kind in _KINDS:
+            await self._fetch(c, kind, None)
+        self._fleet.apply(await rule_set.read(c))
 
     async def run(self) -> None:
         """Follow the feed; a store that is away is tried again by the listener."""
@@ -102,15 +133,18 @@ class Planner:
                     _log.warning("the planner waits for the store: %s", away)
 
     async def catch_up(self) -> None:
-        """Apply every change up to the feed's head."""
+        """Apply every change up to the feed's head; read everything where some are not kept."""
         async with self._turn:
             while True:
                 async with self._store.read() as c:
+                    head, trimmed = await feed.bounds(c)
+                    if trimmed > self._position:
+                        await self._read_all(c)
                     changes = await feed.after(c, self._position, "inventory")
                     await self._apply(c, changes)
-                if not changes:
-                    return
-                self._position = changes[-1].position
+                    if not changes:
+                        self._position = max(self._position, head)
+                        return
 
     def place(self, demand: Demand) -> Placement | Refusal:
         """Ask the fleet as it is now."""
@@ -134,20 +168,43 @@ class Planner:
         await self._sequencer.flush()
         await self.catch_up()
 
-    def place_held(self, demand: Demand, held: Held) -> Placement | Refusal:
-        """The demand at a place that is held for it, as the fleet is now."""
-        return place_held(self._fleet, demand, held)
+    def decide_held(self, demand: Demand, held: Held) -> tuple[Question, Placement | Refusal]:
+        """The demand at a place that is held for it, as the fleet is now, with the question."""
+        question = self.question(asked_of(demand, held))
+        ahead = [difference(key_of(row), None, row) for row in rows_without(self._fleet, held)]
+        question = replace(
+            question, ahead=(*question.ahead, *(each for each in ahead if each)), share=None
+        )
+        return question, place_held(self._fleet, demand, held)
 
     def surprises(self, move: Move, resident: Resident, terms: Terms) -> tuple[str, ...]:
         """Why a planned move is not as planned any more, as the fleet is now."""
         return surprises(move, self._fleet, resident, terms)
 
+    async def decide(self, demand: Demand) -> tuple[Question, Placement | Refusal]:
+        """As `place_surely`, with the question as it is put on record: nothing ran in between."""
+        answer = await self.place_surely(demand)
+        return self.question(demand), answer
+
+    def question(self, demand: Demand) -> Question:
+        """The question that an answer given at this very moment answers."""
+        return Question(
+            demand,
+            self.rules.policy(demand.datacenter),
+            self._position,
+            self.rules.version,
+            self._ahead.rows(),
+            self._share,
+        )
+
     def promise(self, placement: Placement, demand: Demand) -> None:
         """Count a placement at once, so that this process does not offer the room twice."""
+        self._ahead.touch((row.kind, row.id) for row in placement.seen)
         self._fleet.claim(placement, demand)
 
     def withdraw(self, placement: Placement, demand: Demand) -> None:
         """The placement was not granted."""
+        self._ahead.touch((row.kind, row.id) for row in placement.seen)
         self._fleet.release(placement, demand)
 
     async def refresh(self, rows: tuple[Row, ...], rules: int) -> None:
@@ -155,6 +212,7 @@ class Planner:
         if rules > self.rules.version:
             await self._sequencer.flush()
             await self.catch_up()
+        self._ahead.touch((row.kind, row.id) for row in rows)
         unknown = [row for row in rows if not self._use(row.kind, row.id, row.payload())]
         if unknown:
             async with self._store.read() as c:
@@ -190,13 +248,29 @@ class Planner:
                 fitting.append(host.id)
         return Candidates(tuple(fitting), tuple(rejected), vm.host_id)
 
+    def _present(self, key: Key) -> FleetRow | None:
+        """A row as the fleet shows it, promises counted in."""
+        kind, id = key
+        match kind:
+            case "host":
+                return self._fleet.host(id)
+            case "datastore":
+                return self._fleet.datastore(id)
+            case _ if key == RULES:
+                return None if self._fleet.rules is NO_RULES else self._fleet.rules
+            case _:
+                return self._fleet.scope(kind, id)
+
     async def _apply(self, c: Connection, changes: list[Change]) -> None:
         again: dict[str, set[int]] = {}
         for change in changes:
+            self._ahead.hear((change.entity, int(change.entity_id)), change.payload)
+            self._position = change.position
             if "row" in change.payload:
                 self._fleet.apply(from_mapping(change.payload))
             elif not self._use(change.entity, int(change.entity_id), change.payload):
                 again.setdefault(change.entity, set()).add(int(change.entity_id))
+        # Nothing is awaited before here: the rows and the position change at one moment.
         for kind, ids in again.items():
             await self._fetch(c, kind, sorted(ids))
 
@@ -217,4 +291,6 @@ class Planner:
 
     async def _fetch(self, c: Connection, kind: str, ids: list[int] | None) -> None:
         for row in await inventory.fetch(c, kind, ids):
+            if ids is not None:
+                self._ahead.touch([(kind, row.id)])
             self._fleet.apply(row)

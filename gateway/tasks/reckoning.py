@@ -9,14 +9,14 @@ from gateway.tasks.proposing import PlanQuestion, propose
 from gateway.tasks.weighing import HeadroomQuestion, headroom
 
 
-class Question(msgspec.Struct, frozen=True):
+class Reckoning(msgspec.Struct, frozen=True):
     """One of the two."""
 
     headroom: HeadroomQuestion | None = None
     plan: PlanQuestion | None = None
 
 
-async def reckon(store: Store, question: Question) -> dict[str, Any]:
+async def reckon(store: Store, question: Reckoning) -> dict[str, Any]:
     """The answer, ready for JSON, from one moment of the store; raises StoreError."""
     if question.headroom is not None:
         return await headroom(store, question.headroom)

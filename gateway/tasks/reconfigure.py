@@ -7,6 +7,8 @@ from typing import Any
 from drivers.contract import Order, Reconfigure, VmSpec
 from gateway.store import bookings, vm_record
 from gateway.store.pool import Connection
+from gateway.tasks.deciding import Subject, refusal_detail, to_store
+from gateway.tasks.growing import refused_growth
 from gateway.tasks.steps import Behaviour, Call, Situation, StepFailed, Write, place_of, spec_of
 
 
@@ -33,10 +35,13 @@ async def _rebook(c: Connection, at: Situation) -> Mapping[str, Any]:
             }
             for row in full
         ]
+        made = await refused_growth(c, at, booked, full)
+        stored = to_store(Subject("reconfigure", at.vm.id, at.task.enterprise_id, at.task.id), made)
         raise StepFailed(
             f"There is no room on {at.vm.host} for {cpu} CPU -- {ram_mib} RAM (MiB): "
             + "; ".join(_sentence(row) for row in rows),
-            {"rows": rows},
+            refusal_detail(stored, made) | {"rows": rows},
+            stored,
         )
     return {"cpu": booked.cpu, "ram_mib": booked.ram_mib}
 

@@ -9,11 +9,11 @@ import msgspec
 
 from drivers.contract import Ticket
 from gateway.events.event import Event, Severity, emit
-from gateway.store import journal, tasks, vm_record
+from gateway.store import decisions, journal, tasks, vm_record
 from gateway.store.pool import Connection, Store
 from gateway.store.tasks import Claimed
 from gateway.tasks.saga import SAGAS, Entry, Line, Saga, Step
-from gateway.tasks.steps import Situation
+from gateway.tasks.steps import Situation, StepFailed
 from gateway.tasks.words import ENDED, FAILED, TITLES
 
 
@@ -99,6 +99,15 @@ class Page:
                 details=dict(details),
             ),
         )
+
+    async def refuse(self, step: Step, failed: StepFailed) -> None:
+        """Journal a step that cannot be done, say so, and put the refusal on record."""
+        detail: dict[str, Any] = {"reason": failed.reason, "clean": True}
+        if failed.decision is not None:
+            await decisions.put_many(self.c, [failed.decision])
+            detail["decision"] = str(failed.decision.id)
+        await self.tell("SCHEDULE", failed.reason, Severity.ERROR, failed.detail)
+        await self.write(step, Entry.FAILED, detail)
 
     async def finish(self, success: bool, reason: str) -> None:
         """Close the task and say so."""

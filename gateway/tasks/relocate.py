@@ -45,6 +45,7 @@ async def _moved(c: Connection, at: Situation, outcome: Outcome) -> None:
     await vm_record.record_place(
         c, at.vm.id, detail["host_id"], detail["datastore_id"], detail["target_volume"]
     )
+    await vm_record.record_decision(c, at.vm.id, detail.get("decision"))
     state = state_seen(outcome, at.vm.known_state)
     await vm_record.record_state(c, at.vm.id, state, seen_by(at, outcome))
 

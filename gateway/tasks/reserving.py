@@ -5,13 +5,16 @@ from typing import Any
 
 from drivers.contract import LeaseLost
 from gateway.store.claiming import Claim, Fenced, Granted
+from gateway.store.decisions import NewDecision
 from gateway.store.pool import Store
 from gateway.store.seats import Seat
+from gateway.tasks.deciding import Subject, refusal_detail, to_store
 from gateway.tasks.granting import Granter
 from gateway.tasks.planner import Planner, demand_of
 from gateway.tasks.seating import seated, wanted_of
 from gateway.tasks.steps import Situation, StepFailed
 from gateway.tasks.words import TITLES
+from scheduler import decision as decisions
 from scheduler import explanation
 from scheduler.demand import Demand
 from scheduler.placement import Placement, Refusal
@@ -25,10 +28,11 @@ class Contended(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A place that was found under the rules of a version; `seat` is the held one it takes over."""
+    """A place the fleet proposes, and the decision that goes on record if it is granted. `seat`
+    is the held place that it takes over."""
 
     placement: Placement
-    rules: int
+    decision: NewDecision
     seat: Seat | None = None
 
 
@@ -53,13 +57,12 @@ class Reserver:
         if hold is not None:
             return await self._reserve_held(at, step, demand, str(hold))
         for _ in range(CONFLICTS_MAX):
-            placement = await self.planner.place_surely(demand)
-            rules = self.planner.rules.version  # the same moment: nothing was awaited since
-            if isinstance(placement, Refusal):
-                raise StepFailed(
-                    explanation.summary(placement), {"rows": explanation.rows(placement)}
-                )
-            detail = await self._try(at, step, demand, Proposal(placement, rules))
+            question, answer = await self.planner.decide(demand)
+            made = decisions.of_answer(question, answer)
+            stored = to_store(_subject(at), made)
+            if isinstance(answer, Refusal):
+                raise StepFailed(explanation.summary(answer), refusal_detail(stored, made), stored)
+            detail = await self._try(at, step, demand, Proposal(answer, stored))
             if detail is not None:
                 return detail
         raise Contended(f"{CONFLICTS_MAX} proposed places were taken before they were booked")
@@ -70,9 +73,8 @@ class Reserver:
         """Take over a place of a hold; it is refused once none of its places will do."""
         for _ in range(CONFLICTS_MAX):
             wanted = wanted_of(at.vm, hold)
-            placement, seat = await seated(self.store, self.planner, demand, wanted)
-            rules = self.planner.rules.version
-            detail = await self._try(at, step, demand, Proposal(placement, rules, seat))
+            found = await seated(self.store, self.planner, demand, wanted, _subject(at))
+            detail = await self._try(at, step, demand, Proposal(*found))
             if detail is not None:
                 return detail
         raise Contended(f"the places of hold {hold} were taken before they were booked")
@@ -81,14 +83,10 @@ class Reserver:
         self, at: Situation, step: str, demand: Demand, proposed: Proposal
     ) -> dict[str, Any] | None:
         placement, seat = proposed.placement, proposed.seat
-        claim = replace(
-            await self._claim(at, step, demand, placement),
-            rules=proposed.rules,
-            seat=None if seat is None else seat.id,
-        )
+        claim = await self._claim(at, step, demand, proposed)
         if seat is not None:
-            claim.detail["hold"] = str(seat.hold)
-        if seat is None:  # what is held counts already
+            claim = replace(claim, seat=seat.id, detail=claim.detail | {"hold": str(seat.hold)})
+        else:  # what is held counts already
             self.planner.promise(placement, demand)
         try:
             answer = await self.granter.claim(claim)
@@ -103,7 +101,8 @@ class Reserver:
         await self.planner.refresh(answer.rows, answer.rules)
         return None
 
-    async def _claim(self, at: Situation, step: str, demand: Demand, placement: Placement) -> Claim:
+    async def _claim(self, at: Situation, step: str, demand: Demand, proposed: Proposal) -> Claim:
+        placement, decision = proposed.placement, proposed.decision
         host = self.planner.host(placement.host)
         assert host is not None
         disk = sum(row.disk_bytes for row in placement.seen if row.kind == "datastore")
@@ -114,6 +113,7 @@ class Reserver:
             "datastore_id": placement.datastore,
             "policy": placement.policy.value,
             "score": placement.score,
+            "decision": str(decision.id),
         }
         if moving:
             detail |= await self._route(at, host.name, placement.datastore)
@@ -131,9 +131,11 @@ class Reserver:
             disk_bytes=disk,
             characters=tuple((row.kind, row.id, row.character) for row in placement.seen),
             detail=detail,
-            event=_event(at, host.name),
+            event=_event(at, host.name, decision),
             moving=moving,
             cluster_id=host.cluster,
+            rules=decision.rule_set,
+            decision=decision,
         )
 
     async def _route(self, at: Situation, target: str, datastore_id: int) -> dict[str, Any]:
@@ -154,7 +156,11 @@ class Reserver:
         }
 
 
-def _event(at: Situation, host: str) -> dict[str, Any]:
+def _subject(at: Situation) -> Subject:
+    return Subject(at.task.operation.value.lower(), at.vm.id, at.task.enterprise_id, at.task.id)
+
+
+def _event(at: Situation, host: str, decision: NewDecision) -> dict[str, Any]:
     return {
         "type": "VIRTUAL_MACHINE",
         "action": "SCHEDULER",
@@ -165,5 +171,5 @@ def _event(at: Situation, host: str) -> dict[str, Any]:
         "user": at.task.payload.get("nick", ""),
         "entity_name": at.task.vm_name,
         "task_id": str(at.task.id),
-        "details": {"host": host},
+        "details": {"host": host, "decision": str(decision.id)},
     }

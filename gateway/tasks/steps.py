@@ -7,6 +7,7 @@ from typing import Any
 from drivers.contract import Disk, Location, Nic, Order, Outcome, VmSpec
 from drivers.facts import PowerState
 from gateway.lifecycle import VmState
+from gateway.store.decisions import NewDecision
 from gateway.store.pool import Connection
 from gateway.store.tasks import Claimed
 from gateway.store.vm_record import VmRecord
@@ -31,12 +32,19 @@ class Situation:
 
 
 class StepFailed(Exception):
-    """A STORE step cannot be done; `detail` holds structured rows for the event."""
+    """A STORE step cannot be done; `detail` holds structured rows for the event, `decision` is
+    the refusal to put on record with the failure."""
 
-    def __init__(self, reason: str, detail: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        detail: Mapping[str, Any] | None = None,
+        decision: NewDecision | None = None,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.detail = dict(detail or {})
+        self.decision = decision
 
 
 Effect = Callable[[Connection, Situation, Outcome], Awaitable[None]]

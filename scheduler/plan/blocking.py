@@ -1,5 +1,7 @@
 """Why a VM stays although it should move, from what the rulebook said of every host."""
 
+from dataclasses import replace
+
 from scheduler.explanation import summary
 from scheduler.placement import Refusal
 from scheduler.plan.moves import Blocked
@@ -11,8 +13,11 @@ NO_OTHER_HOST = "NO_OTHER_HOST"
 
 def blocked_by(resident: Resident, refusal: Refusal) -> Blocked:
     """Every kind of lack that some other host has, in the order of the kinds."""
-    others = tuple(each for each in refusal.verdicts if each.host != resident.host)
-    lacks = {reason.lack for each in others for reason in each.reasons}
+    others = replace(
+        refusal,
+        verdicts=tuple(each for each in refusal.verdicts if each.host != resident.host),
+        patterns=tuple(each for each in refusal.patterns if Lack.SAME_HOST not in each[0]),
+    )
+    lacks = {lack for pattern, _ in others.patterns for lack in pattern}
     reasons = tuple(lack.value for lack in Lack if lack in lacks)
-    told = summary(refusal)
-    return Blocked(resident.vm, resident.host, reasons or (NO_OTHER_HOST,), told)
+    return Blocked(resident.vm, resident.host, reasons or (NO_OTHER_HOST,), summary(others))

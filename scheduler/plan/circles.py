@@ -135,7 +135,7 @@ def _spare(host: Host, fleet: Fleet) -> tuple[int, int, int]:
     return (
         host.cpu_limit - host.cpu_used,
         host.ram_limit_mib - host.ram_used_mib,
-        max(free, default=0),
+        max([0, *free]),
     )
 
 

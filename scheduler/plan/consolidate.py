@@ -30,20 +30,11 @@ def consolidate(fleet: Fleet, residents: Iterable[Resident], terms: Terms) -> Pl
         if not news:
             break
         refused |= news
-    saved = rehearsal.hosts_before - rehearsal.hosts_after
-    if saved < max(1, terms.saved_min):
-        before = rehearsal.hosts_before
+    plan = rehearsal.plan(GOAL, blocked)
+    if plan.hosts_before - plan.hosts_after < max(1, terms.saved_min):
+        before = plan.hosts_before
         return Plan(GOAL, blocked=blocked, hosts_before=before, hosts_after=before)
-    return Plan(
-        GOAL,
-        _valued(rehearsal.moves, rehearsal.emptied),
-        blocked,
-        rehearsal.hosts_before,
-        rehearsal.hosts_after,
-        rehearsal.emptied,
-        rehearsal.emptied,
-        rehearsal.opened,
-    )
+    return replace(plan, moves=_valued(plan))
 
 
 def _rehearse(
@@ -65,12 +56,12 @@ def _rehearse(
     return news, tuple(blocked)
 
 
-def _valued(moves: list[Move], emptied: tuple[int, ...]) -> tuple[Move, ...]:
+def _valued(plan: Plan) -> tuple[Move, ...]:
     """Each move off an emptied host gains its part of that host."""
-    off = Counter(move.source for move in moves)
+    off = Counter(move.source for move in plan.moves)
     return tuple(
         replace(move, gain=WHOLE // off[move.source])
-        if move.source in emptied and move.reason is Why.EMPTIES
+        if move.source in plan.empties and move.reason is Why.EMPTIES
         else move
-        for move in moves
+        for move in plan.moves
     )

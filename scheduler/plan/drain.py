@@ -43,16 +43,7 @@ def drain(
             blocked.append(blocked_by(each, answer))
         else:
             rehearsal.make(each.vm, answer, Why.EMPTIES, WHOLE // len(here))
-    return Plan(
-        GOAL,
-        tuple(rehearsal.moves),
-        tuple(blocked),
-        rehearsal.hosts_before,
-        rehearsal.hosts_after,
-        (id,),
-        rehearsal.emptied,
-        rehearsal.opened,
-    )
+    return rehearsal.plan(GOAL, blocked, (id,))
 
 
 def _biggest(resident: Resident, host: Host) -> tuple[int, str]:

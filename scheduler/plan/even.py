@@ -30,16 +30,7 @@ def even(fleet: Fleet, residents: Iterable[Resident], terms: Terms) -> Plan:
         seen += circle.residents
         budget = seen * terms.moves_max_percent // 100 - len(rehearsal.moves)
         _Scales(rehearsal, circle, terms).run(budget)
-    return Plan(
-        GOAL,
-        tuple(rehearsal.moves),
-        (),
-        rehearsal.hosts_before,
-        rehearsal.hosts_after,
-        (),
-        rehearsal.emptied,
-        rehearsal.opened,
-    )
+    return rehearsal.plan(GOAL, (), ())
 
 
 class _Scales:

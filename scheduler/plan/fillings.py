@@ -52,6 +52,7 @@ class Fillings:
         self._worths = worths[order]
         amounts = np.vstack([needs, np.zeros_like(needs[:1])])
         self._needs = np.ascontiguousarray(amounts[self._triples].sum(axis=1).T)
+        self._other_columns = [column for column in (1, 2) if self._needs[column].any()]
 
     def best(self, room: Whole, barred: Flags | None) -> tuple[int, list[int]]:
         """What a gap of these amounts takes: its worth, and the kinds; nothing barred is in."""
@@ -70,23 +71,30 @@ class Fillings:
 
     def _best(self, room: Whole, barred: Flags | None) -> tuple[int, list[int]]:
         worth, taken = 0, list[int]()
-        allowed = None if barred is None else ~np.append(barred, False)[self._triples].any(axis=1)
+        fit = self._fit(room)
+        if barred is not None:
+            fit = fit[~np.append(barred, False)[self._triples[fit]].any(axis=1)]
         for _ in range(ROUNDS_MAX):
-            fits = self._needs[0] <= room[0]
-            for need, have in zip(self._needs[1:], room[1:], strict=True):
-                fits &= need <= have
-            if allowed is not None:
-                fits &= allowed
-            found = int(fits.argmax()) if len(fits) else 0
-            if not len(fits) or not fits[found]:
+            if not len(fit):
                 break
+            found = fit[0]
             more = [int(kind) for kind in self._triples[found] if kind != NONE]
             if taken and not self._enough(taken + more):
                 break
             taken += more
             worth += int(self._worths[found])
             room = room - self._needs[:, found]
+            fit = fit[(self._needs[:, fit] <= room[:, None]).all(axis=0)]
         return worth, taken
+
+    def _fit(self, room: Whole) -> Whole:
+        """Which sets fit the gap alone, worthiest first; none where too much is promised."""
+        if room.min() < 0:
+            return np.empty(0, np.intp)
+        fits = self._needs[0] <= room[0]
+        for column in self._other_columns:
+            fits &= self._needs[column] <= room[column]
+        return np.flatnonzero(fits)
 
     def _enough(self, taken: list[int]) -> bool:
         return all(taken.count(kind) <= self._waiting[kind] for kind in set(taken))

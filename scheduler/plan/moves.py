@@ -4,6 +4,7 @@ A move waits for those in its `after`, and for nothing else: in any order that r
 each move finds the room that it needs, also when other moves are never made.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -67,7 +68,8 @@ class Plan:
     """Moves in an order that works. Hosts in `closes` must take no VM before the first move.
 
     `empties` become empty when all moves are made, `opens` were empty before; a host counts
-    in `hosts_before` and `hosts_after` when it has any VM.
+    in `hosts_before` and `hosts_after` when it has any VM. `lived` tells how many VMs each host
+    had that the moves touch, with one more for promises to VMs that nobody knows.
     """
 
     goal: str
@@ -78,6 +80,22 @@ class Plan:
     closes: tuple[int, ...] = ()
     empties: tuple[int, ...] = ()
     opens: tuple[int, ...] = ()
+    lived: tuple[tuple[int, int], ...] = ()
+
+
+def emptied_and_opened(
+    lived: Iterable[tuple[int, int]], moves: Iterable[Move]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The hosts that lose their last VM by the moves, and those that get their first, by id."""
+    before = dict(lived)
+    after = Counter(before)
+    for move in moves:
+        after[move.source] -= 1
+        after[move.target] += 1
+    return (
+        tuple(host for host in sorted(before) if before[host] and not after[host]),
+        tuple(host for host in sorted(before) if not before[host] and after[host]),
+    )
 
 
 def needed(plan: Plan, chosen: Iterable[int]) -> tuple[int, ...]:
@@ -97,13 +115,9 @@ def part(plan: Plan, chosen: Iterable[int]) -> Plan:
     kept = needed(plan, chosen)
     place = {position: n for n, position in enumerate(kept)}
     moves = tuple(_moved_up(plan.moves[position], place) for position in kept)
-    left_out = {plan.moves[n].source for n in range(len(plan.moves)) if n not in place}
-    empties = tuple(host for host in plan.empties if host not in left_out)
-    opens = tuple(host for host in plan.opens if any(move.target == host for move in moves))
+    empties, opens = emptied_and_opened(plan.lived, moves)
     after = plan.hosts_before - len(empties) + len(opens)
-    return Plan(
-        plan.goal, moves, plan.blocked, plan.hosts_before, after, plan.closes, empties, opens
-    )
+    return replace(plan, moves=moves, hosts_after=after, empties=empties, opens=opens)
 
 
 def _moved_up(move: Move, place: Mapping[int, int]) -> Move:
@@ -121,6 +135,7 @@ def to_mapping(plan: Plan) -> dict[str, Any]:
         "closes": list(plan.closes),
         "empties": list(plan.empties),
         "opens": list(plan.opens),
+        "lived": [list(each) for each in plan.lived],
     }
 
 
@@ -135,6 +150,7 @@ def from_mapping(told: Mapping[str, Any]) -> Plan:
         tuple(told["closes"]),
         tuple(told["empties"]),
         tuple(told["opens"]),
+        tuple((int(host), int(count)) for host, count in told["lived"]),
     )
 
 

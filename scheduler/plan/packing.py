@@ -82,7 +82,10 @@ def _from(problem: Problem, counts: Whole) -> Problem:
 def _step(problem: Problem, moves_max: int) -> Packed | None:
     """The best of all tries from one state; None when no host can be emptied."""
     best: Packed | None = None
-    for excess in _excesses(problem):
+    excesses = _excesses(problem)
+    for excess in excesses:
+        if best is not None and best.emptied >= excess:
+            break
         for percent in SLACK_PERCENTS:
             found = _Trade(problem, excess, moves_max).run(_prices(problem, percent))
             if found is not None and (best is None or _better(found, best)):
@@ -98,7 +101,8 @@ def _excesses(problem: Problem) -> list[int]:
     """How many hosts to try to empty: all that the volume does not need, or a few less."""
     spare = np.maximum(problem.spare[:, :2], 0).sum(axis=0)
     excess = min(int((spare // np.maximum(problem.size, 1)).min()), int(problem.clearable.sum()))
-    return sorted({each for each in (excess, excess * 9 // 10, 1) if 0 < each <= excess})
+    tries = {each for each in (excess, excess * 9 // 10, 1) if 0 < each <= excess}
+    return sorted(tries, reverse=True)
 
 
 def _prices(problem: Problem, slack_percent: int) -> list[tuple[Whole, int]]:

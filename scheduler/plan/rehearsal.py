@@ -1,7 +1,8 @@
 """A rehearsal makes the moves of a plan on a copy of the fleet, so that each is legal in its turn.
 
 The copy answers by the rulebook. While a VM moves, both places are booked; when it has moved,
-the source is free. Which moves freed the room for which others is worked out here.
+the source is free. Which moves freed the room for which others is worked out here. A host that
+had an enterprise or a layer keeps it to the end of the plan, so that only room has an order.
 """
 
 from collections import defaultdict
@@ -9,13 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from msgspec import structs
-
+from scheduler.demand import Demand
 from scheduler.fleet import Fleet
 from scheduler.inventory import Datastore, Host, Scope
 from scheduler.ledger import Key
 from scheduler.placement import Placement, Refusal, Seen
-from scheduler.plan.moves import Cost, Move, Why
+from scheduler.plan.moves import Blocked, Cost, Move, Plan, Why, emptied_and_opened
 from scheduler.plan.resident import Resident, Terms, relocation
 from scheduler.policy import FitPolicy
 
@@ -44,10 +44,7 @@ class Rehearsal:
         self._terms = terms
         self._rooms: dict[Key, _Room] = {}
         self._last: dict[UUID, int] = {}
-        self._count: dict[int, int] = defaultdict(int)
-        for each in self.residents.values():
-            self._count[each.host] += 1
-        self._busy_before = self._busy()
+        self._lived = self._living()
 
     def ask(
         self, vm: UUID, targets: frozenset[int] | None, policy: FitPolicy = FitPolicy.PROGRESSIVE
@@ -70,42 +67,48 @@ class Rehearsal:
         places = (resident.host, target, resident.datastore, to)
         self.moves.append(Move(vm, *places, reason, gain, cost, after))
         freed = self._frees(resident, placement, added)
-        # Rows to which nothing is added stay as they are, so that the fleet need not look again.
-        touched = [seen for seen in placement.seen if seen.kind == "host" or any(_amounts(seen))]
-        self.fleet.claim(structs.replace(placement, seen=tuple(touched)), demand)
+        self.fleet.claim(placement, demand)
         for key, amounts in freed.items():
             self._room(key).freed.append((position, self._take_off(key, amounts)))
         self._last[vm] = position
-        self._count[resident.host] -= 1
-        self._count[target] += 1
         self.residents[vm] = replace(resident, host=target, datastore=placement.datastore)
 
-    @property
-    def hosts_before(self) -> int:
-        """Hosts with any VM before the first move."""
-        return len(self._busy_before)
+    def plan(
+        self,
+        goal: str,
+        blocked: Iterable[Blocked] = (),
+        closes: tuple[int, ...] | None = None,
+    ) -> Plan:
+        """All that was rehearsed; the hosts to close are those that it empties, unless told."""
+        touched = sorted({host for move in self.moves for host in (move.source, move.target)})
+        lived = tuple((host, self._lived[host]) for host in touched)
+        empties, opens = emptied_and_opened(lived, self.moves)
+        before = sum(count > 0 for count in self._lived.values())
+        return Plan(
+            goal,
+            tuple(self.moves),
+            tuple(blocked),
+            before,
+            before - len(empties) + len(opens),
+            empties if closes is None else closes,
+            empties,
+            opens,
+            lived,
+        )
 
-    @property
-    def hosts_after(self) -> int:
-        """Hosts with any VM now."""
-        return len(self._busy())
-
-    @property
-    def emptied(self) -> tuple[int, ...]:
-        """Hosts that had VMs and have none now, by id."""
-        return tuple(sorted(self._busy_before - self._busy()))
-
-    @property
-    def opened(self) -> tuple[int, ...]:
-        """Hosts that had no VM and have some now, by id."""
-        return tuple(sorted(self._busy() - self._busy_before))
-
-    def _busy(self) -> set[int]:
-        """Hosts with VMs, or with promises to VMs that no plan knows."""
-        used = {
-            host.id for host in self.fleet.hosts() if host.cpu_used > 0 or host.ram_used_mib > 0
+    def _living(self) -> dict[int, int]:
+        """How many VMs each host has, and one more for promises to VMs that no plan knows."""
+        held: dict[int, list[Demand]] = defaultdict(list)
+        for each in self.residents.values():
+            held[each.host].append(each.demand)
+        return {
+            host.id: len(held[host.id])
+            + (
+                host.cpu_used > sum(each.cpu for each in held[host.id])
+                or host.ram_used_mib > sum(each.ram_mib for each in held[host.id])
+            )
+            for host in self.fleet.hosts()
         }
-        return used | {host for host, count in self._count.items() if count > 0}
 
     def _waits_for(self, vm: UUID, added: dict[Key, Amounts]) -> tuple[int, ...]:
         """The moves without which there is no room, whatever else was begun already.
@@ -151,14 +154,13 @@ class Rehearsal:
         freed: dict[Key, Amounts] = {("host", resident.host): (demand.cpu, demand.ram_mib, 0)}
         if added["datastore", placement.datastore][2]:
             freed["datastore", resident.datastore] = (0, 0, demand.disk_bytes)
-        if source is not None and target is not None and source.rack != target.rack:
-            freed["rack", source.rack] = (demand.cpu, demand.ram_mib, demand.disk_bytes)
-        if source is not None and target is not None and source.cluster != target.cluster:
-            freed["cluster", source.cluster or 0] = (
-                demand.cpu,
-                demand.ram_mib,
-                demand.disk_bytes,
-            )
+        assert source is not None
+        assert target is not None
+        held = (demand.cpu, demand.ram_mib, demand.disk_bytes)
+        if source.rack != target.rack:
+            freed["rack", source.rack] = held
+        if source.cluster is not None and source.cluster != target.cluster:
+            freed["cluster", source.cluster] = held
         return freed
 
     def _take_off(self, key: Key, freed: Amounts) -> Amounts:
@@ -174,19 +176,8 @@ class Rehearsal:
 def copy_of(fleet: Fleet) -> Fleet:
     """A fleet of the same rows, with what is promised counted in for good."""
     made = Fleet()
-    made.apply(fleet.rules)
-    datastores: set[int] = set()
-    scopes: set[Key] = set()
-    for host in fleet.hosts():
-        made.apply(host)
-        datastores.update(host.datastores)
-        scopes.update((("rack", host.rack), ("datacenter", host.datacenter)))
-        if host.cluster is not None:
-            scopes.add(("cluster", host.cluster))
-    rows = [fleet.datastore(id) for id in sorted(datastores)]
-    for row in (*rows, *(fleet.scope(*key) for key in sorted(scopes))):
-        if row is not None:
-            made.apply(row)
+    for row in fleet.rows():
+        made.apply(row)
     return made
 
 

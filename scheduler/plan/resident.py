@@ -62,7 +62,6 @@ def relocation(
         raise LookupError(f"no host {resident.host}")
     datastore = fleet.datastore(resident.datastore)
     shared = datastore is not None and datastore.shared
-    origin = Origin(
-        host.id, host.rack, host.hypervisor, resident.datastore, shared, reach, host.cluster
-    )
+    at = (host.id, host.rack, host.hypervisor, resident.datastore, shared, reach, host.cluster)
+    origin = Origin(*at)
     return replace(resident.demand, origin=origin, only=only)

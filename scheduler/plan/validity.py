@@ -6,6 +6,7 @@ from scheduler.plan.moves import Move
 from scheduler.plan.resident import Resident, Terms, relocation
 from scheduler.policy import FitPolicy
 from scheduler.reason import Lack
+from scheduler.rulebook import objections
 
 ELSEWHERE = "ELSEWHERE"
 """The VM is not on the host that the move takes it from."""
@@ -27,10 +28,10 @@ def surprises(move: Move, fleet: Fleet, resident: Resident, terms: Terms) -> tup
     host = fleet.host(resident.host)
     if host is None or not host.reachable:
         return (Lack.UNREACHABLE.value,)
+    if fleet.host(move.target) is None:
+        return (GONE,)
     demand = relocation(resident, fleet, terms.reach, frozenset({move.target}))
     answer = fleet.place(demand, FitPolicy.PROGRESSIVE)
     if isinstance(answer, Refusal):
-        asked = [each for each in answer.verdicts if each.host == move.target]
-        lacks = [reason.lack.value for each in asked for reason in each.reasons]
-        return tuple(lacks) or (GONE,)
+        return tuple(each.lack.value for each in objections(demand, fleet.candidate(move.target)))
     return () if answer.datastore == move.datastore else (OTHER_DATASTORE,)

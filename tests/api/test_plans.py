@@ -9,7 +9,7 @@ import pytest
 from gateway.service.reckoner import Reckoner
 from gateway.store import ledger
 from gateway.store.pool import Store
-from gateway.tasks.reckoning import Question, reckon
+from gateway.tasks.reckoning import Reckoning, reckon
 from gateway.tasks.weighing import HeadroomQuestion
 from tests.api import vm_world
 from tests.api.test_holds import body as hold_body
@@ -178,7 +178,7 @@ async def test_a_wrong_question_is_named(api: Api, query: str, status: int, fiel
 
 
 async def test_a_process_of_its_own_gives_the_same_answer(api: Api) -> None:
-    question = Question(headroom=HeadroomQuestion(1, "KVM", 4, 1024, 1024))
+    question = Reckoning(headroom=HeadroomQuestion(1, "KVM", 4, 1024, 1024))
     assert await Reckoner().reckon(api.store, question) == await reckon(api.store, question)
 
 

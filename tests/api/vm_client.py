@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from gateway.api.services import Services
 from gateway.events.sequencer import Sequencer
 from gateway.store.pool import Store
 from gateway.tasks.planner import Planner
+from gateway.tasks.replaying import recompute
 from tests.api import vm_world
 
 CAPABILITIES = {
@@ -129,8 +131,8 @@ def number(path: str) -> int:
 
 
 @contextlib.asynccontextmanager
-async def serving(store: Store) -> AsyncIterator[Api]:
-    """The API over the small world, with a planner that has caught up."""
+async def serving(store: Store, **more: Any) -> AsyncIterator[Api]:
+    """The API over the small world, with a planner that has caught up; `more` of its services."""
     await vm_world.build(store)
     woken: list[int] = []
     planner = Planner(store, Sequencer(store))
@@ -143,6 +145,8 @@ async def serving(store: Store) -> AsyncIterator[Api]:
         secret=b"secret of the tests, 32 bytes ok",
         wake=lambda: woken.append(1),
         hypervisors={"sim": "KVM", "vc": "VMX_04"},
+        **more,
+        recompute=partial(recompute, store),
     )
     async with TestClient(TestServer(build_app(services))) as client:
         yield Api(client, store, woken)

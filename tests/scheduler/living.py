@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 
 from scheduler.demand import Demand
 from scheduler.fleet import Fleet
-from scheduler.inventory import Datastore, Host, HostState, Scope
+from scheduler.inventory import Datastore, Host, HostState, RuleSet, Scope
 from scheduler.plan.moves import Move, Plan
 from scheduler.plan.resident import Resident
 from tests.scheduler.places import DATASTORE, HOST, SCOPE, World, fleet_of, states
 
 SHARED = 1
+APART = RuleSet(1, excluded={1: frozenset({2}), 2: frozenset({1})})
+"""Enterprises 1 and 2 share no host."""
 LOCAL = 100
 """The datastore of one host alone has this number and the host's."""
 
@@ -35,7 +37,9 @@ class Living:
 
     def fleet(self) -> Fleet:
         """A fleet that was told all of it."""
-        return fleet_of(self.used())
+        fleet = fleet_of(self.used())
+        fleet.apply(APART)
+        return fleet
 
     def after(self, moves: Sequence[Move]) -> "Living":
         """When these moves have been made."""
@@ -56,6 +60,8 @@ class Living:
             host,
             cpu_used=sum(each.cpu for each in demands),
             ram_used_mib=sum(each.ram_mib for each in demands),
+            enterprises=frozenset(each.enterprise for each in demands if each.enterprise),
+            layers=frozenset(each.layer for each in demands if each.layer),
         )
 
     def _datastore(self, datastore: Datastore) -> Datastore:
@@ -119,6 +125,7 @@ def _hosts(draw: st.DrawFn, id: int) -> Host:
         rack_name=f"rack{rack}",
         state=draw(states) if odd else HostState.MANAGED,
         reachable=not cut_off,
+        reserved_for=1 if draw(rarely) else None,
         hypervisor="other" if draw(rarely) else "lab",
         networks=frozenset(draw(st.sampled_from([("lan", "san")] * 4 + [("lan",)]))),
     )
@@ -164,7 +171,17 @@ def _has_room(host: Host, demand: Demand, made: list[Resident]) -> bool:
 def _demands(draw: st.DrawFn, n: int) -> Demand:
     cpu, ram = draw(st.sampled_from([(1, 1), (1, 3), (3, 1), (2, 2), (2, 5), (5, 2), (0, 1)]))
     network = draw(st.sampled_from([None, "lan", "lan", "lan", "san"]))
-    return Demand(UUID(int=n), cpu, ram, draw(st.integers(0, 3)), "KVM", 1, network)
+    return Demand(
+        UUID(int=n),
+        cpu,
+        ram,
+        draw(st.integers(0, 3)),
+        "KVM",
+        1,
+        network,
+        enterprise=draw(st.sampled_from([None, None, 1, 1, 2])),
+        layer=draw(st.sampled_from([None, None, None, 1])),
+    )
 
 
 @st.composite

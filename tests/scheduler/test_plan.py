@@ -34,7 +34,7 @@ def test_half_empty_hosts_become_one() -> None:
     homes = living([host(1), host(2)], [resident(1, 1, 8, 8), resident(2, 2, 4, 4)])
     plan = consolidated(homes)
     move = Move(UUID(int=2), 2, 1, 1, 1, Why.EMPTIES, WHOLE, Cost(4, 0))
-    assert plan == Plan("consolidate", (move,), (), 2, 1, (2,), (2,))
+    assert plan == Plan("consolidate", (move,), (), 2, 1, (2,), (2,), (), ((1, 1), (2, 1)))
 
 
 def test_too_little_saved_is_nothing_done() -> None:
@@ -175,7 +175,8 @@ def chain() -> Plan:
         return Move(UUID(int=n), source, source + 1, 1, 1, Why.EMPTIES, 0, Cost(1, 0), after)
 
     moves = (move(1, 3, ()), move(2, 2, (0,)), move(3, 1, (1,)), move(4, 7, ()))
-    return Plan("drain", moves, (), 5, 2, (), (1, 3, 7), ())
+    lived = ((1, 1), (2, 1), (3, 1), (4, 1), (7, 1), (8, 0))
+    return Plan("drain", moves, (), 5, 4, (), (1, 7), (8,), lived)
 
 
 def test_a_part_takes_along_what_it_needs() -> None:
@@ -185,7 +186,7 @@ def test_a_part_takes_along_what_it_needs() -> None:
     assert part(plan, range(4)) == plan
     some = part(plan, [1, 3])
     assert [(move.vm.int, move.after) for move in some.moves] == [(1, ()), (2, (0,)), (4, ())]
-    assert (some.empties, some.hosts_after) == ((3, 7), 3)
+    assert (some.empties, some.opens, some.hosts_after) == ((2, 7), (8,), 4)
 
 
 def crowd() -> list[Resident]:

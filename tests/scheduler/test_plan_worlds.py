@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scheduler.demand import Reach
 from scheduler.fleet import Fleet
-from scheduler.inventory import HostState
+from scheduler.inventory import Host, HostState
 from scheduler.plan.consolidate import consolidate
 from scheduler.plan.drain import drain
 from scheduler.plan.even import even
@@ -64,7 +64,22 @@ class Running:
         assert store.id in target.datastores
         assert move.cost.ram_mib == (resident.demand.ram_mib if resident.live else 0)
         assert store.used_bytes + move.cost.disk_bytes <= max(store.limit_bytes, store.used_bytes)
+        self.meets_nobody_it_must_not(resident, target)
         self.moving.append(move)
+
+    def meets_nobody_it_must_not(self, resident: Resident, target: Host) -> None:
+        """Layers, exclusion and reservation, with those who still leave and who already come."""
+        coming = {move.vm for move in self.moving if move.target == target.id}
+        others = [
+            each.demand
+            for each in self.homes.residents
+            if (each.host == target.id or each.vm in coming) and each.vm != resident.vm
+        ]
+        demand = resident.demand
+        assert demand.layer is None or demand.layer not in {each.layer for each in others}
+        enterprises = {demand.enterprise, *(each.enterprise for each in others)}
+        assert demand.enterprise is None or not {1, 2} <= enterprises
+        assert target.reserved_for in {None, demand.enterprise}
 
     def end(self, move: Move) -> None:
         """The source is free."""
@@ -98,13 +113,20 @@ class Running:
 
 
 def run(plan: Plan, running: Running, draw: st.DataObject) -> Living:
-    """Begins and ends moves in any order that the plan allows."""
+    """Begins and ends moves in any order that the plan allows.
+
+    The worst is often to begin whatever may begin, the last of the plan first.
+    """
+    worst = draw.draw(st.booleans())
     done: set[int] = set()
     begun: set[int] = set()
     while len(done) < len(plan.moves):
         begins = [("begin", n) for n in starting(plan, done, begun)]
         ends = [("end", n) for n in sorted(begun - done)]
-        what, n = draw.draw(st.sampled_from(begins + ends))
+        if worst:
+            what, n = begins[-1] if begins else ends[0]
+        else:
+            what, n = draw.draw(st.sampled_from(begins + ends))
         if what == "begin":
             running.begin(plan.moves[n])
             begun.add(n)

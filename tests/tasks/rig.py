@@ -211,3 +211,27 @@ async def books_balance(store: Store, *, disks_measured: bool = False) -> None:
     assert not sums
     assert disks_measured or not disks
     assert not homeless
+
+
+async def records_balance(store: Store) -> None:
+    """I13: what was granted and what was refused are on record, and nothing else is."""
+    async with store.read() as c:
+        wrong = await c.fetch(
+            """with said as (
+                 select j.task_id, (j.detail->>'decision')::uuid id,
+                   case j.entry when 'DONE' then 'placed' else 'refused' end outcome
+                 from journal j where j.detail ? 'decision')
+               select * from said full join decision d using (id)
+               where said.task_id is distinct from d.task_id or said.outcome <> d.outcome"""
+        )
+        unsaid = await c.fetch(
+            """select task_id from journal where step = 'reserve' and entry in ('DONE', 'FAILED')
+                 and not detail ? 'decision'"""
+        )
+        strange = await c.fetch(
+            """select v.id from vm v left join decision d on d.id = v.decision_id
+               where v.host_id is not null and d.host_id is distinct from v.host_id"""
+        )
+    assert not wrong
+    assert not unsaid
+    assert not strange

@@ -19,7 +19,7 @@ from gateway.lifecycle import Operation
 from gateway.store.pool import Store, StoreSettings
 from tests.postgres import create_database, execute
 from tests.tasks.dying import Doom, run_to_death
-from tests.tasks.rig import books_balance, ended, running, seed, vm_row
+from tests.tasks.rig import books_balance, ended, records_balance, running, seed, vm_row
 
 set_forkserver_preload(["tests.tasks.dying"])
 DEPLOY, OFF = Operation.DEPLOY, Operation.POWER_OFF
@@ -120,6 +120,7 @@ async def survives(story: Story, doom: Doom) -> None:
                 expected = "ON" if ends[-1]["result"] == "success" and story.faults else story.state
                 assert row["state"] == expected, (dict(row), ends[-1])
         await books_balance(store)
+        await records_balance(store)
     calls = Counter(
         (row["verb"], row["task"], row["vm"]) for row in world.rows("select * from call")
     )

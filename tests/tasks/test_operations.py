@@ -168,7 +168,7 @@ async def test_one_operation_at_a_time_on_a_vm(store):
         assert (refused.value.code, refused.value.task) == ("VM-2", str(first.task))
 
 
-async def test_too_much_is_refused_with_every_host_and_number(rig):
+async def test_too_much_is_refused_with_the_nearest_hosts_and_numbers(rig):
     """M-052."""
     async with rig.store.transaction() as c:
         await c.execute("update vm set cpu = 17 where id = 1")
@@ -176,7 +176,8 @@ async def test_too_much_is_refused_with_every_host_and_number(rig):
     assert task["result"] == "failure"
     async with rig.store.read() as c:
         event = await c.fetchval("select payload from feed where payload->>'action' = 'SCHEDULE'")
-    rows = event["details"]["rows"]
+    rows = event["details"]["nearest"]
+    assert event["details"]["counts"] == {"CPU": 4}
     assert [row["name"] for row in rows] == ["host-1", "host-2", "host-3", "host-4"]
     assert {(row["reasons"][0]["wanted"], row["reasons"][0]["spare"]) for row in rows} == {(17, 16)}
     assert event["severity"] == "ERROR"

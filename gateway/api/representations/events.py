@@ -5,6 +5,7 @@ from datetime import UTC
 from typing import Any
 
 from gateway.api.links import Linker
+from gateway.api.representations.decisions import decision_link
 from gateway.store.events_view import Seen
 
 _MEDIA = "application/vnd.abiquo.{}+json"
@@ -21,9 +22,13 @@ _ENTITY_MEDIA: Mapping[str, str] = {
 }
 
 
-def event(links: Linker, seen: Seen) -> dict[str, Any]:
+_ABOUT_HOSTS = frozenset({"nearest", "rows"})
+
+
+def event(links: Linker, seen: Seen, *, hosts: bool) -> dict[str, Any]:
     """One event; `position`, `source`, `performedBy`, `onBehalfOf`, `trace` and `details` are
-    vmgate's own. Without gaps: positions of the feed are dense, other topics' included."""
+    vmgate's own. Without gaps: positions of the feed are dense, other topics' included.
+    Without `hosts` the details of a refusal hold its counts, and no host."""
     payload = seen.payload
     enterprise_id = payload.get("enterprise_id")
     enterprise_uri = "" if enterprise_id is None else f"/api/admin/enterprises/{enterprise_id}"
@@ -31,7 +36,11 @@ def event(links: Linker, seen: Seen) -> dict[str, Any]:
     nick = payload.get("user") or ""
     message = payload.get("message") or ""
     failed = payload.get("severity") in ("WARN", "ERROR")
-    details = payload.get("details") or {}
+    details = {
+        key: value
+        for key, value in (payload.get("details") or {}).items()
+        if hosts or key not in _ABOUT_HOSTS
+    }
     media = _ENTITY_MEDIA.get(seen.entity, "")
     return {
         "id": seen.position,
@@ -109,4 +118,7 @@ def _links(links: Linker, seen: Seen) -> list[dict[str, Any]]:
     task = seen.payload.get("task_id")
     if task and seen.entity == "VIRTUAL_MACHINE" and path:
         found.append(links.link("task", f"{path}/tasks/{task}", "task"))
+    decided = (seen.payload.get("details") or {}).get("decision")
+    if decided:
+        found.append(decision_link(links, decided))
     return found

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.api.links import Linker
+from gateway.api.representations.decisions import decision_link
 from gateway.store.tasks_view import Job, Task
 from gateway.store.vms import Vm
 from gateway.tasks.submission import Accepted
@@ -62,6 +63,8 @@ def task(links: Linker, vm: Vm, one: Task, *, may_resolve: bool) -> dict[str, An
         ),
         links.link("virtualmachine", vm_path(vm), "virtualmachine", title=one.vm_name),
     ]
+    if one.decision_id is not None:
+        offered.append(decision_link(links, one.decision_id))
     if finished and one.result == "failure" and not one.acknowledged:
         offered.append(links.link("acknowledge", f"{path}/action/ack", "task"))
     if one.state == "queued" and not one.started:

@@ -7,6 +7,7 @@ from typing import Any
 
 from drivers.contract import Capabilities
 from gateway.api.links import Linker
+from gateway.api.representations.decisions import decision_link
 from gateway.api.representations.layers import appliance_path, layer_path
 from gateway.api.representations.tasks import vm_path
 from gateway.api.representations.tiers import offered_link
@@ -131,6 +132,8 @@ def _links(viewer: Viewer, vm: Vm, nics: Sequence[Nic]) -> list[dict[str, Any]]:
     if vm.host_id is not None:
         machine = f"admin/datacenters/{vm.datacenter_id}/racks/{vm.rack_id}/machines/{vm.host_id}"
         found.append(link("machine", machine, "machine", title=vm.host_name))
+    if vm.decision_id is not None:
+        found.append(decision_link(viewer.links, vm.decision_id))
     found.extend(_groups(viewer.links, vm))
     if vm.open_task is not None:
         found.append(link("operation", f"{path}/tasks/{vm.open_task}", "task", title=vm.open_kind))

@@ -1,0 +1,134 @@
+"""Decisions: why a VM is where it is, or why nothing took it; and the whole table, made again."""
+
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+
+from gateway.api.events import moment
+from gateway.api.privileges import Privilege
+from gateway.api.representations.decisions import (
+    MEDIA,
+    decision,
+    decision_link,
+    decision_text,
+    places_named,
+)
+from gateway.api.vm_body import invalid
+from gateway.api.vm_reading import EVERYWHERE, conflict, sees
+from gateway.api.vm_turn import Turn
+from gateway.denial import Denied, Kind
+from gateway.store import decisions
+from gateway.store.decisions import Filter, Stored
+from gateway.store.paged import Sort
+from gateway.store.pool import Connection
+from gateway.tasks.replaying import NotReplayable
+from scheduler.decision import Outcome
+from scheduler.rendering import Names
+
+_SORTS = {"timestamp": "at"}
+
+
+async def list_all(request: web.Request) -> web.Response:
+    """GET the decisions of the caller's enterprise, newest first; of all for who administers all.
+
+    `vm`, `task`, `outcome` and `since` narrow them.
+    """
+    turn = Turn(request)
+    sort: Sort = turn.sort(_SORTS, by="timestamp", ascending=False)
+    async with turn.store.read() as c:
+        page = await decisions.page(c, await _filter(c, turn), sort)
+        names = await _names(c, page.rows)
+    hosts = sees_hosts(turn)
+    shown = [decision(turn.links, one, names, hosts=hosts) for one in page.rows]
+    return turn.page("decisions", shown, page.total, sort)
+
+
+async def read(request: web.Request) -> web.Response:
+    """GET one decision; as text for who accepts text/plain only."""
+    turn = Turn(request)
+    async with turn.store.read() as c:
+        stored = await _find(c, turn)
+        names = await _names(c, (stored,))
+    if request.headers.get("Accept", "").split(";")[0].strip() == "text/plain":
+        text = decision_text(stored, names, hosts=sees_hosts(turn))
+        return web.Response(text=text, content_type="text/plain")
+    return turn.ok(MEDIA, decision(turn.links, stored, names, hosts=sees_hosts(turn)))
+
+
+async def table(request: web.Request) -> web.Response:
+    """GET every host as the decision saw it: asked again from checkpoint and change log."""
+    turn = Turn(request)
+    async with turn.store.read() as c:
+        stored = await _find(c, turn)
+    try:
+        found = await turn.services.recompute(stored.id)
+    except NotReplayable as lacking:
+        raise conflict("DECISION-1", f"It cannot be made again: {lacking}") from lacking
+    body = {
+        "decision": str(stored.id),
+        "identical": found.identical,
+        "why": found.why,
+        "derived": msgspec.Raw(found.derived),
+        "collection": msgspec.Raw(found.hosts),
+        "links": [decision_link(turn.links, stored.id)],
+    }
+    return turn.ok("decisiontable", body)
+
+
+def sees_hosts(turn: Turn) -> bool:
+    """Whether the caller may know of hosts."""
+    return Privilege.PHYS_DC_ENUMERATE in turn.caller.privileges
+
+
+async def _find(c: Connection, turn: Turn) -> Stored:
+    try:
+        stored = await decisions.get(c, UUID(turn.request.match_info["decision"]))
+    except ValueError:
+        stored = None
+    if stored is None or not sees(turn.caller, stored.enterprise_id):
+        raise Denied(Kind.ABSENT, "DECISION-0", "The decision does not exist")
+    return stored
+
+
+async def _filter(c: Connection, turn: Turn) -> Filter:
+    outcome = turn.query_text("outcome")
+    if outcome is not None and outcome not in {each.value for each in Outcome}:
+        raise invalid("outcome", f"one of {', '.join(Outcome)} is needed")
+    return Filter(
+        enterprise_id=None if EVERYWHERE in turn.caller.privileges else turn.caller.enterprise_id,
+        vm_id=await _vm(c, turn),
+        task=_uuid(turn, "task"),
+        outcome=outcome,
+        since=moment(turn, "since"),
+    )
+
+
+async def _vm(c: Connection, turn: Turn) -> int | None:
+    """The VM of the query, by its number or its uuid; 0, which none has, for one not known."""
+    given = turn.query_text("vm")
+    if given is None:
+        return None
+    if given.isascii() and given.isdigit() and len(given) <= 18:
+        return int(given)
+    found = _uuid(turn, "vm")
+    assert found is not None
+    return await decisions.vm_of(c, found) or 0
+
+
+def _uuid(turn: Turn, name: str) -> UUID | None:
+    given = turn.query_text(name)
+    try:
+        return None if given is None else UUID(given)
+    except ValueError as wrong:
+        raise invalid(name, "an id is needed") from wrong
+
+
+async def _names(c: Connection, rows: tuple[Stored, ...]) -> Names:
+    hosts: set[int] = set()
+    datastores: set[int] = set()
+    for stored in rows:
+        more_hosts, more_datastores = places_named(stored)
+        hosts |= more_hosts
+        datastores |= more_datastores
+    return await decisions.names(c, hosts, datastores)

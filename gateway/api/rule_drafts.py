@@ -1,0 +1,197 @@
+"""Drafts of the rule set: written, checked, tried on the present inventory, and put in force."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from gateway.api import rulesets
+from gateway.api.representations import rulesets as shown
+from gateway.api.ruleset_body import parse, read_rules, read_tests
+from gateway.api.rulesets import comment_of, require_tag, with_tag
+from gateway.api.vm_reading import conflict
+from gateway.api.vm_turn import Turn
+from gateway.denial import Denied, Kind
+from gateway.store import rule_versions, rules
+from gateway.store.pool import Connection
+from gateway.store.rule_checks import require_elements
+from gateway.store.rule_versions import Body, Content, Draft
+from gateway.tasks.foreseeing import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A rule set as a client gave it, read and found right so far."""
+
+    rules: Body
+    tests: Body
+    comment: str
+
+    def content(self, turn: Turn) -> Content:
+        """The same, by whom."""
+        caller = turn.caller
+        return Content(self.rules, self.tests, self.comment, caller.nick, caller.user_id)
+
+
+async def list_all(request: web.Request) -> web.Response:
+    """GET: all drafts."""
+    turn = Turn(request)
+    async with turn.store.read() as c:
+        found = await rule_versions.drafts(c)
+    return turn.whole("rulesets", [shown.draft(turn.links, one, whole=False) for one in found])
+
+
+async def read(request: web.Request) -> web.Response:
+    """GET: one draft, as JSON or TOML."""
+    turn = Turn(request)
+    async with turn.store.read() as c:
+        one = await _find(turn, c)
+    if rulesets.wants_toml(request):
+        body = {"comment": one.comment, **shown.content(one.rules, one.tests)}
+        return rulesets.toml(body)
+    return _answer(turn, one)
+
+
+async def create(request: web.Request) -> web.Response:
+    """POST: a draft, based on the version in force. An empty body copies that."""
+    turn = Turn(request)
+    raw = await request.read()
+    async with turn.store.transaction() as c:
+        newest = await rule_versions.in_force(c)
+        if raw.strip():
+            given = await _given(request)
+            await require_elements(c, given.rules)
+        else:
+            given = Given(newest.rules, newest.tests, "")
+        made = await rule_versions.add_draft(c, newest.version, given.content(turn))
+    return with_tag(
+        turn.created("ruleset", shown.draft(turn.links, made, whole=True)), made.revision
+    )
+
+
+async def edit(request: web.Request) -> web.Response:
+    """PUT: the draft says this instead, and is based on the version now in force."""
+    turn = Turn(request)
+    given = await _given(request)
+    async with turn.store.transaction() as c:
+        old = await _find(turn, c, lock=True)
+        require_tag(request, old.revision)
+        await require_elements(c, given.rules)
+        newest = await rule_versions.in_force(c)
+        made = await rule_versions.change_draft(c, old, newest.version, given.content(turn))
+    return _answer(turn, made)
+
+
+async def delete(request: web.Request) -> web.Response:
+    """DELETE: nothing else changes."""
+    turn = Turn(request)
+    async with turn.store.transaction() as c:
+        old = await _find(turn, c, lock=True)
+        require_tag(request, old.revision)
+        await rule_versions.drop_draft(c, old.id)
+    return turn.nothing()
+
+
+async def validate(request: web.Request) -> web.Response:
+    """POST: the draft, or the set in the body, is refused as the rules themselves would be, or
+    its tests are tried. Nothing changes."""
+    turn = Turn(request)
+    given = await _asked(turn)
+    found = await turn.services.foresee(
+        turn.store, Question(given.rules, given.tests, effect=False)
+    )
+    return turn.ok("rulesetvalidation", {"valid": not found["failedTests"], **found, "links": []})
+
+
+async def simulate(request: web.Request) -> web.Response:
+    """POST: what the draft, or the set in the body, would do to the present inventory."""
+    turn = Turn(request)
+    given = await _asked(turn)
+    found = await turn.services.foresee(turn.store, Question(given.rules, given.tests))
+    return turn.ok("rulesetsimulation", {**found, "links": []})
+
+
+async def compare(request: web.Request) -> web.Response:
+    """GET: what the draft would change in the version in force."""
+    turn = Turn(request)
+    async with turn.store.read() as c:
+        one = await _find(turn, c)
+        newest = await rule_versions.in_force(c)
+    body = shown.diff((newest.rules, newest.tests), (one.rules, one.tests))
+    return turn.ok("rulesetdiff", body)
+
+
+async def activate(request: web.Request) -> web.Response:
+    """POST: the draft is in force from the next decision on, and the draft is gone.
+
+    `If-Match` names the draft's revision. Refused, with nothing changed, for a draft that is
+    stale, for one that fails a test, and by the rule of two for who wrote it.
+    """
+    turn = Turn(request)
+    body = await turn.optional_json() or {}
+    async with turn.store.read() as c:
+        seen = await _find(turn, c)
+    require_tag(request, seen.revision)
+    await _pass_tests(turn, seen)
+    async with turn.store.transaction() as c:
+        await rules.hold(c)
+        one = await _find(turn, c, lock=True)
+        require_tag(request, one.revision)
+        await _require_fresh(c, one)
+        if turn.services.two_person and one.author_id == turn.caller.user_id:
+            raise conflict("RULE-16", "Somebody else than its author activates a draft")
+        comment = comment_of(body) or one.comment
+        made = await rulesets.enforce(turn, c, (one.rules, one.tests), comment)
+        await rule_versions.drop_draft(c, one.id)
+    turn.services.wake()
+    answer = turn.ok("ruleset", shown.version(turn.links, made, in_force=True, whole=True))
+    return with_tag(answer, made.version)
+
+
+async def _require_fresh(c: Connection, one: Draft) -> None:
+    newest = await rule_versions.in_force(c)
+    if newest.version != one.base:
+        raise conflict(
+            "RULE-14",
+            f"The draft is based on version {one.base}, and {newest.version} is in force: "
+            "renew it with a PUT",
+        )
+
+
+async def _pass_tests(turn: Turn, one: Draft) -> None:
+    if not one.tests:
+        return
+    asked = Question(one.rules, one.tests, effect=False)
+    found = await turn.services.foresee(turn.store, asked)
+    for failed in found["failedTests"]:
+        raise conflict("RULE-15", f"Not activated: {failed['message']}", failed["name"])
+
+
+async def _asked(turn: Turn) -> Given:
+    """The draft that the path names, or the set in the body; its elements exist."""
+    named = "draft" in turn.request.match_info
+    given = None if named else await _given(turn.request)
+    async with turn.store.read() as c:
+        if given is None:
+            one = await _find(turn, c)
+            given = Given(one.rules, one.tests, one.comment)
+        await require_elements(c, given.rules)
+    return given
+
+
+async def _given(request: web.Request) -> Given:
+    body: Any = parse(await request.read(), request.headers.get("Content-Type", ""))
+    return Given(read_rules(body), read_tests(body), comment_of(body))
+
+
+async def _find(turn: Turn, c: Connection, *, lock: bool = False) -> Draft:
+    (number,) = turn.ids("draft")
+    found = await rule_versions.draft(c, number, lock=lock)
+    if found is None:
+        raise Denied(Kind.ABSENT, "RULE-17", "There is no such draft of the rules")
+    return found
+
+
+def _answer(turn: Turn, one: Draft) -> web.Response:
+    answer = turn.ok("ruleset", shown.draft(turn.links, one, whole=True))
+    return with_tag(answer, one.revision)

@@ -1,0 +1,55 @@
+"""`vmgate why`: the latest decision about a VM, a task's, or one by its id, as text."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from gateway.cli.client import Client, StepFailed
+from gateway.cli.remote import asking
+
+_ROOT = "admin/decisions"
+
+
+async def why(about: str, environ: Mapping[str, str]) -> int:
+    """Print the decision; the exit status is 0 when there is one."""
+    try:
+        async with asking(environ) as client:
+            print(await client.text(f"{_ROOT}/{await _found(client, about)}"), end="")
+    except StepFailed as failed:
+        print(f"vmgate: {failed}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _found(client: Client, about: str) -> str:
+    """The id of the decision that is meant."""
+    if _is_uuid(about):
+        if await client.is_there(f"{_ROOT}/{about}"):
+            return about
+        found = await _latest(client, task=about) or await _latest(client, vm=about)
+    elif about.isascii() and about.isdigit():
+        found = await _latest(client, vm=about)
+    else:
+        vms = await client.collection(f"cloud/virtualmachines?{urlencode({'has': about})}")
+        named = [one for one in vms if about in (one["name"], one["label"])]
+        if len(named) != 1:
+            raise StepFailed(f"{len(named)} virtual machines are called {about}")
+        found = await _latest(client, vm=named[0]["id"])
+    if found is None:
+        raise StepFailed(f"there is no decision, task or virtual machine {about} with a decision")
+    return found
+
+
+async def _latest(client: Client, **wanted: Any) -> str | None:
+    found = await client.collection(f"{_ROOT}?{urlencode({**wanted, 'limit': 1})}")
+    return str(found[0]["id"]) if found else None
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

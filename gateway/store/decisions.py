@@ -1,0 +1,175 @@
+"""Decisions, each written in the commit that makes it true: a booking's, or a refusal's."""
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from gateway.store.paged import Page, Sort
+from gateway.store.pool import Connection
+
+_INSERT = """
+insert into decision (id, kind, outcome, task_id, vm_id, enterprise_id, host_id, position, rule_set,
+  scheduler, body)
+select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::bigint[],
+  $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::bytea[])
+"""
+_COLUMNS = """
+decision.id, decision.at, decision.kind, decision.outcome, decision.task_id, decision.vm_id,
+decision.enterprise_id, decision.host_id, decision.position, decision.rule_set,
+decision.scheduler, decision.body, coalesce(vm.name, task.vm_name, '') as vm_name,
+vm.virtualdatacenter_id, vm.virtualappliance_id, host.name as host_name, host.rack_id,
+host.datacenter_id
+"""
+_FROM = """
+from decision
+  left join vm on vm.id = decision.vm_id
+  left join task on task.id = decision.task_id
+  left join host on host.id = decision.host_id
+"""
+_MATCHES = """
+where ($1::bigint is null or decision.enterprise_id = $1)
+  and ($2::bigint is null or decision.vm_id = $2)
+  and ($3::uuid is null or decision.task_id = $3)
+  and ($4::text is null or decision.outcome = $4)
+  and ($5::timestamptz is null or decision.at >= $5)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewDecision:
+    """A decision to write; `body` is the encoded value, the rest is what it is found by."""
+
+    id: UUID
+    kind: str
+    outcome: str
+    task: UUID | None
+    vm_id: int
+    enterprise_id: int
+    host_id: int | None
+    position: int
+    rule_set: int
+    scheduler: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A decision as it stands, with the names around it (None or empty: gone)."""
+
+    id: UUID
+    at: datetime
+    kind: str
+    outcome: str
+    task_id: UUID | None
+    vm_id: int
+    enterprise_id: int
+    host_id: int | None
+    position: int
+    rule_set: int
+    scheduler: str
+    body: bytes
+    vm_name: str
+    virtualdatacenter_id: int | None
+    virtualappliance_id: int | None
+    host_name: str | None
+    rack_id: int | None
+    datacenter_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which decisions are wanted; None leaves that side open."""
+
+    enterprise_id: int | None = None
+    vm_id: int | None = None
+    task: UUID | None = None
+    outcome: str | None = None
+    since: datetime | None = None
+
+
+def new_id() -> UUID:
+    """An id that sorts by time (version 7), so that the newest rows lie together."""
+    milliseconds = time.time_ns() // 1_000_000
+    number = (milliseconds << 80) | int.from_bytes(os.urandom(10))
+    number = number & ~(0xF << 76) | 7 << 76
+    return UUID(int=number & ~(0x3 << 62) | 2 << 62)
+
+
+async def put_many(c: Connection, made: Sequence[NewDecision]) -> None:
+    """Write decisions in the caller's transaction, in one statement."""
+    if not made:
+        return
+    await c.execute(
+        _INSERT,
+        [one.id for one in made],
+        [one.kind for one in made],
+        [one.outcome for one in made],
+        [one.task for one in made],
+        [one.vm_id for one in made],
+        [one.enterprise_id for one in made],
+        [one.host_id for one in made],
+        [one.position for one in made],
+        [one.rule_set for one in made],
+        [one.scheduler for one in made],
+        [one.body for one in made],
+    )
+
+
+async def get(c: Connection, id: UUID) -> Stored | None:
+    """One decision, or None."""
+    row = await c.fetchrow(f"select {_COLUMNS} {_FROM} where decision.id = $1", id)
+    return None if row is None else Stored(**row)
+
+
+async def page(c: Connection, wanted: Filter, sort: Sort) -> Page[Stored]:
+    """One page by time, newest first unless ascending."""
+    bounds = (wanted.enterprise_id, wanted.vm_id, wanted.task, wanted.outcome, wanted.since)
+    way = "asc" if sort.ascending else "desc"
+    total = await c.fetchval(f"select count(*) from decision {_MATCHES}", *bounds)
+    rows = await c.fetch(
+        f"""select {_COLUMNS} {_FROM} {_MATCHES}
+            order by decision.at {way}, decision.id {way} offset $6 limit $7""",
+        *bounds,
+        sort.start,
+        sort.limit or None,
+    )
+    return Page(tuple(Stored(**row) for row in rows), int(total))
+
+
+async def vm_of(c: Connection, uuid: UUID) -> int | None:
+    """The number of the VM with this uuid, None when there is none."""
+    found: int | None = await c.fetchval("select id from vm where uuid = $1", uuid)
+    return found
+
+
+async def names(
+    c: Connection, hosts: Iterable[int], datastores: Iterable[int]
+) -> dict[tuple[str, int], str]:
+    """What hosts and datastores are called, for those that are still there."""
+    rows = await c.fetch(
+        """select 'host' as kind, id, name from host where id = any($1::bigint[])
+           union all select 'datastore', id, name from datastore where id = any($2::bigint[])""",
+        list(hosts),
+        list(datastores),
+    )
+    return {(row["kind"], row["id"]): row["name"] for row in rows}
+
+
+async def trim(c: Connection, days: float, rows_max: int, batch: int) -> int:
+    """Delete up to `batch` decisions, oldest first: those older than `days`, and those beyond
+    the newest `rows_max`; how many went."""
+    status = await c.execute(
+        """delete from decision where id in (
+             select id from decision
+             where at < clock_timestamp() - make_interval(secs => $1)
+               or (at, id) <= (select at, id from decision order by at desc, id desc
+                               offset $2 limit 1)
+             order by at, id limit $3)""",
+        days * 86_400,
+        rows_max,
+        batch,
+    )
+    return int(status.rsplit(" ", 1)[1])

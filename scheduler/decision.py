@@ -1,0 +1,186 @@
+"""A decision is what was asked, of which rows, and what was answered: enough to ask again.
+
+The same scheduler version on the same rows gives the same bytes. What a placement passed over is
+not in it: that is worked out on request, so that deciding stays cheap.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from scheduler import explanation
+from scheduler.ahead import Ahead
+from scheduler.demand import Demand
+from scheduler.fit_policy import FitPolicy
+from scheduler.placement import HostVerdict, Placement, Refusal, Seen
+from scheduler.reason import Lack, Reason
+from scheduler.share import Share
+from scheduler.version import VERSION
+
+MISSES_MAX = 5
+"""Hosts that nearly did, told with every number."""
+REASONS_MAX = 8
+"""Reasons told of each of them."""
+SUMMARY_MAX = 1000
+"""Characters of the summary."""
+BYTES_MAX = 64 * 1024
+"""Of an encoded decision. What is cut to keep it is named in `cut`: first the misses, then the
+rows ahead, without which the decision cannot be repeated."""
+LOCKED_ROWS = "locked rows"
+"""In `cut` where the ledger refused by itself: which rows it had locked is not kept."""
+LOWEST_ID = "lowest id"
+_WHOLE = 10**6
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+
+class Outcome(StrEnum):
+    """How a decision ended."""
+
+    PLACED = "placed"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked, and of which rows: those of the feed at `position` under those `ahead`.
+
+    `share` is the part of the hosts that was to be tried first, None for all.
+    """
+
+    demand: Demand
+    policy: FitPolicy
+    position: int
+    rule_set: int
+    ahead: tuple[Ahead, ...] = ()
+    share: Share | None = None
+    scheduler: str = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The place, why it, and every row that the claim rests on."""
+
+    host: int
+    datastore: int
+    score: int
+    seen: tuple[Seen, ...]
+    tie_break: str = LOWEST_ID
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A host that nearly did."""
+
+    host: int
+    name: str
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why none will do: `first` counts each of the `hosts` once, by the first rule it failed;
+    `each` counts the hosts that lack a thing. The summary names no host."""
+
+    hosts: int
+    first: Mapping[Lack, int] = field(hash=False)
+    each: Mapping[Lack, int] = field(hash=False)
+    nearest: tuple[Miss, ...]
+    lasting: bool
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Exactly one of `chosen` and `refused` is there."""
+
+    question: Question
+    chosen: Chosen | None = None
+    refused: Refused | None = None
+    cut: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended."""
+        return Outcome.REFUSED if self.chosen is None else Outcome.PLACED
+
+
+def of_answer(question: Question, answer: Placement | Refusal) -> Decision:
+    """The decision that this answer to the question is."""
+    if isinstance(answer, Placement):
+        chosen = Chosen(answer.host, answer.datastore, answer.score, answer.seen)
+        return Decision(question, chosen)
+    first: Counter[Lack] = Counter()
+    each: Counter[Lack] = Counter()
+    for lacks, count in answer.patterns:
+        first[lacks[0]] += count
+        for lack in lacks:
+            each[lack] += count
+    refused = Refused(
+        answer.hosts,
+        dict(first),
+        dict(each),
+        nearest(answer.verdicts),
+        answer.lasting,
+        explanation.summary(answer, names=False)[:SUMMARY_MAX],
+    )
+    return Decision(question, refused=refused)
+
+
+def nearest(verdicts: Iterable[HostVerdict]) -> tuple[Miss, ...]:
+    """The hosts that fail the fewest rules, and by the least: those asked for come first."""
+    found = heapq.nsmallest(MISSES_MAX, verdicts, key=_distance)
+    return tuple(Miss(one.host, one.name, one.reasons[:REASONS_MAX]) for one in found)
+
+
+def encode(decision: Decision) -> bytes:
+    """The decision's bytes: equal decisions have equal bytes."""
+    return _encoder.encode(decision)
+
+
+def record(decision: Decision) -> bytes:
+    """The bytes that are kept of a decision: its own, cut to `BYTES_MAX` where they are more."""
+    encoded = encode(decision)
+    if len(encoded) > BYTES_MAX and decision.refused is not None:
+        refused = replace(decision.refused, nearest=())
+        decision = replace(decision, refused=refused, cut=(*decision.cut, "nearest"))
+        encoded = encode(decision)
+    if len(encoded) > BYTES_MAX:
+        question = replace(decision.question, ahead=())
+        encoded = encode(replace(decision, question=question, cut=(*decision.cut, "ahead")))
+    return encoded
+
+
+def decode(encoded: bytes) -> Decision:
+    """The decision with these bytes; raises ValueError when there is none."""
+    return msgspec.json.decode(encoded, type=Decision)
+
+
+def to_mapping(decision: Decision) -> dict[str, Any]:
+    """The decision in plain values, ready for JSON."""
+    found: dict[str, Any] = msgspec.to_builtins(decision, str_keys=True, order="deterministic")
+    return found
+
+
+def from_mapping(mapping: Mapping[str, Any]) -> Decision:
+    """The decision in plain values; raises ValueError where they are none."""
+    return msgspec.convert(mapping, Decision, str_keys=True)
+
+
+def _distance(verdict: HostVerdict) -> tuple[bool, int, int, int]:
+    """Asked for or not, rules failed, by how much in all, and the id; what is no amount fails
+    by as much as there is."""
+    unasked = False
+    missing = 0
+    for reason in verdict.reasons:
+        unasked = unasked or reason.lack is Lack.NOT_ASKED
+        short, wanted = reason.shortfall, reason.wanted
+        if short is None or not isinstance(wanted, int) or wanted <= 0:
+            missing += _WHOLE
+        else:
+            missing += short * _WHOLE // wanted
+    return unasked, len(verdict.reasons), missing, verdict.host

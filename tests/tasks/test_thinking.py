@@ -1,0 +1,52 @@
+"""What takes long to compute runs in a process of its own, with the same answer."""
+
+import asyncio
+
+import pytest
+
+from gateway.config.model import Decisions
+from gateway.service.keeping import Keeper
+from gateway.service.thinking import Thinker
+from gateway.store import checkpoints, decisions
+from gateway.store.checkpoints import Pace
+from gateway.tasks.replaying import NotReplayable, recompute
+from tests.tasks.crowd import count, ids
+from tests.tasks.planners import desk, seen
+from tests.tasks.rig import seed
+
+
+async def test_a_decision_made_again_elsewhere_is_the_same(store):
+    await seed(store, hosts=3, vms=1)
+    await seen(store, 4)
+    async with desk(store) as at:
+        thinker = Thinker(store)
+        await thinker.checkpoint(Pace())
+        assert await count(store, "inventory_checkpoint") == 1
+        assert await at.deploy(1) is not None
+        (id,) = await ids(store)
+        found = await thinker.recompute(id)
+        assert found.identical
+        assert found == await recompute(store, id)
+        with pytest.raises(NotReplayable, match="no longer kept"):
+            await thinker.recompute(decisions.new_id())
+
+
+async def test_the_keeper_keeps_decisions_repeatable_and_the_store_small(store):
+    """The first checkpoint before anything else, later ones when due, and old rows go."""
+    await seed(store, hosts=3, vms=5)
+    await seen(store, 4)
+    async with desk(store) as at:
+        section = Decisions(rows_max=2, checkpoint_changes=1, checkpoint_s=1)
+        keeper = Keeper(store, section, Thinker(store))
+        await asyncio.gather(*(keeper.begin(at.sequencer) for _ in range(2)))
+        assert await count(store, "inventory_checkpoint") == 1
+        for vm in range(1, 6):
+            assert await at.deploy(vm) is not None
+        await at.sequencer.flush()
+        await keeper.round()
+        assert await count(store, "decision") == 2
+        assert await count(store, "inventory_checkpoint") == 2
+        async with store.read() as c:
+            assert not await checkpoints.due(c, Pace(changes=1, seconds=1))
+        await keeper.round()
+        assert [(await recompute(store, id)).identical for id in await ids(store)] == [True] * 2
