@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -123,7 +122,7 @@ async def test_what_is_wrong_is_named(
     assert (answer.status, answer.body["collection"][0]["field"]) == (status, field)
 
 
-@pytest.mark.parametrize("id", ["x", str(uuid4())])
+@pytest.mark.parametrize("id", ["x", "25437e6e-7cf8-4cfb-aa88-c879a2608919"])
 async def test_a_plan_that_does_not_exist(api: Api, id: str) -> None:
     for method, path in (("GET", ""), ("POST", "/action/approve"), ("POST", "/action/cancel")):
         answer = await api.call(method, f"admin/plans/{id}{path}")
