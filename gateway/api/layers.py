@@ -137,6 +137,7 @@ async def _lock(caller: Caller, c: Connection, ground: Ground, named: Sequence[i
         found.append(readable(vm, caller))
     for vm in found:
         require_free(vm)
+    await bookings.hold_places(c, [vm.id for vm in found])
     return found
 
 

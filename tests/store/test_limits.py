@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gateway.store import inventory, ledger
 from gateway.store.pool import Store
 from scheduler.inventory import Datastore, Host, Scope
+from scheduler.limits import Level, LoadKind, LoadRule, Rules, resolve
 from tests.store.ruled import build, set_rules, tried
 
 ELEMENTS = {"cluster": 2, "machine": 7, "rack": 3, "datacenter": 2}
@@ -52,7 +53,7 @@ RULES = st.lists(
     max_size=14,
     unique_by=lambda rule: (rule["kind"], rule["level"], rule["element_id"]),
 )
-Rules = Sequence[Mapping[str, Any]]
+Drawn = Sequence[Mapping[str, Any]]
 
 
 @pytest.fixture
@@ -62,14 +63,14 @@ async def world(store: Store) -> Store:
     return store
 
 
-def about(rules: Rules, kind: str, level: str, id: int | None) -> Mapping[str, Any] | None:
+def about(rules: Drawn, kind: str, level: str, id: int | None) -> Mapping[str, Any] | None:
     for rule in rules:
         if (rule["kind"], rule["level"], rule["element_id"]) == (kind, level, id):
             return rule
     return None
 
 
-def of_host(rules: Rules, host: Host) -> tuple[int, int]:
+def of_host(rules: Drawn, host: Host) -> tuple[int, int]:
     """Vetoed by nobody but the first that speaks."""
     for level, id in (
         ("cluster", host.cluster),
@@ -86,7 +87,7 @@ def of_host(rules: Rules, host: Host) -> tuple[int, int]:
     return host.cpus, host.memory_mib
 
 
-def of_datastore(rules: Rules, one: Datastore) -> int:
+def of_datastore(rules: Drawn, one: Datastore) -> int:
     for level, id in (
         ("datastore", one.id),
         ("datastoretier", one.tier.id if one.tier else None),
@@ -98,7 +99,21 @@ def of_datastore(rules: Rules, one: Datastore) -> int:
     return one.capacity_bytes
 
 
-def in_all(rules: Rules, scope: Scope, hosts: Sequence[Host]) -> tuple[int | None, int | None]:
+def load(row: Mapping[str, Any]) -> LoadRule:
+    """The scheduler's value of a stored rule: what-if works limits out from these."""
+    return LoadRule(
+        row["id"],
+        LoadKind(row["kind"]),
+        Level(row["level"]),
+        row["element_id"],
+        row["cpu_percent"],
+        row["ram_percent"],
+        row["storage_percent"],
+        row["aggregated"],
+    )
+
+
+def in_all(rules: Drawn, scope: Scope, hosts: Sequence[Host]) -> tuple[int | None, int | None]:
     rule = about(rules, "machine_load", scope.kind, scope.id)
     if rule is None or not rule["aggregated"]:
         return None, None
@@ -113,7 +128,7 @@ def in_all(rules: Rules, scope: Scope, hosts: Sequence[Host]) -> tuple[int | Non
     max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(rules=RULES)
-async def test_the_ledger_s_limits_are_the_definition_s(world: Store, rules: Rules) -> None:
+async def test_the_ledger_s_limits_are_the_definition_s(world: Store, rules: Drawn) -> None:
     """Cluster, machine, rack, datacenter; datastore, tier, datacenter; sums beside them."""
     async with tried(world) as c:
         await c.execute("update host set state = 'HALTED', reachable = false where id = 2")
@@ -121,6 +136,11 @@ async def test_the_ledger_s_limits_are_the_definition_s(world: Store, rules: Rul
         hosts = await inventory.hosts(c)
         datastores = await inventory.datastores(c)
         scopes = await inventory.scopes(c)
+        stored = await c.fetch("select * from rule order by id")
+    resolved = resolve(Rules(tuple(load(row) for row in stored)), hosts, datastores, scopes)
+    assert list(resolved.hosts) == hosts
+    assert list(resolved.datastores) == datastores
+    assert list(resolved.scopes) == scopes
     for host in hosts:
         assert (host.cpu_limit, host.ram_limit_mib) == of_host(rules, host)
         assert (host.cpu_rule != "") == (host.ram_rule != "")
