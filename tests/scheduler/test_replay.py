@@ -32,6 +32,8 @@ def rows_of(fleet: Fleet, keys: set[Key]) -> dict[Key, Row]:
             if kind == "host"
             else fleet.datastore(id)
             if kind == "datastore"
+            else fleet.rules
+            if kind == "rules"
             else fleet.scope(kind, id)
         )
         if row is not None:
@@ -43,7 +45,8 @@ def decided(fleet: Fleet, told: dict[Key, Row], demand=DEMAND, policy=FitPolicy.
     """The record of asking a fleet that may be ahead of what was told."""
     present = rows_of(fleet, set(told))
     ahead = [difference(key, told[key], present.get(key)) for key in sorted(told)]
-    question = Question(demand, policy, 1, 0, tuple(each for each in ahead if each is not None))
+    rows = tuple(each for each in ahead if each is not None)
+    question = Question(demand, policy, 1, fleet.rules.version, rows)
     return of_answer(question, fleet.place(demand, policy))
 
 
