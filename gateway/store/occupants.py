@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from gateway.store.pool import Connection
-from scheduler.cluster import Resident
+from scheduler.cluster import Hold, Resident
 from scheduler.limits import Level, LoadKind, LoadRule
 
 # Only what lives there in peace may be moved by whoever follows advice: a VM with an open task, or
@@ -23,6 +23,16 @@ from booking b join vm v on v.id = b.vm_id
 where b.host_id = any($1::bigint[])
 order by v.id, b.host_id
 """
+# The end in whole seconds, none too early.
+_HOLDS = """
+select h.id, s.host_id as host, s.datastore_id as datastore, s.cpu, s.ram_mib, s.disk_bytes,
+  h.enterprise_id as enterprise, s.layer_id as layer,
+  to_char((h.expires_at + interval '1 second') at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+    as until
+from hold_booking s join hold h on h.id = s.hold_id
+where s.vm_id is null and s.host_id = any($1::bigint[])
+order by s.id
+"""
 _LOADS = """
 select id, kind, level, element_id, cpu_percent, ram_percent, storage_percent, aggregated
 from rule where kind in ('machine_load', 'datastore_load') order by id
@@ -32,6 +42,11 @@ from rule where kind in ('machine_load', 'datastore_load') order by id
 async def of_hosts(c: Connection, hosts: Iterable[int]) -> tuple[Resident, ...]:
     """The VMs that are booked on these hosts."""
     return tuple([Resident(**dict(row)) for row in await c.fetch(_RESIDENTS, list(hosts))])
+
+
+async def holds(c: Connection, hosts: Iterable[int]) -> tuple[Hold, ...]:
+    """The places on these hosts that are held, each with the hold's end."""
+    return tuple([Hold(**dict(row)) for row in await c.fetch(_HOLDS, list(hosts))])
 
 
 async def loads(c: Connection) -> tuple[LoadRule, ...]:

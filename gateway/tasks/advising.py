@@ -44,9 +44,12 @@ class Adviser:
             async with asyncio.timeout(WITHIN_S):
                 async with self._store.read() as c:
                     residents = await occupants.of_hosts(c, scene.hosts)
+                    holds = await occupants.holds(c, scene.hosts)
                     loads = await occupants.loads(c)
                 # How far relocations go is not anybody's to set while the service runs.
-                known = replace(scene.around, loads=loads, residents=residents, widens=False)
+                known = replace(
+                    scene.around, loads=loads, residents=residents, holds=holds, widens=False
+                )
                 message = encode(replace(scene, around=known), nearest)
                 rows: list[dict[str, Any]] = msgspec.json.decode(await self._ask(message))
                 return rows

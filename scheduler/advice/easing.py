@@ -136,7 +136,7 @@ def _beside(scene: Scene, host: Host, hold: Hold) -> bool:
 def _wait(over: list[Hold]) -> WaitHold:
     last = max(over, key=lambda each: (_instant(each), each.id))
     assert last.until is not None
-    return WaitHold(tuple(sorted(each.id for each in over)), last.until)
+    return WaitHold(tuple(sorted({each.id for each in over})), last.until)
 
 
 def _instant(hold: Hold) -> datetime:

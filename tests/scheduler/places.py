@@ -240,6 +240,24 @@ def worlds(draw: st.DrawFn) -> World:
 
 
 @st.composite
+def roomy(draw: st.DrawFn) -> tuple[World, Demand]:
+    """Up to 12 hosts of ordinary sizes that mostly have room, and an ordinary VM: many fit."""
+    hosts = []
+    few = draw(st.booleans())
+    for id in range(1, draw(st.sampled_from([2, 5, 11, 12])) + 1):
+        cores = draw(st.sampled_from([16, 24, 48]))
+        memory = cores * draw(st.sampled_from([2048, 4096, 8192]))
+        begun = id > 2 if few else draw(st.booleans())
+        used = draw(st.integers(1, cores // 2)) if begun else 0
+        host = replace(HOST, id=id, name=f"host{id}", cpu_limit=cores, cpu_used=used)
+        mib = used * draw(st.sampled_from([512, 1024, 2048]))
+        hosts.append(replace(host, ram_limit_mib=memory, ram_used_mib=mib))
+    cpu = draw(st.sampled_from([1, 4, 8, 16]))
+    mib = cpu * draw(st.sampled_from([1024, 2048, 4096]))
+    return World(tuple(hosts), (DATASTORE,)), replace(DEMAND, cpu=cpu, ram_mib=mib)
+
+
+@st.composite
 def demands(draw: st.DrawFn, world: World) -> Demand:
     """A deployment or a relocation in datacenter 1, sometimes limited to named hosts."""
     oddly = Oddly(draw, "size network origin only tier", 2)

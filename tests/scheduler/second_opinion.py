@@ -36,8 +36,14 @@ def feasible(world: World, demand: Demand) -> list[Host]:
 
 def best(world: World, demand: Demand, policy: FitPolicy) -> Host | None:
     """The host the policy must choose."""
-    sign = 1 if policy is FitPolicy.PERFORMANCE else -1
     fitting = feasible(world, demand)
+    if policy is FitPolicy.PACKING:
+        every = [host for host in world.hosts if host.datacenter == demand.datacenter]
+        unused = {host.id for host in every if use(host) == 0}
+        kept = unused if 10 * (len(unused) - 1) < len(every) else set()
+        order = [((host.id in kept), loss(host, demand), host.id) for host in fitting]
+        return next((host for host in fitting if host.id == min(order)[2]), None)
+    sign = 1 if policy is FitPolicy.PERFORMANCE else -1
     return min(fitting, key=lambda host: (sign * use(host), host.id), default=None)
 
 
@@ -50,6 +56,21 @@ def use(host: Host) -> Fraction:
     ):
         total += Fraction(used, limit) if limit else Fraction(1)
     return total
+
+
+def loss(host: Host, demand: Demand) -> int:
+    """What the host could do less with the demand on it, and a tenth of what it still could."""
+    before, after = 0, 0
+    for mib in (7 * 256, 7 * 512, 7 * 1024):
+        cpus = Fraction(host.ram_limit_mib, mib)
+        whole = min(Fraction(host.cpu_limit), cpus) or Fraction(1, mib)
+        for demanded in (False, True):
+            cpu = host.cpu_used + demand.cpu * demanded
+            ram = host.ram_used_mib + demand.ram_mib * demanded
+            left = min(Fraction(host.cpu_limit - cpu), Fraction(host.ram_limit_mib - ram, mib))
+            part = int(max(left, Fraction(0)) / whole * 2**20)
+            before, after = (before, after + part) if demanded else (before + part, after)
+    return 10 * (before - after) + after
 
 
 def disk_choices(world: World, demand: Demand, host: Host) -> list[Datastore]:

@@ -14,7 +14,7 @@ from scheduler.placement import HostVerdict, Placement, Refusal
 from scheduler.policy import FitPolicy
 from scheduler.reason import Lack, Reason
 from tests.scheduler import second_opinion
-from tests.scheduler.places import World, demands, fleet_of, worlds
+from tests.scheduler.places import World, demands, fleet_of, roomy, worlds
 
 EXAMPLES = settings(max_examples=100, deadline=None, derandomize=True)
 
@@ -44,6 +44,18 @@ def test_refused_if_and_only_if_no_host_will_do(question: tuple[World, Demand, F
 def test_the_policy_chooses_the_best_host(question: tuple[World, Demand, FitPolicy]) -> None:
     """M-041: PROGRESSIVE the most used, PERFORMANCE the least used, ties to the lowest id."""
     world, demand, policy = question
+    answer = fleet_of(world).place(demand, policy)
+    best = second_opinion.best(world, demand, policy)
+    assert (answer.host if isinstance(answer, Placement) else None) == (best and best.id)
+
+
+@EXAMPLES
+@given(roomy(), st.sampled_from(FitPolicy))
+def test_of_many_that_fit_the_best_is_chosen(
+    question: tuple[World, Demand], policy: FitPolicy
+) -> None:
+    """M-041: also what packing weighs, and the unused hosts that it keeps for last."""
+    world, demand = question
     answer = fleet_of(world).place(demand, policy)
     best = second_opinion.best(world, demand, policy)
     assert (answer.host if isinstance(answer, Placement) else None) == (best and best.id)

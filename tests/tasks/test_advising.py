@@ -2,19 +2,22 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from gateway.service.advisory import Advisory
-from gateway.store import decisions, ledger, rules
+from gateway.store import decisions, holds, ledger, rules
 from gateway.store.pool import Store
 from gateway.store.rules import NewRule
 from gateway.tasks import advising
 from gateway.tasks.advising import Adviser, Ask
+from gateway.tasks.holding import Holder
 from tests.tasks.crowd import ids
 from tests.tasks.planners import Desk, desk, seen
-from tests.tasks.rig import seed
+from tests.tasks.rig import CALLER, seed
+from tests.tasks.test_holding import wish
 
 
 @pytest.fixture
@@ -90,6 +93,24 @@ async def test_a_vm_that_may_be_moved_is_advised_to_be(store, advisory, protecte
     assert [(each["name"], each["to_host_name"]) for each in moves] == (
         [] if protected else [("vm-2", "host-2")]
     )
+
+
+async def test_the_end_of_a_hold_is_waited_for_and_the_vm_is_placed_then(store, advisory):
+    """The hold and its end are named, the end in whole seconds and none too early."""
+    await seed(store, hosts=1, vms=1)
+    await seen(store, 4)
+    async with desk(store) as at:
+        holder = Holder(store, at.planner)
+        made = await holder.hold(wish(4), CALLER)
+        advice = await refused(store, at, advisory.ask)
+        (wait,) = (one["changes"][0] for one in advice if one["changes"][0]["kind"] == "WAIT_HOLD")
+        assert wait["holds"] == [str(made)]
+        async with store.read() as c:
+            hold = await holds.get(c, made)
+        assert hold is not None
+        assert 0 < (datetime.fromisoformat(wait["until"]) - hold.expires_at).total_seconds() <= 1
+        await holder.release(made, CALLER)
+        assert await at.deploy(1) is not None
 
 
 async def test_a_process_that_ends_is_begun_again(store, advisory):
