@@ -1,4 +1,4 @@
-"""A held place takes the VM that it is held for, exactly as if nothing were there, and no bigger."""
+"""A held place takes the VM it is held for as if nothing were there, and no bigger one."""
 
 from dataclasses import replace
 from uuid import UUID
