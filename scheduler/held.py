@@ -1,5 +1,6 @@
 """A held place is tried by all rules as if what holds it were not there, and no other place is."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from scheduler.demand import Demand
@@ -29,13 +30,37 @@ def asked_of(demand: Demand, held: Held) -> Demand:
 def place_held(fleet: Fleet, demand: Demand, held: Held) -> Placement | Refusal:
     """The demand at the held place, or why it will not do there.
 
-    What the placement sees are the fleet's own rows, so that a claim of it tests them.
+    What the placement sees are the fleet's own rows, so that a claim of it tests them. Only a
+    refusal looks at the whole fleet, since it counts every host.
     """
-    without = Fleet()
-    without.apply(fleet.rules)
-    for row in rows_without(fleet, held):
-        without.apply(row)
-    return without.place(asked_of(demand, held), fleet.rules.policy(demand.datacenter))
+    asked, policy = asked_of(demand, held), fleet.rules.policy(demand.datacenter)
+    rows = rows_without(fleet, held)
+    answer = _fleet_of(fleet, rows).place(asked, policy)
+    if isinstance(answer, Refusal):
+        return _fleet_of(fleet, (*rows, *_all_rows(fleet))).place(asked, policy)
+    return answer
+
+
+def _fleet_of(fleet: Fleet, rows: Iterable[Host | Datastore | Scope]) -> Fleet:
+    """A fleet of these rows under the same rules; of two of one row the first one counts."""
+    made = Fleet()
+    made.apply(fleet.rules)
+    for row in rows:
+        made.apply(row)
+    return made
+
+
+def _all_rows(fleet: Fleet) -> list[Host | Datastore | Scope]:
+    hosts = fleet.hosts()
+    keys = {key for host in hosts for key in _keys(host)}
+    datastores = [fleet.datastore(id) for id in {id for host in hosts for id in host.datastores}]
+    found = (*datastores, *(fleet.scope(*key) for key in keys), *hosts)
+    return [row for row in found if row is not None]
+
+
+def _keys(host: Host) -> list[tuple[str, int]]:
+    keys = [("rack", host.rack), ("datacenter", host.datacenter)]
+    return keys if host.cluster is None else [*keys, ("cluster", host.cluster)]
 
 
 def rows_without(fleet: Fleet, held: Held) -> tuple[Host | Datastore | Scope, ...]:
@@ -51,10 +76,7 @@ def rows_without(fleet: Fleet, held: Held) -> tuple[Host | Datastore | Scope, ..
     sees = datastore is not None and datastore.id in host.datastores
     if datastore is not None:
         rows.append(replace(datastore, used_bytes=datastore.used_bytes - held.disk_bytes))
-    keys = [("rack", host.rack), ("datacenter", host.datacenter)]
-    if host.cluster is not None:
-        keys.append(("cluster", host.cluster))
-    scopes = (fleet.scope(*key) for key in keys)
+    scopes = (fleet.scope(*key) for key in _keys(host))
     rows += [_less(scope, held) for scope in scopes if scope is not None]
     rows.append(
         replace(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,10 +13,11 @@ import pytest
 from drivers.simulated.world import World
 from gateway.denial import Denied
 from gateway.lifecycle import Operation
-from gateway.store import feed, holds, ledger
+from gateway.store import checkpoints, feed, holds, ledger
 from gateway.store.pool import Store
 from gateway.tasks.holding import Holder, Sweeper, Wish
 from scheduler.demand import Demand
+from tests.tasks.crowd import NOW, replays
 from tests.tasks.rig import CALLER, DISK, Rig, books_balance, ended, running, seed, vm_row
 
 SIZE = Demand(UUID(int=0), 1, 1024, DISK, "KVM", 1, "default", enterprise=1)
@@ -217,8 +219,6 @@ async def test_an_expired_hold_gives_nothing_and_is_swept(rig: Rig, holder: Hold
 
 
 async def test_the_end_is_kept_to_the_second(rig: Rig, holder: Holder) -> None:
-    from datetime import datetime
-
     sweeping = [asyncio.create_task(Sweeper(holder, rig.sequencer.poke).run()) for _ in range(3)]
     made = await holder.hold(wish(1, ttl_s=0.3), CALLER)
     told = await expired(rig.store, made)
@@ -254,3 +254,19 @@ async def test_releasing_while_it_is_taken_over_leaks_nothing(rig: Rig, holder: 
         await books_balance(rig.store)
     async with rig.store.read() as c:
         assert await c.fetchval("select count(*) from hold_booking") == 0
+
+
+async def test_a_place_taken_over_is_on_record_and_made_again_the_same(
+    rig: Rig, holder: Holder
+) -> None:
+    """I13: on full hosts, by rows as if nothing were held there; the refusal as well."""
+    await checkpoints.take(rig.store, NOW, rig.sequencer.flush)
+    made = await holder.hold(wish(8), CALLER)
+    assert (await rig.run(1, Operation.DEPLOY, hold=str(made)))["result"] == "success"
+    async with rig.store.transaction() as c:
+        await c.execute("update host set state = 'NOT_MANAGED'")
+        await ledger.refresh_limits(c)
+    assert (await rig.run(2, Operation.DEPLOY, hold=str(made)))["result"] == "failure"
+    found = await replays(rig.store)
+    assert [one.why for one in found if not one.identical] == []
+    assert len(found) == 2

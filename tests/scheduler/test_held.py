@@ -1,0 +1,51 @@
+"""A held place takes the VM it is held for as if nothing were there, and no bigger one."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from hypothesis import given
+
+from scheduler.demand import Demand
+from scheduler.fleet import Fleet
+from scheduler.held import Held, place_held
+from scheduler.inventory import HostState
+from scheduler.placement import Placement, Refusal
+from tests.scheduler.places import DATASTORE, DEMAND, HOST, World, fleet_of
+from tests.scheduler.test_headroom import peopled, sizes
+
+OTHER = UUID(int=77)
+
+
+@given(peopled(), sizes())
+def test_what_was_placed_is_placed_again_where_it_is_held(fleet: Fleet, demand: Demand) -> None:
+    policy = fleet.rules.policy(1)
+    before = fleet.place(demand, policy)
+    if not isinstance(before, Placement):
+        return
+    fleet.claim(before, demand)
+    held = Held(before.host, before.datastore, demand.cpu, demand.ram_mib, demand.disk_bytes)
+    again = place_held(fleet, replace(demand, vm=OTHER), held)
+    assert isinstance(again, Placement)
+    assert (again.host, again.datastore, again.score) == (
+        before.host,
+        before.datastore,
+        before.score,
+    )
+    fleet.release(before, demand)
+    assert fleet.place(demand, policy) == before
+
+
+def test_neither_a_bigger_vm_nor_a_closed_host_nor_another_datastore() -> None:
+    full = replace(HOST, cpu_used=8, datastores=(1, 2))
+    stores = (DATASTORE, replace(DATASTORE, id=2, limit_bytes=10**6))
+    held = Held(1, 1, 4, 128, 100)
+    fits = replace(DEMAND, cpu=4)
+    fleet = fleet_of(World((full,), stores))
+    found = place_held(fleet, fits, held)
+    assert isinstance(found, Placement)
+    assert found.datastore == 1, "the roomier one is not held"
+    assert isinstance(place_held(fleet, replace(fits, cpu=5), held), Refusal)
+    assert isinstance(place_held(fleet, replace(fits, only=frozenset({2})), held), Refusal)
+    closed = fleet_of(World((replace(full, state=HostState.HALTED),), stores))
+    assert isinstance(place_held(closed, fits, held), Refusal)
+    assert isinstance(place_held(fleet, fits, replace(held, host=9)), Refusal)
