@@ -1,13 +1,15 @@
 """Looking back: the decisions on record, read page by page, and made again under other rules."""
 
 import time
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from gateway.store import checkpoints, decisions, feed, whole
 from gateway.store.decisions import Stored
+from gateway.store.feed import Change
 from gateway.store.pool import Store, StoreError
 from gateway.store.rule_versions import Body
 from scheduler import decision
@@ -17,6 +19,7 @@ from scheduler.hindsight import Asked, Hindsight, Other
 LOOK_BACK_S = 90.0
 """For as long decisions are made again, the oldest first; the answer says when it did not do."""
 PAGE = 500
+CHANGES = 2000
 _WORDS = {"refused_more": "refusedMore", "refused_less": "refusedLess", "moved": "moved"}
 
 
@@ -25,8 +28,12 @@ class _Walk:
     """How far the record was read."""
 
     hindsight: Hindsight
+    start: int
+    """The position that the hindsight began at."""
     position: int
-    """Of the feed, as the hindsight has heard it."""
+    """Of the feed, as it was read."""
+    changes: deque[Change] = field(default_factory=deque)
+    """Read and not yet heard."""
     first: datetime | None = None
     last: tuple[int, datetime, UUID] | None = None
     lost: int = 0
@@ -47,7 +54,7 @@ async def look_back(store: Store, rules: Body, days: float) -> dict[str, Any]:
         start = None if lowest is None else await checkpoints.before(c, lowest)
     if start is None:
         return {"days": days, "requests": 0, "exact": True, "complete": lowest is None}
-    walk = _Walk(Hindsight(start[1], given), start[0])
+    walk = _Walk(Hindsight(start[1], given), start[0], start[0])
     names: dict[str, Stored] = {}
     while not walk.complete and time.monotonic() < end:
         await _turn_page(store, walk, days, names)
@@ -62,7 +69,7 @@ async def _turn_page(store: Store, walk: _Walk, days: float, names: dict[str, St
     for one in page:
         walk.last = (one.position, one.at, one.id)
         walk.first = min(one.at, walk.first or one.at)
-        if one.position < walk.position:
+        if one.position < walk.start:
             walk.lost += 1
             continue
         await _hear(store, walk, one.position)
@@ -75,22 +82,27 @@ async def _turn_page(store: Store, walk: _Walk, days: float, names: dict[str, St
 
 async def _hear(store: Store, walk: _Walk, until: int | None) -> None:
     """Let the hindsight hear the feed up to a position, or all of it."""
-    while until is None or walk.position < until:
-        async with store.read() as c:
-            head, trimmed = await feed.bounds(c)
-            if trimmed > walk.position:
-                raise StoreError("the record was trimmed while it was read: ask again")
-            changes = await feed.after(c, walk.position, "inventory", PAGE)
-        for change in changes:
-            if until is not None and change.position > until:
-                walk.position = until
-                return
-            key = (change.entity, int(change.entity_id))
-            walk.hindsight.hear(key, change.payload)
-            walk.position = change.position
-        if len(changes) < PAGE:
-            walk.position = max(walk.position, head if until is None else until)
+    while True:
+        if not walk.changes and not await _read_on(store, walk, until):
             return
+        while walk.changes:
+            if until is not None and walk.changes[0].position > until:
+                return
+            change = walk.changes.popleft()
+            walk.hindsight.hear((change.entity, int(change.entity_id)), change.payload)
+
+
+async def _read_on(store: Store, walk: _Walk, until: int | None) -> bool:
+    """Read the next changes, unless all up to the position were read; whether there are any."""
+    if until is not None and walk.position >= until:
+        return False
+    async with store.read() as c:
+        head, trimmed = await feed.bounds(c)
+        if trimmed > walk.position:
+            raise StoreError("the record was trimmed while it was read: ask again")
+        walk.changes.extend(await feed.after(c, walk.position, "inventory", CHANGES))
+    walk.position = walk.changes[-1].position if len(walk.changes) == CHANGES else head
+    return bool(walk.changes)
 
 
 def _shown(walk: _Walk, days: float, names: dict[str, Stored]) -> dict[str, Any]:
