@@ -9,12 +9,13 @@ from contextlib import aclosing
 
 import uvloop
 
-from bench import accept, decide, deploys, lag, startup
+from bench import accept, decide, deploys, headroom, lag, startup
 from bench.figures import Line, show
 from bench.service import BenchFailed
 
 BENCHES: Mapping[str, Callable[[], AsyncGenerator[Line, None]]] = {
     "decide": decide.measure,
+    "headroom": headroom.measure,
     "accept": accept.measure,
     "deploys": deploys.measure,
     "lag": lag.measure,

@@ -1,7 +1,11 @@
 """Relocation: the hosts a VM may move to, and the move to one of them or to any."""
 
+from typing import Any
+
 from aiohttp import web
 
+from gateway.api.hold_body import hold_of
+from gateway.api.hold_reading import require_hold
 from gateway.api.representations.relocation import machines
 from gateway.api.representations.tasks import accepted
 from gateway.api.vm_body import as_object, id_of, invalid, links
@@ -43,7 +47,7 @@ async def candidates(request: web.Request) -> web.Response:
 
 
 async def relocate(request: web.Request) -> web.Response:
-    """POST a link to the machine, or `?target=any`: 202 with the task that moves the VM."""
+    """POST a link to the machine, a `hold`, or `?target=any`: 202 with the task that moves it."""
     turn = Turn(request)
     anywhere = _anywhere(turn)
     body = await turn.optional_json()
@@ -52,12 +56,16 @@ async def relocate(request: web.Request) -> web.Response:
     require_free(vm)
     require_unprotected(vm, turn.caller)
     _require_relocatable(turn, vm)
-    host = None if anywhere else _target(body)
+    hold = None if body is None else hold_of(body)
+    host = None if anywhere or hold is not None else _target(body)
     if host is not None:
         await _require_fitting(turn, vm, host)
-    done = await submit(
-        turn.store, Order(Operation.RELOCATE, vm.id, {"host_id": host}), turn.caller
-    )
+    payload: dict[str, Any] = {"host_id": host}
+    if hold is not None:
+        async with turn.store.read() as c:
+            await require_hold(c, hold, vm)
+        payload["hold"] = str(hold)
+    done = await submit(turn.store, Order(Operation.RELOCATE, vm.id, payload), turn.caller)
     turn.services.wake()
     return turn.accepted(accepted(turn.links, [(vm, done)]))
 

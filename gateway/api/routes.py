@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from gateway.api import media
+from gateway.api.capacity_routes import CAPACITY_ROUTES
 from gateway.api.catalog_routes import CATALOG_ROUTES
 from gateway.api.guard import REMEMBERED, Access, Remembered, guarded
 from gateway.api.problems import Handler, problems
@@ -13,6 +14,7 @@ Route = tuple[str, str, Handler, str | Access]
 
 ROUTES: tuple[Route, ...] = (
     *CATALOG_ROUTES,
+    *CAPACITY_ROUTES,
     *(
         (method, path, handler, needs or Access.LOGGED_IN)
         for method, path, handler, needs in VM_ROUTES

@@ -12,6 +12,7 @@ from gateway.store.pool import Store
 from gateway.store.users import User
 from gateway.tasks.foreseeing import Question, foresee
 from gateway.tasks.planner import Planner
+from gateway.tasks.reckoning import Reckoning, reckon
 from gateway.tasks.replaying import NotReplayable, Recomputed
 from gateway.tasks.submission import Caller
 
@@ -32,7 +33,8 @@ class Services:
     `secret` keys the cache of verified credentials. `wake` pokes workers and sequencer after a
     commit. `host_changed` tells the drivers of a host that came, changed or went. `foresee` says
     what rules would do, elsewhere than on the event loop; with `two_person` nobody activates
-    rules that they wrote. `recompute` makes a decision again, off the event loop, too.
+    rules that they wrote. `recompute` makes a decision again, off the event loop, too, and `reckon`
+    answers what takes long.
     """
 
     store: Store
@@ -43,6 +45,7 @@ class Services:
     wake: Callable[[], None]
     hypervisors: Mapping[str, str] = field(default_factory=dict)
     host_changed: Callable[[int], Awaitable[None]] = _nothing
+    reckon: Callable[[Store, Reckoning], Awaitable[dict[str, Any]]] = reckon
     foresee: Callable[[Store, Question], Awaitable[dict[str, Any]]] = foresee
     two_person: bool = False
     recompute: Callable[[UUID], Awaitable[Recomputed]] = _nowhere

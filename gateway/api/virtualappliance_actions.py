@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from gateway.api.hold_reading import require_hold
 from gateway.api.representations.tasks import accepted
 from gateway.api.virtualmachine_actions import read_options
 from gateway.api.vm_reading import conflict, find_ground
@@ -26,7 +27,7 @@ async def undeploy(request: web.Request) -> web.Response:
 
 
 async def _group(turn: Turn, operation: Operation) -> web.Response:
-    await read_options(turn)
+    hold = await read_options(turn)
     path = turn.ids("vdc", "vapp")
     async with turn.store.read() as c:
         ground = await find_ground(c, (path[0], path[1]), turn.caller)
@@ -36,7 +37,12 @@ async def _group(turn: Turn, operation: Operation) -> web.Response:
     wanted = concerned(members, operation)
     if not wanted:
         return turn.nothing()
-    orders = [Order(operation, vm.id) for vm in wanted]
+    held = {"hold": str(hold)} if hold is not None and operation is Operation.DEPLOY else {}
+    if held:
+        async with turn.store.read() as c:
+            for vm in wanted:
+                await require_hold(c, hold, vm)
+    orders = [Order(operation, vm.id, dict(held)) for vm in wanted]
     try:
         done = await submit_group(turn.store, orders, turn.caller)
     except Denied as denied:

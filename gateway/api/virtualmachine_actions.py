@@ -1,8 +1,12 @@
 """Actions on one VM: deploy, undeploy and reset become tasks, protection changes at once."""
 
+from uuid import UUID
+
 from aiohttp import web
 
 from gateway.api import vm_writes
+from gateway.api.hold_body import hold_of
+from gateway.api.hold_reading import require_hold
 from gateway.api.representations.tasks import accepted
 from gateway.api.vm_body import flag, read_cause
 from gateway.api.vm_reading import conflict, find_vm, require_free
@@ -29,27 +33,33 @@ async def reset(request: web.Request) -> web.Response:
 
 
 async def _operation(turn: Turn, operation: Operation) -> web.Response:
-    await read_options(turn)
+    hold = await read_options(turn)
+    if operation is not Operation.DEPLOY:
+        hold = None
     async with turn.store.read() as c:
         vm = await find_vm(c, turn.vm_path(), turn.caller)
+        await require_hold(c, hold, vm)
     able = turn.services.capabilities.get(vm.type)
     if operation is Operation.RESET and able is not None and not able.reset:
         require_free(vm)
         raise conflict("VM-26", f"{able.type} cannot reset a virtual machine")
-    done = await submit(turn.store, Order(operation, vm.id), turn.caller)
+    payload = {} if hold is None else {"hold": str(hold)}
+    done = await submit(turn.store, Order(operation, vm.id, payload), turn.caller)
     turn.services.wake()
     return turn.accepted(accepted(turn.links, [(vm, done)]))
 
 
-async def read_options(turn: Turn) -> None:
-    """Check a `virtualmachinetask` if one was sent; none, or null, is as good.
+async def read_options(turn: Turn) -> UUID | None:
+    """The hold of a `virtualmachinetask` if one was sent; none, or null, is as good.
 
-    Nothing in it changes what we do: there are no soft limits to force.
+    Nothing else in it changes what we do: there are no soft limits to force.
     """
     body = await turn.optional_json()
-    if body is not None:
-        for name in _FLAGS:
-            flag(body, name)
+    if body is None:
+        return None
+    for name in _FLAGS:
+        flag(body, name)
+    return hold_of(body)
 
 
 async def protect(request: web.Request) -> web.Response:

@@ -61,6 +61,15 @@ class Observers(Section, frozen=True):
     spacing_s: Seconds = 0.5
 
 
+class Plans(Section, frozen=True):
+    """What places carry at once while plans run: a move with its disk takes 4 units of both
+    hosts and 16 of the datastores, any other 1; a running VM 1 of its networks."""
+
+    host_units: Annotated[int, Meta(ge=1, le=1024)] = 8
+    datastore_units: Annotated[int, Meta(ge=1, le=65536)] = 128
+    network_units: Annotated[int, Meta(ge=1, le=1024)] = 8
+
+
 class Rules(Section, frozen=True):
     """How drafts of workload rules come into force; `two_person`: never by who wrote them."""
 
@@ -123,6 +132,7 @@ class Config(Section, frozen=True):
     observers: Observers = Observers()
     rules: Rules = Rules()
     decisions: Decisions = Decisions()
+    plans: Plans = Plans()
     log: Log = Log()
     enterprises: list[Enterprise] = []
     users: list[User] = []

@@ -18,12 +18,15 @@ from gateway.store import places
 from gateway.store.pool import Store, StoreError
 from gateway.tasks.advising import Adviser
 from gateway.tasks.granting import Granter
+from gateway.tasks.holding import Holder, Sweeper
+from gateway.tasks.moving import PlanRunner
 from gateway.tasks.planner import Planner
 from gateway.tasks.policy import Limits
 from gateway.tasks.reserving import Reserver
 from gateway.tasks.sharing import Sharing
 from gateway.tasks.tools import Tools
 from gateway.tasks.worker import Pace, Worker
+from scheduler.plan.timeline import Capacities
 
 _log = logging.getLogger(__name__)
 FIRST_LOOK_S = 5.0
@@ -43,6 +46,8 @@ class Engine:
         self.planner = Planner(store, self.sequencer)
         self.thinker = Thinker(store)
         self._keeper = Keeper(store, config.decisions, self.thinker)
+        self.sweeper = Sweeper(Holder(store, self.planner), self.sequencer.poke)
+        self.plan_runner = PlanRunner(store, self.planner, _capacities(config), self.wake)
         self._looks: set[asyncio.Task[None]] = set()
         self._advisory = Advisory()
         adviser = Adviser(store, self.planner, self._advisory.ask)
@@ -96,8 +101,10 @@ class Engine:
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
-            lasting = (self.sequencer, self.planner, self.attaching, self._keeper, self._advisory)
-            for each in lasting:
+            for each in (
+                *(self.sequencer, self.planner, self.attaching, self._keeper, self._advisory),
+                *(self.sweeper, self.plan_runner),
+            ):
                 group.create_task(each.run())
             for watch in self._watches.values():
                 group.create_task(watch.run())
@@ -139,6 +146,11 @@ class Engine:
                 at = await places.endpoint_of_vm(c, vm_id)
             if at is not None and at[0] in self._watches:
                 self._watches[at[0]].poke(at[1])
+
+
+def _capacities(config: Config) -> Capacities:
+    section = config.plans
+    return Capacities(section.host_units, section.datastore_units, section.network_units)
 
 
 def _pace(config: Config) -> Pace:

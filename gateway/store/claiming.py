@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from gateway.store import clashes, counting, decisions, ledger, outbox, rule_set
+from gateway.store import clashes, counting, decisions, ledger, outbox, rule_set, seats
+from gateway.store.clashes import Dweller
 from gateway.store.counting import Booked
 from gateway.store.decisions import NewDecision
 from gateway.store.ledger import Delta, Key, Row
 from gateway.store.pool import Connection
+from gateway.store.seats import Seat
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class Claim:
     `characters` are the ledger rows the decision rests on, as (kind, id, character), and `rules`
     the version of the rule set. `moving` books the second place of a VM. `detail` is
     journalled with the grant under `step`; `event` goes to the feed and `decision` on record
-    with it.
+    with it. `seat` is the place of a hold that the booking takes over.
     """
 
     task: UUID
@@ -40,6 +42,7 @@ class Claim:
     cluster_id: int | None = None
     rules: int = 0
     decision: NewDecision | None = None
+    seat: int | None = None
 
     def booking(self) -> Booked:
         """What is there once it is granted."""
@@ -85,12 +88,10 @@ async def claim(c: Connection, claims: Sequence[Claim]) -> list[Answer]:
     """Test claims in order on locked rows and book those that fit, all in one transaction."""
     live = await _live(c, claims)
     vms = await clashes.lock_vms(c, (one.vm_id for one in claims))
+    held = await seats.lock(c, (one.seat for one in claims if one.seat is not None))
     version = await rule_set.hold(c)
     others = await counting.booked(c, (one.vm_id for one in claims if one.moving))
-    wanted = [
-        counting.added(one.booking(), [each for each in others if each.vm_id == one.vm_id])
-        for one in claims
-    ]
+    wanted = [_wanted(one, others, held) for one in claims]
     rows = await ledger.lock_rows(c, {(d.kind, d.id) for deltas in wanted for d in deltas})
     neighbours = await clashes.neighbours(c, rows, vms.values())
     taken: dict[Key, list[int]] = {key: [0, 0, 0] for key in rows}
@@ -102,7 +103,11 @@ async def claim(c: Connection, claims: Sequence[Claim]) -> list[Answer]:
             fenced.add(n)
             continue
         fresh = one.rules == version and not _stale(one, deltas, rows)
-        if fresh and fits(deltas, rows, taken) and not neighbours.clash(vm, one.host_id):
+        guest = vm if one.seat is None else _seated(vm, held.get(one.seat))
+        if guest is None or not fresh or not fits(deltas, rows, taken):
+            continue
+        if not neighbours.clash(guest, one.host_id):
+            held.pop(one.seat or 0, None)
             neighbours.move_in(vm, one.host_id)
             for delta in deltas:
                 _take(delta, taken)
@@ -119,6 +124,18 @@ async def claim(c: Connection, claims: Sequence[Claim]) -> list[Answer]:
         else Conflict(tuple(rows[d.kind, d.id] for d in deltas if (d.kind, d.id) in rows), version)
         for n, deltas in enumerate(wanted)
     ]
+
+
+def _wanted(one: Claim, others: Sequence[Booked], held: Mapping[int, Seat]) -> tuple[Delta, ...]:
+    """What the grant changes, row by row; a seat's room comes free with it."""
+    added = counting.added(one.booking(), [each for each in others if each.vm_id == one.vm_id])
+    seat = None if one.seat is None else held.get(one.seat)
+    return added if seat is None else seats.exchanged(added, seat)
+
+
+def _seated(vm: Dweller, seat: Seat | None) -> Dweller | None:
+    """The VM as the seat's neighbours see it; None where the seat is not there for it."""
+    return seat.spares(vm) if seat is not None and seat.suits(vm) else None
 
 
 def fits(
@@ -212,5 +229,6 @@ async def _write(c: Connection, granted: Sequence[Claim]) -> None:
         [(g.task,) for g in granted],
     )
     await decisions.put_many(c, [g.decision for g in granted if g.decision is not None])
+    await seats.pass_on(c, {g.seat: g.vm_id for g in granted if g.seat is not None})
     told: list[tuple[str, Mapping[str, Any]]] = [(str(g.vm_id), g.event) for g in granted]
     await outbox.put_many(c, outbox.Topic.EVENT, "VIRTUAL_MACHINE", told)

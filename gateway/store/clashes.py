@@ -23,8 +23,8 @@ union all select 'apart', element_id, other_id from rule
   where kind = $3 and (element_id = any($2) or other_id = any($2))
 """
 _DWELLERS = """
-select array_agg(distinct v.enterprise_id), array_agg(distinct v.layer_id)
-from booking b join vm v on v.id = b.vm_id where b.host_id = $1
+select array_agg(distinct enterprise_id), array_agg(distinct layer_id)
+from promised where host_id = $1
 """
 
 
@@ -100,8 +100,8 @@ async def dwellers(c: Connection, hosts: Sequence[int]) -> dict[int, Dwellers]:
 async def in_layer(c: Connection, vm_id: int, layer_id: int, hosts: Sequence[int]) -> int | None:
     """Which of the hosts has another VM of the layer booked on it; None where none has."""
     found: int | None = await c.fetchval(
-        """select min(b.host_id) from booking b join vm v on v.id = b.vm_id
-           where b.host_id = any($3) and v.layer_id = $2 and v.id <> $1""",
+        """select min(host_id) from promised
+           where host_id = any($3) and layer_id = $2 and vm_id <> $1""",
         vm_id,
         layer_id,
         hosts,

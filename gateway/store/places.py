@@ -197,11 +197,11 @@ async def edit_host(c: Connection, host_id: int, state: str, description: str) -
 
 
 async def drop_host(c: Connection, host_id: int) -> bool:
-    """Forget a host and the datastores only it sees; False while VMs live or are booked there."""
+    """Forget a host and the datastores only it sees; False while VMs or holds have room there."""
     await rule_set.seize(c)  # no claim is in flight, which would need the row we lock
     done = await c.fetchval(
         """delete from host where id = $1 and not exists (select from vm where host_id = $1)
-           and not exists (select from booking where host_id = $1) returning true""",
+           and not exists (select from promised where host_id = $1) returning true""",
         host_id,
     )
     return bool(done)

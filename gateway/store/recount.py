@@ -36,9 +36,9 @@ left join lateral (
   limit 1) r on true
 left join (
   select b.host_id, sum(b.cpu) cpu, sum(b.ram_mib) ram,
-    array_agg(distinct v.enterprise_id) enterprises,
-    array_remove(array_agg(distinct v.layer_id), null) layers
-  from booking b join vm v on v.id = b.vm_id
+    array_remove(array_agg(distinct b.enterprise_id), null) enterprises,
+    array_remove(array_agg(distinct b.layer_id), null) layers
+  from promised b
   where $1::bigint[] is null or b.host_id = any($1) group by b.host_id) b on b.host_id = h.id
 where $1::bigint[] is null or h.id = any($1)
 order by h.id
@@ -62,7 +62,7 @@ left join lateral (
     ('datastore', d.id), ('datastoretier', d.tier_id), ('datacenter', d.datacenter_id))
   order by array_position(array['datastore', 'datastoretier', 'datacenter'], level)
   limit 1) r on true
-left join (select datastore_id, sum(disk_bytes) disk from booking group by datastore_id) b
+left join (select datastore_id, sum(disk_bytes) disk from promised group by datastore_id) b
   on b.datastore_id = d.id
 where $1::bigint[] is null or d.id = any($1)
 order by d.id
@@ -103,7 +103,7 @@ sized as (
   from member m join host h on h.id = m.host_id group by m.kind, m.id),
 living as (
   select m.kind, m.id, max(b.cpu) cpu, max(b.ram_mib) ram
-  from member m join booking b on b.host_id = m.host_id group by m.kind, m.id, b.vm_id),
+  from member m join promised b on b.host_id = m.host_id group by m.kind, m.id, b.vm_id),
 used as (select kind, id, sum(cpu) cpu, sum(ram) ram from living group by kind, id)
 select e.kind, e.id, div(coalesce(s.cpus, 0)::numeric * e.cpu_percent, 100)::bigint,
   coalesce(s.cpu, 0) + coalesce(u.cpu, 0),

@@ -13,11 +13,12 @@ async def lock(c: Connection, host_id: int) -> tuple[int | None] | None:
 
 
 async def residents(c: Connection, host_id: int) -> set[int]:
-    """The enterprises that have a VM on a host, or booked for it."""
+    """The enterprises that have a VM on a host, or room booked or held there."""
     rows = await c.fetch(
         """select distinct v.enterprise_id from vm v
-           where v.host_id = $1 or exists (
-             select from booking b where b.vm_id = v.id and b.host_id = $1)""",
+           where v.host_id = $1
+           union select enterprise_id from promised
+           where host_id = $1 and enterprise_id is not null""",
         host_id,
     )
     return {row["enterprise_id"] for row in rows}

@@ -8,7 +8,7 @@ from gateway.store import feed, rule_set
 from gateway.store.counting import Booked
 from gateway.store.ledger import Row
 from gateway.store.pool import Connection
-from gateway.tasks.planner import demand_of
+from gateway.tasks.demanding import demand_of
 from gateway.tasks.steps import Situation
 from scheduler.decision import LOCKED_ROWS, Decision, Miss, Question, Refused
 from scheduler.explanation import requirement

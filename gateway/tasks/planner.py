@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -18,17 +18,22 @@ from gateway.store import decisions, feed, inventory, rule_set, vm_record
 from gateway.store.feed import Change
 from gateway.store.ledger import Row
 from gateway.store.pool import Connection, Store, StoreError
-from gateway.store.vm_record import VmRecord
 from gateway.tasks.deciding import AheadOfFeed, Subject, to_store
+from gateway.tasks.demanding import demand_of
 from scheduler.advice.scene import Scene
 from scheduler.advice.vicinity import vicinity
+from scheduler.ahead import difference
 from scheduler.decision import Question, of_answer
-from scheduler.demand import Demand, Origin
+from scheduler.demand import Demand
 from scheduler.fleet import Fleet
+from scheduler.held import Held, asked_of, place_held, rows_without
 from scheduler.inventory import NO_RULES, Datastore, Host, RuleSet, Scope
-from scheduler.ledger import RULES, Key
+from scheduler.ledger import RULES, Key, key_of
 from scheduler.ledger import Row as FleetRow
 from scheduler.placement import HostVerdict, Placement, Refusal
+from scheduler.plan.moves import Move
+from scheduler.plan.resident import Resident, Terms
+from scheduler.plan.validity import surprises
 from scheduler.rows import from_mapping, used
 from scheduler.share import Share
 
@@ -43,37 +48,6 @@ class Candidates:
     fitting: tuple[int, ...]
     rejected: tuple[HostVerdict, ...]
     current: int | None
-
-
-def demand_of(vm: VmRecord, *, only: frozenset[int] | None = None, moving: bool = False) -> Demand:
-    """What a VM asks for; `moving` adds where it comes from."""
-    origin = None
-    if moving and vm.host_id is not None:
-        assert vm.rack_id is not None
-        assert vm.hypervisor is not None
-        assert vm.datastore_id is not None
-        origin = Origin(
-            vm.host_id,
-            vm.rack_id,
-            vm.hypervisor,
-            vm.datastore_id,
-            bool(vm.shared),
-            cluster=vm.cluster_id,
-        )
-    return Demand(
-        vm=vm.uuid,
-        cpu=vm.cpu,
-        ram_mib=vm.ram_mib,
-        disk_bytes=vm.disk_bytes,
-        type=vm.type,
-        datacenter=vm.datacenter_id,
-        network=vm.nics[0][1] if vm.nics else None,
-        origin=origin,
-        only=only,
-        enterprise=vm.enterprise_id,
-        layer=vm.layer_id,
-        tier=vm.tier_id,
-    )
 
 
 async def refuse_on_record(
@@ -159,6 +133,24 @@ class Planner:
             await self.catch_up()
             answer = self.place(demand)
         return answer
+
+    async def catch_up_to_head(self) -> None:
+        """Apply all that is committed now, also what nobody has sequenced yet."""
+        await self._sequencer.flush()
+        await self.catch_up()
+
+    def decide_held(self, demand: Demand, held: Held) -> tuple[Question, Placement | Refusal]:
+        """The demand at a place that is held for it, as the fleet is now, with the question."""
+        question = self.question(asked_of(demand, held))
+        ahead = [difference(key_of(row), None, row) for row in rows_without(self._fleet, held)]
+        question = replace(
+            question, ahead=(*question.ahead, *(each for each in ahead if each)), share=None
+        )
+        return question, place_held(self._fleet, demand, held)
+
+    def surprises(self, move: Move, resident: Resident, terms: Terms) -> tuple[str, ...]:
+        """Why a planned move is not as planned any more, as the fleet is now."""
+        return surprises(move, self._fleet, resident, terms)
 
     async def decide(self, demand: Demand) -> tuple[Question, Placement | Refusal]:
         """As `place_surely`, with the question as it is put on record: nothing ran in between."""

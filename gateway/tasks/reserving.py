@@ -4,13 +4,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from drivers.contract import LeaseLost
-from gateway.store.claiming import Claim, Conflict, Fenced, Granted
+from gateway.store.claiming import Claim, Fenced, Granted
 from gateway.store.decisions import NewDecision
 from gateway.store.pool import Store
+from gateway.store.seats import Seat
 from gateway.tasks.advising import Adviser
 from gateway.tasks.deciding import Subject, refusal_detail, to_store
+from gateway.tasks.demanding import demand_of
 from gateway.tasks.granting import Granter
-from gateway.tasks.planner import Planner, demand_of
+from gateway.tasks.planner import Planner
+from gateway.tasks.seating import seated, wanted_of
 from gateway.tasks.steps import Situation, StepFailed
 from gateway.tasks.words import TITLES
 from scheduler import decision as decisions
@@ -27,10 +30,12 @@ class Contended(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A place the fleet proposes, and the decision that goes on record if it is granted."""
+    """A place the fleet proposes, and the decision that goes on record if it is granted. `seat`
+    is the held place that it takes over."""
 
     placement: Placement
     decision: NewDecision
+    seat: Seat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,9 @@ class Reserver:
         demand = demand_of(
             at.vm, moving=moving, only=frozenset({int(target)}) if target is not None else None
         )
+        hold = at.task.payload.get("hold")
+        if hold is not None:
+            return await self._reserve_held(at, step, demand, str(hold))
         for _ in range(CONFLICTS_MAX):
             question, answer = await self.planner.decide(demand)
             made = decisions.of_answer(question, answer)
@@ -65,27 +73,39 @@ class Reserver:
                 return detail
         raise Contended(f"{CONFLICTS_MAX} proposed places were taken before they were booked")
 
+    async def _reserve_held(
+        self, at: Situation, step: str, demand: Demand, hold: str
+    ) -> dict[str, Any]:
+        """Take over a place of a hold; it is refused once none of its places will do."""
+        for _ in range(CONFLICTS_MAX):
+            wanted = wanted_of(at.vm, hold)
+            found = await seated(self.store, self.planner, demand, wanted, _subject(at))
+            detail = await self._try(at, step, demand, Proposal(*found))
+            if detail is not None:
+                return detail
+        raise Contended(f"the places of hold {hold} were taken before they were booked")
+
     async def _try(
         self, at: Situation, step: str, demand: Demand, proposed: Proposal
     ) -> dict[str, Any] | None:
-        placement = proposed.placement
+        placement, seat = proposed.placement, proposed.seat
         claim = await self._claim(at, step, demand, proposed)
-        self.planner.promise(placement, demand)
+        if seat is not None:
+            claim = replace(claim, seat=seat.id, detail=claim.detail | {"hold": str(seat.hold)})
+        else:  # what is held counts already
+            self.planner.promise(placement, demand)
         try:
             answer = await self.granter.claim(claim)
         except BaseException:
             self.planner.withdraw(placement, demand)
             raise
-        match answer:
-            case Granted():
-                return claim.detail
-            case Conflict(rows, present):
-                self.planner.withdraw(placement, demand)
-                await self.planner.refresh(rows, present)
-                return None
-            case Fenced():
-                self.planner.withdraw(placement, demand)
-                raise LeaseLost(f"task {at.task.id} is held by another worker")
+        if isinstance(answer, Granted):
+            return claim.detail
+        self.planner.withdraw(placement, demand)
+        if isinstance(answer, Fenced):
+            raise LeaseLost(f"task {at.task.id} is held by another worker")
+        await self.planner.refresh(answer.rows, answer.rules)
+        return None
 
     async def _claim(self, at: Situation, step: str, demand: Demand, proposed: Proposal) -> Claim:
         placement, decision = proposed.placement, proposed.decision

@@ -52,6 +52,11 @@ async def submit(store: Store, order: Order, caller: Caller) -> Accepted:
         return await _accept(c, order, caller, None)
 
 
+async def submit_in(c: Connection, order: Order, caller: Caller) -> Accepted:
+    """As `submit`, in the caller's transaction."""
+    return await _accept(c, order, caller, None)
+
+
 async def submit_group(store: Store, orders: Sequence[Order], caller: Caller) -> list[Accepted]:
     """Accept all orders in one transaction, or none."""
     group = uuid4()

@@ -31,8 +31,12 @@ async def full_house(some: list[Gateway], vms: list[str]) -> tuple[list[str], li
 
 
 async def watch_feed(store: Store, stop: asyncio.Event) -> int:
-    """Read the feed as it grows; its last position, after checking each."""
-    last = 0
+    """Read the feed as it grows; its last position, after checking each.
+
+    Changes of the inventory that the first checkpoint holds may be gone from its beginning.
+    """
+    async with store.read() as c:
+        last: int = await c.fetchval("select trimmed from feed_head")
     while True:
         ending = stop.is_set()
         async with store.read() as c:

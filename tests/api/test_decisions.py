@@ -18,7 +18,8 @@ from gateway.store.checkpoints import Pace
 from gateway.store.decisions import NewDecision
 from gateway.store.pool import Store
 from gateway.tasks.deciding import Subject, refusal_detail, to_store
-from gateway.tasks.planner import Planner, demand_of
+from gateway.tasks.demanding import demand_of
+from gateway.tasks.planner import Planner
 from scheduler.decision import of_answer
 from tests.api import vm_world
 from tests.api.vm_client import Answer, Api, number, serving
@@ -154,7 +155,7 @@ async def test_who_may_read_what(api: Api, user: str, path: str, status: int) ->
         assert answer.code == "DECISION-0"
 
 
-@pytest.mark.parametrize("name", ["x", "1", str(uuid4())])
+@pytest.mark.parametrize("name", ["x", "1", "356cab9b-4d4d-475b-865c-56fcf4670e3b"])
 async def test_what_is_no_decision_is_not_there(api: Api, name: str) -> None:
     answer = await api.call("GET", f"admin/decisions/{name}")
     assert (answer.status, answer.code) == (404, "DECISION-0")

@@ -69,7 +69,9 @@ def test_every_status_is_documented():
     assert told == {*problems.STATUS.values(), 405, 413, 500}
 
 
-@pytest.mark.parametrize("module", ["vm_body", "rule_body", "paging", "media"])
+@pytest.mark.parametrize(
+    "module", ["vm_body", "rule_body", "paging", "media", "hold_body", "plan_body"]
+)
 def test_the_named_limits_are_the_code_s(module: str):
     """Each `..._MAX` of the readers of bodies and queries stands in api.md, with its value."""
     limits = {

@@ -224,7 +224,7 @@ def test_the_order_in_which_changes_arrive_does_not_matter(
 
 
 @EXAMPLES
-@given(st.data(), worlds(), st.sampled_from(FitPolicy))
+@given(st.data(), worlds(), st.sampled_from([FitPolicy.PROGRESSIVE, FitPolicy.PERFORMANCE]))
 def test_claims_and_news_converge_to_the_store(
     draws: st.DataObject, world: World, policy: FitPolicy
 ) -> None:

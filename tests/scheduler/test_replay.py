@@ -19,31 +19,20 @@ from scheduler.rows import to_mapping
 from scheduler.version import VERSION
 from tests.scheduler.places import DATASTORE, DEMAND, HOST, World, demands, fleet_of, worlds
 
-RULES = RuleSet(3)
+RULES = RuleSet(30)
 
 
 def rows_of(fleet: Fleet, keys: set[Key]) -> dict[Key, Row]:
     """What the fleet shows of these rows, promises counted in."""
-    found: dict[Key, Row] = {}
-    for key in keys:
-        kind, id = key
-        row = (
-            fleet.host(id)
-            if kind == "host"
-            else fleet.datastore(id)
-            if kind == "datastore"
-            else fleet.scope(kind, id)
-        )
-        if row is not None:
-            found[key] = row
-    return found
+    return {key_of(row): row for row in fleet.rows() if key_of(row) in keys}
 
 
 def decided(fleet: Fleet, told: dict[Key, Row], demand=DEMAND, policy=FitPolicy.PROGRESSIVE):
     """The record of asking a fleet that may be ahead of what was told."""
     present = rows_of(fleet, set(told))
     ahead = [difference(key, told[key], present.get(key)) for key in sorted(told)]
-    question = Question(demand, policy, 1, 0, tuple(each for each in ahead if each is not None))
+    seen = tuple(each for each in ahead if each is not None)
+    question = Question(demand, policy, 1, fleet.rules.version, seen)
     return of_answer(question, fleet.place(demand, policy))
 
 
@@ -108,7 +97,8 @@ def test_another_scheduler_version_is_said():
 def test_another_rule_set_is_said():
     recorded, told = recorded_with_a_promise()
     found = replay(recorded, {**told, key_of(RULES): RULES})
-    assert found.why == "it was decided under rule set 0, and the log has rule set 3"
+    was = recorded.question.rule_set
+    assert found.why == f"it was decided under rule set {was}, and the log has rule set 30"
 
 
 def test_what_was_cut_cannot_be_repeated():

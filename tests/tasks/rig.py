@@ -160,15 +160,15 @@ async def vm_row(store: Store, vm: int) -> dict[str, Any]:
 
 
 async def books_balance(store: Store, *, disks_measured: bool = False) -> None:
-    """I2, I3: what the ledger says is promised is exactly what is booked, within the limits, and
-    who it says lives on a host is who does.
+    """I2, I3: what the ledger says is promised is exactly what is booked or held, within the
+    limits, and who it says lives on a host is who does.
 
     Where `disks_measured`, a datastore's use is what its host measures, when that is more.
     """
     async with store.read() as c:
         wrong = await c.fetch(
             """select l.kind, l.id, l.cpu_used, b.cpu from ledger l
-               left join (select host_id, sum(cpu) cpu, sum(ram_mib) ram from booking
+               left join (select host_id, sum(cpu) cpu, sum(ram_mib) ram from promised
                           group by 1) b on b.host_id = l.id
                where l.kind = 'host' and (l.cpu_used <> coalesce(b.cpu, 0)
                  or l.ram_used <> coalesce(b.ram, 0) or l.cpu_used > l.cpu_limit
@@ -176,7 +176,7 @@ async def books_balance(store: Store, *, disks_measured: bool = False) -> None:
         )
         disks = await c.fetch(
             """select l.id from ledger l
-               left join (select datastore_id, sum(disk_bytes) disk from booking group by 1) b
+               left join (select datastore_id, sum(disk_bytes) disk from promised group by 1) b
                  on b.datastore_id = l.id
                where l.kind = 'datastore' and (l.disk_used <> coalesce(b.disk, 0)
                  or l.disk_used > l.disk_limit)"""
@@ -189,16 +189,16 @@ async def books_balance(store: Store, *, disks_measured: bool = False) -> None:
         )
         neighbours = await c.fetch(
             """select l.id from ledger l left join (
-                 select b.host_id, array_agg(distinct v.enterprise_id) enterprises,
-                   array_remove(array_agg(distinct v.layer_id), null) layers
-                 from booking b join vm v on v.id = b.vm_id group by 1) b on b.host_id = l.id
+                 select host_id, array_remove(array_agg(distinct enterprise_id), null) enterprises,
+                   array_remove(array_agg(distinct layer_id), null) layers
+                 from promised group by 1) b on b.host_id = l.id
                where l.kind = 'host' and (l.enterprises <> coalesce(b.enterprises, '{}')
                  or l.layers <> coalesce(b.layers, '{}'))"""
         )
         sums = await c.fetch(
             """select l.kind, l.id, l.cpu_used, s.cpu from ledger l, lateral (
                  select coalesce(sum(cpu), 0) cpu, coalesce(sum(ram), 0) ram from (
-                   select max(b.cpu) cpu, max(b.ram_mib) ram from booking b
+                   select max(b.cpu) cpu, max(b.ram_mib) ram from promised b
                    join host h on h.id = b.host_id where l.id = case l.kind
                      when 'cluster' then h.cluster_id when 'rack' then h.rack_id
                      else h.datacenter_id end

@@ -1,0 +1,27 @@
+"""The URLs of what fits, what is held and what is planned: method, path, function, needs."""
+
+from gateway.api import headroom, holds, plans
+from gateway.api.guard import Access
+from gateway.api.privileges import Privilege
+from gateway.api.problems import Handler
+
+Route = tuple[str, str, Handler, str | Access]
+
+_SEE = Privilege.PHYS_DC_ENUMERATE.value
+_CHANGE = Privilege.PHYS_DC_MANAGE.value
+_H = "/admin/holds"
+_P = "/admin/plans"
+
+CAPACITY_ROUTES: tuple[Route, ...] = (
+    ("GET", "/admin/headroom", headroom.read, _SEE),
+    ("GET", _H, holds.list_all, _SEE),
+    ("POST", _H, holds.create, _CHANGE),
+    ("GET", f"{_H}/{{hold}}", holds.read, _SEE),
+    ("DELETE", f"{_H}/{{hold}}", holds.release, _CHANGE),
+    ("POST", f"{_H}/{{hold}}/action/renew", holds.renew, _CHANGE),
+    ("GET", _P, plans.list_all, _SEE),
+    ("POST", _P, plans.create, _CHANGE),
+    ("GET", f"{_P}/{{plan}}", plans.read, _SEE),
+    ("POST", f"{_P}/{{plan}}/action/approve", plans.approve, _CHANGE),
+    ("POST", f"{_P}/{{plan}}/action/cancel", plans.cancel, _CHANGE),
+)

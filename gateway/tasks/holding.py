@@ -1,0 +1,218 @@
+"""Holding: the fleet proposes a place for each VM of a hold, and the ledger grants all or none."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from gateway.denial import Denied, Kind
+from gateway.events.event import Event, Severity, emit
+from gateway.store import holds
+from gateway.store.counting import Booked
+from gateway.store.holds import Hold, NewHold, NewSeat
+from gateway.store.pool import Connection, Store, StoreError
+from gateway.tasks.planner import Planner
+from gateway.tasks.submission import Caller
+from scheduler import explanation
+from scheduler.demand import Demand
+from scheduler.placement import Placement, Refusal
+
+_log = logging.getLogger(__name__)
+CONFLICTS_MAX = 20
+SWEEP_S = 0.5
+"""Between two looks for holds that have ended: they end at most this and a moment later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be held: one demand a VM, all of one enterprise (or none) and datacenter."""
+
+    name: str
+    enterprise: int | None
+    datacenter: int
+    ttl_s: float
+    demands: tuple[Demand, ...]
+
+
+class _NoRoom(Exception):
+    """One of the VMs finds no place beside the others; `number` counts from 0."""
+
+    def __init__(self, number: int, refusal: Refusal) -> None:
+        super().__init__(number)
+        self.number = number
+        self.refusal = refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Makes, renews and ends holds."""
+
+    store: Store
+    planner: Planner
+
+    async def hold(self, wish: Wish, caller: Caller) -> UUID:
+        """Book places for all VMs; raises Denied HOLD-1 with the refusal when one has none.
+
+        HOLD-3 when others were quicker each time.
+        """
+        made = uuid4()
+        for _ in range(CONFLICTS_MAX):
+            try:
+                chosen = await self._choose_surely(wish)
+            except _NoRoom as refused:
+                raise _refused(refused, len(wish.demands)) from None
+            if await self._book(made, wish, chosen, caller):
+                return made
+        raise Denied(Kind.CONFLICT, "HOLD-3", "The places found were taken before they were booked")
+
+    async def _choose_surely(self, wish: Wish) -> list[Placement]:
+        """Places for all, promised; a refusal is final at the head of the feed only."""
+        try:
+            return self._choose(wish)
+        except _NoRoom:
+            await self.planner.catch_up_to_head()
+            return self._choose(wish)
+
+    def _choose(self, wish: Wish) -> list[Placement]:
+        chosen: list[Placement] = []
+        for demand in wish.demands:
+            answer = self.planner.place(demand)
+            if isinstance(answer, Refusal):
+                self._withdraw(wish, chosen)
+                raise _NoRoom(len(chosen), answer)
+            self.planner.promise(answer, demand)
+            chosen.append(answer)
+        return chosen
+
+    def _withdraw(self, wish: Wish, chosen: list[Placement]) -> None:
+        for placement, demand in zip(chosen, wish.demands, strict=False):
+            self.planner.withdraw(placement, demand)
+
+    async def _book(self, id: UUID, wish: Wish, chosen: list[Placement], caller: Caller) -> bool:
+        rules = self.planner.rules.version
+        seats = tuple(
+            self._seat(placement, demand)
+            for placement, demand in zip(chosen, wish.demands, strict=True)
+        )
+        new = NewHold(
+            id,
+            wish.name,
+            wish.enterprise,
+            wish.datacenter,
+            caller.user_id,
+            wish.ttl_s,
+            seats,
+            rules,
+        )
+        try:
+            async with self.store.transaction() as c:
+                conflict = await holds.create(c, new)
+                if conflict is None:
+                    await _tell(c, await holds.get(c, id), "CREATE", "Capacity held", caller)
+        except BaseException:
+            self._withdraw(wish, chosen)
+            raise
+        if conflict is None:
+            return True
+        self._withdraw(wish, chosen)
+        await self.planner.refresh(conflict.rows, conflict.rules)
+        return False
+
+    def _seat(self, placement: Placement, demand: Demand) -> NewSeat:
+        host = self.planner.host(placement.host)
+        assert host is not None
+        booked = Booked(
+            0,
+            host.id,
+            placement.datastore,
+            host.cluster,
+            host.rack,
+            host.datacenter,
+            demand.cpu,
+            demand.ram_mib,
+            demand.disk_bytes,
+        )
+        characters = tuple((row.kind, row.id, row.character) for row in placement.seen)
+        return NewSeat(booked, demand.type, demand.network, demand.tier, demand.layer, characters)
+
+    async def renew(self, hold: UUID, ttl_s: float, caller: Caller) -> Hold:
+        """Have a hold end later; raises Denied HOLD-0 when it has ended."""
+        async with self.store.transaction() as c:
+            if not await holds.renew(c, hold, ttl_s):
+                raise absent()
+            found = await holds.get(c, hold)
+            assert found is not None
+            await _tell(c, found, "RENEW", "Hold renewed", caller)
+        return found
+
+    async def release(self, hold: UUID, caller: Caller) -> None:
+        """End a hold now; raises Denied HOLD-0 when there is none."""
+        async with self.store.transaction() as c:
+            was = await holds.release(c, hold)
+            if was is None:
+                raise absent()
+            await _tell(c, was, "RELEASE", "Hold released", caller)
+
+    async def sweep(self) -> int:
+        """End what is over; how many were."""
+        async with self.store.transaction() as c:
+            ended = await holds.sweep(c)
+            for one in ended:
+                await _tell(c, one, "EXPIRE", "Hold expired", None)
+        return len(ended)
+
+
+class Sweeper:
+    """Ends holds whose time is over, in any process, until cancelled."""
+
+    def __init__(self, holder: Holder, committed: Callable[[], None] = lambda: None) -> None:
+        """`committed` is told that there is something for the feed."""
+        self._holder = holder
+        self._committed = committed
+
+    async def run(self) -> None:
+        """Look again and again; a store that is away is asked again soon."""
+        while True:
+            try:
+                while await self._holder.sweep():
+                    self._committed()
+            except StoreError as away:
+                _log.warning("holds wait for the store: %s", away)
+            await asyncio.sleep(SWEEP_S)
+
+
+def absent() -> Denied:
+    """There is no such hold, or not any more."""
+    return Denied(Kind.ABSENT, "HOLD-0", "The hold does not exist or has ended")
+
+
+def _refused(refused: _NoRoom, count: int) -> Denied:
+    told = f"VM {refused.number + 1} of {count} finds no place, so nothing is held. "
+    return Denied(Kind.CONFLICT, "HOLD-1", told + explanation.summary(refused.refusal))
+
+
+async def _tell(
+    c: Connection, hold: Hold | None, action: str, message: str, caller: Caller | None
+) -> None:
+    assert hold is not None
+    free = [place for place in hold.places if place.vm_id is None]
+    await emit(
+        c,
+        Event(
+            "HOLD",
+            action,
+            hold.id,
+            message=f"{message}: {len(free)} of {len(hold.places)} places are free",
+            severity=Severity.INFO,
+            enterprise_id=hold.enterprise_id,
+            user_id=caller.user_id if caller else None,
+            user=caller.nick if caller else "",
+            entity_name=hold.name,
+            details={
+                "expires": hold.expires_at.isoformat(),
+                "hosts": sorted({place.host for place in hold.places}),
+                "free": len(free),
+            },
+        ),
+    )

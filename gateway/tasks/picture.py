@@ -1,0 +1,71 @@
+"""A picture is the whole inventory at one moment of the store, read for one long thought."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.store import inventory, residents, rule_set, seats
+from gateway.store.pool import Store
+from gateway.store.residents import ResidentRow
+from gateway.store.seats import Seat
+from scheduler.demand import Demand, Reach
+from scheduler.fleet import Fleet
+from scheduler.plan.resident import Resident, relocation
+
+_KINDS = ("host", "datastore", "cluster", "rack", "datacenter")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The fleet, the VMs on it, and what is held."""
+
+    fleet: Fleet
+    vms: tuple[ResidentRow, ...]
+    held: tuple[Seat, ...]
+
+
+async def take(store: Store, rest_s: float = 0.0) -> Picture:
+    """All of it at one moment."""
+    fleet = Fleet()
+    async with store.read() as c:
+        for kind in _KINDS:
+            for row in await inventory.fetch(c, kind, None):
+                fleet.apply(row)
+        fleet.apply(await rule_set.read(c))
+        vms = await residents.all_of(c, rest_s)
+        held = await seats.all_of(c)
+    return Picture(fleet, tuple(vms), tuple(held))
+
+
+def resident(row: ResidentRow) -> Resident:
+    """The VM as plans see it; one that cannot be moved now rests."""
+    return Resident(
+        Demand(
+            row.uuid,
+            row.cpu,
+            row.ram_mib,
+            row.disk_bytes,
+            row.type,
+            row.datacenter_id,
+            row.network,
+            enterprise=row.enterprise_id,
+            layer=row.layer_id,
+            tier=row.tier_id,
+        ),
+        row.host_id,
+        row.datastore_id,
+        protected=row.protected,
+        resting=row.just_moved or not row.movable,
+        live=row.state in ("ON", "PAUSED"),
+    )
+
+
+def peopled(picture: Picture, reach: Reach) -> Mapping[int, list[Demand]]:
+    """The VMs by host, as what they would ask of another one."""
+    found: dict[int, list[Demand]] = {}
+    for row in picture.vms:
+        host = picture.fleet.host(row.host_id)
+        if host is None:
+            continue
+        asked = relocation(resident(row), picture.fleet, reach)
+        found.setdefault(host.id, []).append(asked)
+    return found

@@ -1,0 +1,91 @@
+"""Proposing: a plan worked out from one picture of the inventory; nothing is changed."""
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from gateway.store.pool import Store
+from gateway.tasks.picture import Picture, resident, take
+from scheduler.plan.consolidate import consolidate
+from scheduler.plan.drain import drain
+from scheduler.plan.even import even
+from scheduler.plan.moves import Plan, to_mapping
+from scheduler.plan.resident import Terms
+from scheduler.plan.timeline import Capacities, timeline
+
+
+class PlanQuestion(msgspec.Struct, frozen=True):
+    """What is to be planned: `kind` is drain (of `host`), rebalance or consolidate."""
+
+    kind: str
+    datacenter: int
+    host: int | None = None
+    rest_s: float = 600.0
+    moves_max_percent: int = 10
+    saved_min: int = 1
+    gain_min_percent: int = 5
+    pinned: tuple[int, ...] = ()
+    host_units: int = 8
+    datastore_units: int = 128
+    network_units: int = 8
+
+    def capacities(self) -> Capacities:
+        """How many units places carry at once."""
+        return Capacities(self.host_units, self.datastore_units, self.network_units)
+
+
+async def propose(store: Store, question: PlanQuestion) -> dict[str, Any]:
+    """The plan with what it rests on, ready for JSON."""
+    rest_s = 0.0 if question.kind == "drain" else question.rest_s
+    return work_out(await take(store, rest_s), question)
+
+
+def work_out(picture: Picture, question: PlanQuestion) -> dict[str, Any]:
+    """The plan for one moment; `told` is what `scheduler.plan.moves` reads again."""
+    plan = _plan(picture, question)
+    ids = {row.uuid: row for row in picture.vms}
+    times = timeline(plan, question.capacities())
+    hosts = {move.source for move in plan.moves} | {move.target for move in plan.moves}
+    found = {id_: picture.fleet.host(id_) for id_ in sorted(hosts | set(plan.closes))}
+    blocked = {str(each.vm) for each in plan.blocked}
+    names = {str(row.uuid): row.name for row in picture.vms}
+    return {
+        "told": to_mapping(plan),
+        "vms": {str(move.vm): ids[move.vm].id for move in plan.moves},
+        "names": {
+            vm: names[vm]
+            for vm in sorted({*(str(each.vm) for each in plan.moves), *blocked})
+            if vm in names
+        },
+        "begins": list(times.begins),
+        "ends": list(times.ends),
+        "makespan": times.makespan,
+        "bound": times.bound,
+        "rules": picture.fleet.rules.version,
+        "characters": {str(id_): host.character for id_, host in found.items() if host},
+    }
+
+
+def _plan(picture: Picture, question: PlanQuestion) -> Plan:
+    terms = Terms(
+        moves_max_percent=question.moves_max_percent,
+        saved_min=question.saved_min,
+        gain_min_percent=question.gain_min_percent,
+    )
+    found = [
+        replace(resident(row), resting=True) if row.id in question.pinned else resident(row)
+        for row in picture.vms
+        if row.datacenter_id == question.datacenter
+    ]
+    match question.kind:
+        case "drain":
+            assert question.host is not None
+            policy = picture.fleet.rules.policy(question.datacenter)
+            return drain(question.host, picture.fleet, found, terms, policy)
+        case "rebalance":
+            return even(picture.fleet, found, terms)
+        case "consolidate":
+            return consolidate(picture.fleet, found, terms)
+        case _:
+            raise ValueError(question.kind)
