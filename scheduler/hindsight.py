@@ -220,4 +220,6 @@ def _recorded(decision: Decision) -> Stay | None:
 
 
 def _stay(host: int, datastore: int, demand: Demand) -> Stay:
-    return Stay(host, datastore, replace(demand, origin=None, only=None))
+    if demand.origin is not None or demand.only is not None:
+        demand = replace(demand, origin=None, only=None)
+    return Stay(host, datastore, demand)

@@ -23,24 +23,27 @@ class Shown:
         """Nothing was shown."""
         self.fleet = Fleet()
         self._rows: dict[Key, Row] = {}
-        self._n = 0
+        self._generations: dict[Key, int] = {}
 
     def show(self, changes: Changes) -> None:
         """These rows are so now."""
         for key, row in changes.items():
             if self._rows.get(key) == row:
                 continue
-            self._n += 1
-            match row:
-                case None:
-                    del self._rows[key]
-                    self.fleet.apply(Gone(*key, self._n))
-                    continue
-                case RuleSet():
-                    self.fleet.apply(replace(row, version=self._n))
-                case _:
-                    self.fleet.apply(replace(row, generation=self._n))
+            known = self._generations.get(key, -1)
+            if row is None:
+                del self._rows[key]
+                self._generations[key] = known + 1
+                self.fleet.apply(Gone(*key, known + 1))
+                continue
             self._rows[key] = row
+            self._generations[key] = newer = max(known + 1, row.generation)
+            if row.generation == newer:
+                self.fleet.apply(row)
+            elif isinstance(row, RuleSet):
+                self.fleet.apply(replace(row, version=newer))
+            else:
+                self.fleet.apply(replace(row, generation=newer))
 
     def row(self, key: Key) -> Row | None:
         """A row as it was shown."""
