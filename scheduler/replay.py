@@ -96,7 +96,7 @@ def replay(recorded: Decision, rows: Mapping[Key, Row], *, table: bool = False) 
         fleet.apply(row)
     answer = fleet.place(question.demand, question.policy, question.share)
     again = of_answer(_asked_again(question, fleet), answer)
-    why = _difference(recorded, again)
+    why = difference(recorded, again)
     if not table:
         return Replay(again, why)
     listed = fleet.candidates(question.demand, question.policy)
@@ -124,7 +124,8 @@ def _asked_again(question: Question, fleet: Fleet) -> Question:
     )
 
 
-def _difference(recorded: Decision, again: Decision) -> str:
+def difference(recorded: Decision, again: Decision) -> str:
+    """In what the decision is another when it is made again; empty where the bytes are the same."""
     if encode(recorded) == record(again):
         return ""
     version = recorded.question.scheduler

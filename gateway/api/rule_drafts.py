@@ -18,6 +18,9 @@ from gateway.store.rule_checks import require_elements
 from gateway.store.rule_versions import Body, Content, Draft
 from gateway.tasks.foreseeing import Question
 
+DAYS, DAYS_MAX = 7, 3650
+"""How far a simulation looks back, 0 for not at all; decisions are kept for so long at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Given:
@@ -104,10 +107,12 @@ async def validate(request: web.Request) -> web.Response:
 
 
 async def simulate(request: web.Request) -> web.Response:
-    """POST: what the draft, or the set in the body, would do to the present inventory."""
+    """POST: what the draft, or the set in the body, would do to the present inventory, and would
+    have made of the requests of the last `?days=`."""
     turn = Turn(request)
+    days = _days(turn)
     given = await _asked(turn)
-    found = await turn.services.foresee(turn.store, Question(given.rules, given.tests))
+    found = await turn.services.foresee(turn.store, Question(given.rules, given.tests, days=days))
     return turn.ok("rulesetsimulation", {**found, "links": []})
 
 
@@ -177,6 +182,17 @@ async def _asked(turn: Turn) -> Given:
             given = Given(one.rules, one.tests, one.comment)
         await require_elements(c, given.rules)
     return given
+
+
+def _days(turn: Turn) -> int:
+    given = turn.query_text("days")
+    if given is None:
+        return DAYS
+    if not (given.isascii() and given.isdigit() and int(given) <= DAYS_MAX):
+        raise Denied(
+            Kind.INVALID, "400-BAD-REQUEST", f"days: a number from 0 to {DAYS_MAX}", field="days"
+        )
+    return int(given)
 
 
 async def _given(request: web.Request) -> Given:

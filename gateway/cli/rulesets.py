@@ -107,11 +107,12 @@ async def _validate(draft: str) -> int:
 
 
 @rules.command(name="simulate")
-async def _simulate(draft: str) -> int:
-    """What a draft would do to the present inventory, as JSON."""
+async def _simulate(draft: str, *, days: int = 7) -> int:
+    """What a draft would do to the present inventory, and would have made of the requests of the
+    last days, as JSON."""
 
     async def asked(client: Client) -> int:
-        found = await _json(client, "POST", f"{_path(draft)}/action/simulate")
+        found = await _json(client, "POST", f"{_path(draft)}/action/simulate?days={days}")
         print(json.dumps(found, indent=1))
         return DONE
 

@@ -45,7 +45,8 @@ async def release(c: Connection, booked: Booked, *, lives_on: Booked | None = No
             stays.host_id,
             old.disk_bytes,
         )
-    await ledger.add(c, deltas, await clashes.dwellers(c, [old.host_id]))
+    left = {old.host_id: {old.vm_id: None}}
+    await ledger.add(c, deltas, await clashes.dwellers(c, [old.host_id]), left)
 
 
 async def release_all(c: Connection, vm_id: int) -> None:
@@ -76,7 +77,7 @@ async def resize(c: Connection, booked: Booked, cpu: int, ram_mib: int) -> tuple
         cpu,
         ram_mib,
     )
-    await ledger.add(c, deltas)
+    await ledger.add(c, deltas, told_of={old.host_id: {old.vm_id: (cpu, ram_mib, old.disk_bytes)}})
     return ()
 
 

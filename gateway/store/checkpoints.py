@@ -15,6 +15,7 @@ from scheduler.replay import Picture
 _LAST = """
 select position, body from inventory_checkpoint where position <= $1 order by position desc limit 1
 """
+_FIRST = "select position, body from inventory_checkpoint order by position limit 1"
 _DUE = """
 select not exists (select from inventory_checkpoint)
   or (select count(*) from (select from feed where topic = 'inventory' and position > last.position
@@ -82,6 +83,14 @@ async def at(c: Connection, position: int) -> Picture:
     picture = Picture.decode(zlib.decompress(last["body"]))
     await _follow(c, picture, last["position"], position)
     return picture
+
+
+async def before(c: Connection, position: int) -> tuple[int, Picture] | None:
+    """The newest checkpoint at or before a position, else the oldest of all; None without any."""
+    row = await c.fetchrow(_LAST, position) or await c.fetchrow(_FIRST)
+    if row is None:
+        return None
+    return row["position"], Picture.decode(zlib.decompress(row["body"]))
 
 
 async def trim(c: Connection, batch: int) -> int:

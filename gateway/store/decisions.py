@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +37,17 @@ where ($1::bigint is null or decision.enterprise_id = $1)
   and ($3::uuid is null or decision.task_id = $3)
   and ($4::text is null or decision.outcome = $4)
   and ($5::timestamptz is null or decision.at >= $5)
+"""
+
+
+_LOWEST = """
+select min(position) from decision where at >= clock_timestamp() - make_interval(secs => $1)
+"""
+_IN_ORDER = f"""
+select {_COLUMNS} {_FROM}
+where decision.at >= clock_timestamp() - make_interval(secs => $1)
+  and (decision.position, decision.at, decision.id) > ($2, $3, $4)
+order by decision.position, decision.at, decision.id limit $5
 """
 
 
@@ -144,6 +155,21 @@ async def page(c: Connection, wanted: Filter, sort: Sort) -> Page[Stored]:
         sort.limit or None,
     )
     return Page(tuple(Stored(**row) for row in rows), int(total))
+
+
+async def first_position(c: Connection, days: float) -> int | None:
+    """The lowest position that a decision of the last days was made at, None without any."""
+    found: int | None = await c.fetchval(_LOWEST, days * 86_400)
+    return found
+
+
+async def in_order(
+    c: Connection, days: float, after: tuple[int, datetime, UUID] | None, limit: int
+) -> list[Stored]:
+    """Decisions of the last days by (position, time, id), those after the given one."""
+    since = after or (-1, datetime.min.replace(tzinfo=UTC), UUID(int=0))
+    rows = await c.fetch(_IN_ORDER, days * 86_400, *since, limit)
+    return [Stored(**row) for row in rows]
 
 
 async def vm_of(c: Connection, uuid: UUID) -> int | None:

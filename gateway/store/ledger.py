@@ -34,6 +34,8 @@ returning {_COLUMNS}
 """
 
 Key = tuple[str, int]
+Amounts = Mapping[int, Sequence[int] | None]
+"""What VMs, by their numbers, hold on a host: vCPUs, MiB and bytes; None for one that left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +142,16 @@ async def lock_rows(c: Connection, keys: Iterable[Key]) -> dict[Key, Row]:
 
 
 async def add(
-    c: Connection, deltas: Iterable[Delta], dwellers: Mapping[int, Dwellers] | None = None
+    c: Connection,
+    deltas: Iterable[Delta],
+    dwellers: Mapping[int, Dwellers] | None = None,
+    told_of: Mapping[int, Amounts] | None = None,
 ) -> dict[Key, Row]:
     """Add to locked rows, summed per row, in one statement, and tell the feed.
 
-    `dwellers` says, by host, who has VMs there from now on, where that changes. The rows that
-    were written, as they are now.
+    `dwellers` says, by host, who has VMs there from now on, where that changes; `told_of`, by
+    host, what VMs hold there from now on, so that the feed tells who left. The rows that were
+    written, as they are now.
     """
     total: dict[Key, list[int]] = {}
     for delta in deltas:
@@ -168,10 +174,15 @@ async def add(
     found = [Row(*row.values()) for row in rows]
     for kind in sorted({row.kind for row in found}):
         told: list[tuple[str, Mapping[str, Any]]] = [
-            (str(row.id), row.payload()) for row in found if row.kind == kind
+            (str(row.id), row.payload() | _vms(row, told_of)) for row in found if row.kind == kind
         ]
         await outbox.put_many(c, outbox.Topic.INVENTORY, kind, told)
     return {(row.kind, row.id): row for row in found}
+
+
+def _vms(row: Row, told_of: Mapping[int, Amounts] | None) -> dict[str, Any]:
+    amounts = told_of.get(row.id) if told_of and row.kind == "host" else None
+    return {} if amounts is None else {"vms": {str(vm): held for vm, held in amounts.items()}}
 
 
 def _array(ids: frozenset[int]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.store import feed, inventory, rule_set
 from gateway.store.pool import Connection
-from scheduler.cluster import Cluster, Resident
+from scheduler.cluster import Cluster, Hold, Resident
 from scheduler.fit_policy import FitPolicy
 from scheduler.limits import Level, LoadKind, LoadRule, Rules
 
@@ -18,6 +18,13 @@ select v.uuid as vm, v.name, b.host_id as host, b.datastore_id as datastore, b.c
   v.tier_id as tier, v.protected, v.known_state = 'ON' as on
 from booking b join vm v on v.id = b.vm_id
 order by v.id, (b.host_id = v.host_id) desc, b.host_id
+"""
+# Each place that is held is a hold of its own there, under an id that stays the same.
+_HOLDS = """
+select md5(h.id::text || '/' || s.id)::uuid as id, s.host_id as host, s.datastore_id as datastore,
+  s.cpu, s.ram_mib, s.disk_bytes, h.enterprise_id as enterprise, s.layer_id as layer,
+  to_char(h.expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as until
+from hold_booking s join hold h on h.id = s.hold_id where s.vm_id is null order by s.id
 """
 _RULES = "select * from rule order by id"
 _PEOPLE = "select id, name, reservation_restricted from enterprise order by id"
@@ -34,6 +41,7 @@ async def read(c: Connection) -> Cluster:
         tuple(await inventory.scopes(c)),
         await rules_of(c, rows),
         tuple([Resident(**dict(row)) for row in await c.fetch(_RESIDENTS)]),
+        tuple([Hold(**dict(row)) for row in await c.fetch(_HOLDS)]),
         position=await feed.head(c),
     )
 

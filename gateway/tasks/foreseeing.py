@@ -7,17 +7,20 @@ import msgspec
 from gateway.store import whole
 from gateway.store.pool import Store
 from gateway.store.rule_versions import Body
+from gateway.tasks.looking_back import look_back
 from scheduler.effect import Effect, effect
 from scheduler.plain import plain, read
 from scheduler.rule_tests import RuleTest, failures
 
 
 class Question(msgspec.Struct, frozen=True):
-    """Rules and their tests, as rows; `effect` asks for more than the tests."""
+    """Rules and their tests, as rows; `effect` asks for more than the tests, and `days` for what
+    the rules would have made of the requests of the last days."""
 
     rules: Body
     tests: Body
     effect: bool = True
+    days: int = 0
 
 
 async def foresee(store: Store, question: Question) -> dict[str, Any]:
@@ -38,6 +41,8 @@ async def foresee(store: Store, question: Question) -> dict[str, Any]:
     }
     if question.effect:
         found["effect"] = _shown(effect(cluster, rules))
+    if question.days:
+        found["history"] = await look_back(store, question.rules, question.days)
     return found
 
 

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from gateway.store.pool import Store
+from scheduler.cluster import from_mapping
 from tests.api import vm_world
 from tests.api.test_relocation import running
 from tests.api.vm_client import Api, serving
@@ -55,6 +56,22 @@ async def test_a_hold_shows_its_places_and_its_end(api: Api) -> None:
         gone = await api.call(method, path)
         assert (gone.status, gone.code) == (404, "HOLD-0")
     assert await api.row("select sum(cpu_used) from ledger where kind = 'host'") == 0
+
+
+async def test_the_cluster_s_file_has_what_is_held(api: Api) -> None:
+    """Each place by itself, so that the use of every machine is that of VMs and holds there."""
+    made = await api.call("POST", "admin/holds", body({"count": 2}, {"cpu": 4}))
+    taken = "update hold_booking set vm_id = 1 where id = (select max(id) from hold_booking)"
+    cluster = from_mapping((await api.call("GET", "admin/cluster")).body)
+    assert sorted(each.cpu for each in cluster.holds) == [2, 2, 4]
+    assert len({each.id for each in cluster.holds}) == 3
+    assert {each.until for each in cluster.holds} == {made.body["expires"][:19] + "Z"}
+    for host in cluster.hosts:
+        assert host.cpu_used == sum(each.cpu for each in cluster.holds if each.host == host.id)
+    async with api.store.transaction() as c:
+        await c.execute(taken)
+    cluster = from_mapping((await api.call("GET", "admin/cluster")).body)
+    assert len(cluster.holds) == 2
 
 
 async def test_all_or_nothing_with_the_reasons(api: Api) -> None:

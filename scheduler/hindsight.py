@@ -1,0 +1,225 @@
+"""Hindsight: the recorded decisions made again under other rules, in the order they were made.
+
+Each is asked of the rows it was made of, under the limits of the rules, with everybody where
+these rules would have put them: who was refused holds nothing, who was placed elsewhere holds it
+there, and each leaves when it left in history. Unchanged rules are asked alongside.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from scheduler.course import Stay
+from scheduler.decision import Decision, Refused, of_answer
+from scheduler.demand import Demand, Origin
+from scheduler.divergence import NOTHING, Sums, plus
+from scheduler.inventory import Host
+from scheduler.ledger import Key
+from scheduler.limits import Rules
+from scheduler.otherwise import Otherwise, Unchanged
+from scheduler.placement import Placement, Refusal
+from scheduler.replay import Picture, difference
+from scheduler.told import Told
+
+LISTED_MAX = 50
+"""Of each sort of difference; all are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A decision on record: by its id, of the VM with this number."""
+
+    id: str
+    vm: int
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A decision that is another now; `refused` says why, where it is a refusal."""
+
+    asked: Asked
+    host: int | None
+    datastore: int | None
+    refused: Refused | None
+
+
+class Hindsight:
+    """History from one picture on. What came of it is in the public attributes.
+
+    `refused_more` were placed and are refused now, `refused_less` the other way; `moved` go to
+    another host, `restored` to another datastore of the same; `absent` were about a VM that is
+    nowhere now. `unasked` cannot be made again and count as they were. `unlike` are decisions
+    that do not come back even under unchanged rules, `first_unlike` says of the first why.
+    """
+
+    def __init__(self, picture: Picture, rules: Rules) -> None:
+        """Before the first change and decision after the picture."""
+        self.counts: Counter[str] = Counter()
+        self.others: dict[str, list[Other]] = {}
+        self.unlike = 0
+        self.first_unlike: tuple[Asked, str] | None = None
+        self._told = Told(picture)
+        self._unchanged = Unchanged()
+        self._draft = Otherwise(rules)
+        self.peak_before = self.peak_after = self._told.use
+        for row in picture.rows.values():
+            if isinstance(row, Host):
+                self._draft.divergence.told(row)
+
+    def hear(self, key: Key, payload: Mapping[str, Any]) -> None:
+        """Take in the next change of the feed."""
+        divergence = self._draft.divergence
+        for vm, amounts in payload.get("vms", {}).items():
+            if amounts is None:
+                divergence.leave(int(vm), key[1])
+            else:
+                divergence.resize(int(vm), key[1], amounts)
+        self._told.hear(key, payload)
+        row = self._told.row(key)
+        if isinstance(row, Host):
+            divergence.told(row)
+        self._look_at_peaks()
+
+    def ask(self, asked: Asked) -> None:
+        """Make the next decision again."""
+        decision = asked.decision
+        self.counts["requests"] += 1
+        if decision.cut and decision.cut != ("nearest",):
+            self._leave_as_it_was(asked)
+            return
+        try:
+            changes = self._told.at(decision.question.ahead)
+        except ValueError as missing:
+            self._notice(asked, str(missing))
+            self._leave_as_it_was(asked)
+            return
+        self._unchanged.show(changes)
+        again = self._unchanged.ask(decision.question)
+        why = difference(decision, again)
+        if why:
+            self._notice(asked, why)
+        self._draft.show(changes)
+        self._ask_otherwise(asked)
+        self._look_at_peaks()
+
+    def listed(self) -> int:
+        """How many decisions are told one by one so far."""
+        return sum(map(len, self.others.values()))
+
+    def host(self, id: int) -> str:
+        """The name of a host, empty where there is none."""
+        row = self._told.row(("host", id))
+        return row.name if isinstance(row, Host) else ""
+
+    def _ask_otherwise(self, asked: Asked) -> None:
+        question, divergence = asked.decision.question, self._draft.divergence
+        demand: Demand | None = question.demand
+        assert demand is not None
+        moves = demand.origin is not None
+        if demand.origin is not None:
+            self._meet(asked.vm, demand, demand.origin)
+            demand = self._from_where_it_is(asked.vm, demand, demand.origin)
+        else:
+            divergence.forget_unasked(asked.vm)
+        was, now = _recorded(asked.decision), None
+        if demand is None:
+            self.counts["absent"] += 1
+        else:
+            answer = self._draft.place(demand, question.share)
+            self._judge(asked, answer)
+            if isinstance(answer, Placement):
+                now = _stay(answer.host, answer.datastore, demand)
+        # Of a move that history refused nothing tells the end: it is over at once.
+        if was is not None or (now is not None and not moves):
+            divergence.enter(asked.vm, was, now)
+
+    def _meet(self, vm: int, demand: Demand, origin: Origin) -> None:
+        """A VM from before history began is where it moves from."""
+        if not self._draft.divergence.knows(vm):
+            stay = _stay(origin.host, origin.datastore, demand)
+            self._draft.divergence.enter(vm, stay, stay)
+
+    def _from_where_it_is(self, vm: int, demand: Demand, origin: Origin) -> Demand | None:
+        stays = self._draft.divergence.now(vm)
+        if not stays:
+            return None
+        at = stays[-1]
+        if (at.host, at.datastore) == (origin.host, origin.datastore):
+            return demand
+        fleet = self._draft.fleet
+        host, datastore = fleet.host(at.host), fleet.datastore(at.datastore)
+        if host is None or datastore is None:
+            return None
+        there = Origin(
+            host.id,
+            host.rack,
+            host.hypervisor,
+            datastore.id,
+            datastore.shared,
+            origin.reach,
+            host.cluster,
+        )
+        return replace(demand, origin=there)
+
+    def _judge(self, asked: Asked, answer: Placement | Refusal) -> None:
+        chosen = asked.decision.chosen
+        match answer:
+            case Refusal() if chosen is None:
+                word = "same"
+            case Refusal():
+                word = "refused_more"
+            case Placement() if chosen is None:
+                word = "refused_less"
+            case Placement() if chosen is not None and answer.host != chosen.host:
+                word = "moved"
+            case Placement() if chosen is not None and answer.datastore != chosen.datastore:
+                word = "restored"
+            case _:
+                word = "same"
+        self.counts[word] += 1
+        listed = self.others.setdefault(word, [])
+        if word == "same" or len(listed) >= LISTED_MAX:
+            return
+        if isinstance(answer, Refusal):
+            refused = of_answer(asked.decision.question, answer).refused
+            listed.append(Other(asked, None, None, refused))
+        else:
+            listed.append(Other(asked, answer.host, answer.datastore, None))
+
+    def _leave_as_it_was(self, asked: Asked) -> None:
+        self.counts["unasked"] += 1
+        was = _recorded(asked.decision)
+        if was is not None:
+            self._draft.divergence.enter(asked.vm, was, was)
+
+    def _notice(self, asked: Asked, why: str) -> None:
+        self.unlike += 1
+        if self.first_unlike is None:
+            self.first_unlike = (asked, why)
+
+    def _look_at_peaks(self) -> None:
+        use, more = self._told.use, self._draft.divergence.sums
+        self.peak_before = _larger(self.peak_before, use)
+        if more == NOTHING:
+            self.peak_after = _larger(self.peak_after, use)
+        else:
+            self.peak_after = _larger(self.peak_after, plus(use, more, 1))
+
+
+def _larger(left: Sums, right: Sums) -> Sums:
+    return (max(left[0], right[0]), max(left[1], right[1]), max(left[2], right[2]))
+
+
+def _recorded(decision: Decision) -> Stay | None:
+    chosen = decision.chosen
+    if chosen is None:
+        return None
+    return _stay(chosen.host, chosen.datastore, decision.question.demand)
+
+
+def _stay(host: int, datastore: int, demand: Demand) -> Stay:
+    if demand.origin is not None or demand.only is not None:
+        demand = replace(demand, origin=None, only=None)
+    return Stay(host, datastore, demand)
