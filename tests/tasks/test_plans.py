@@ -137,8 +137,11 @@ async def test_a_surprise_between_two_moves_stops_the_plan(
     assert row.state == "STOPPED"
     assert told in row.reason
     assert await relocations(rig.store) == 0
+    await rig.sequencer.flush()
     async with rig.store.read() as c:
-        actions = await c.fetch("select payload->>'action' a from feed where entity = 'PLAN'")
+        actions = await c.fetch(
+            "select payload->>'action' a from feed where entity = 'PLAN' order by position"
+        )
     assert [row["a"] for row in actions] == ["CREATE", "APPROVE", "STOP"]
 
 
