@@ -2,7 +2,7 @@
 
 from gateway.store import checkpoints, decisions, feed
 from gateway.store.pool import Store
-from tests.tasks.crowd import NOW, count, crowd, ids, replays
+from tests.tasks.crowd import NOW, UNTOUCHED, count, crowd, ids, replays
 from tests.tasks.planners import desk, seen
 from tests.tasks.rig import seed
 
@@ -54,7 +54,7 @@ async def test_the_changes_go_even_where_no_decision_is_left(store):
     assert await ids(store) == []
     assert await count(store, "inventory_checkpoint") == 1
     async with desk(store) as at:
-        assert await at.deploy(1) is not None or at.refused
+        assert await at.deploy(UNTOUCHED) is not None or at.refused
     assert all(one.identical for one in await replays(store))
 
 
