@@ -225,8 +225,9 @@ class Progress:
 class Driver(Protocol):
     """One hypervisor technology behind one `[hypervisor.NAME]` block, with many hosts.
 
-    An endpoint is what one connection and one survey cover: a host for libvirt. No method
-    blocks the event loop, and a frozen endpoint delays no other.
+    An endpoint is what one connection and one survey cover: a host for libvirt, a vCenter with
+    all its hosts for vSphere. No method blocks the event loop, and a frozen endpoint delays no
+    other.
     """
 
     @property
@@ -238,12 +239,16 @@ class Driver(Protocol):
     def detach(self, host: str) -> None:
         """Forget a host; its VMs stay as they are."""
 
-    def endpoints(self) -> tuple[str, ...]:
-        """The names to survey now."""
+    def endpoints(self) -> Mapping[str, tuple[str, ...]]:
+        """The names to survey now, each with the hosts it covers; every host is under one."""
         ...
 
     async def survey(self, endpoint: str) -> Facts:
-        """List everything; a partial listing raises Unreachable, it never returns less."""
+        """List everything; a partial listing raises Unreachable, it never returns less.
+
+        A host that the endpoint covers and cannot see now is not listed, nor are its VMs: of
+        them nothing was seen.
+        """
         ...
 
     async def look(self, vm: UUID, host: str) -> Sighting | None:

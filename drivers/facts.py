@@ -59,7 +59,8 @@ class HostFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A complete listing of one endpoint: every VM it has, at `taken_at` (start of the look)."""
+    """A complete listing of one endpoint's `hosts`, as far as it sees them, and of every VM on
+    them, at `taken_at` (start of the look)."""
 
     endpoint: str
     taken_at: datetime

@@ -7,12 +7,13 @@ permit is asked in the thread, right before the call, and once begun its end mus
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from drivers.contract import Permit
+from drivers.contract import LeaseLost, Permit
 from drivers.faults import Busy, Indeterminate, Unreachable
 
 T = TypeVar("T")
@@ -38,6 +39,34 @@ class _Job:
             self.future.set_exception(trouble)
         else:
             self.future.set_result(result)
+
+
+class Asked:
+    """A permit as a call sees it that makes its changes late: `check` comes right before each.
+
+    Once the caller has given up, the check fails too: what waits in a thread for a frozen host
+    must not begin when the host thaws.
+    """
+
+    def __init__(self, permit: Permit) -> None:
+        self._permit = permit
+        self._given_up = False
+        self.began = False
+
+    def check(self) -> None:
+        """Raises LeaseLost."""
+        if self._given_up:
+            raise LeaseLost("the caller waits no more")
+        self._permit.check()
+        self.began = True
+
+    @contextmanager
+    def while_waiting(self) -> Iterator[None]:
+        """The caller waits inside, and no more afterwards."""
+        try:
+            yield
+        finally:
+            self._given_up = True
 
 
 class Lane:
@@ -81,7 +110,8 @@ class Lane:
                 return result
         except TimeoutError:
             if job.begun and job.future.done() and not job.future.cancelled():
-                raise  # the call itself timed out: its own words count
+                ended: T = job.future.result()  # at that very moment: its own words count
+                return ended
             raise self._late(job, permit, timeout_s) from None
 
     def close(self) -> None:

@@ -1,18 +1,14 @@
-"""libvirt's lifecycle events become state changes; from its thread to whoever listens."""
+"""libvirt's lifecycle events become state changes."""
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
 import libvirt
 
-from drivers.changes import Change, StateChange
+from drivers.changes import Change, Changes, StateChange
 from drivers.kvm.connection import Heard
 
-KEPT_MAX = 10_000
 _WORDS = {
     libvirt.VIR_DOMAIN_EVENT_DEFINED: Change.DEFINED,
     libvirt.VIR_DOMAIN_EVENT_UNDEFINED: Change.UNDEFINED,
@@ -32,39 +28,15 @@ _MOVES = {
 }
 
 
-class Changes:
-    """Keeps the newest changes until they are read; what is lost, surveys make up for."""
+def listeners(changes: Changes, host: str) -> tuple[Heard, Callable[[], None]]:
+    """What one host's connection calls, from libvirt's thread."""
 
-    def __init__(self) -> None:
-        self._kept: deque[StateChange] = deque(maxlen=KEPT_MAX)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._woken = asyncio.Event()
+    def heard(vm: str, event: int, detail: int) -> None:
+        word = _MOVES.get((event, detail)) or _WORDS.get(event)
+        if word is not None:
+            changes.put(StateChange(host, host, word, datetime.now(UTC), UUID(vm)))
 
-    def listeners(self, host: str) -> tuple[Heard, Callable[[], None]]:
-        """What one host's connection calls, from libvirt's thread."""
+    def lost() -> None:
+        changes.put(StateChange(host, host, Change.LOST, datetime.now(UTC)))
 
-        def heard(vm: str, event: int, detail: int) -> None:
-            word = _MOVES.get((event, detail)) or _WORDS.get(event)
-            if word is not None:
-                self._put(StateChange(host, host, word, datetime.now(UTC), UUID(vm)))
-
-        def lost() -> None:
-            self._put(StateChange(host, host, Change.LOST, datetime.now(UTC)))
-
-        return heard, lost
-
-    async def stream(self) -> AsyncIterator[StateChange]:
-        """Changes as they come, from now on."""
-        self._loop = asyncio.get_running_loop()
-        while True:
-            while self._kept:
-                yield self._kept.popleft()
-            self._woken.clear()
-            if not self._kept:
-                await self._woken.wait()
-
-    def _put(self, change: StateChange) -> None:
-        self._kept.append(change)
-        if self._loop is not None:
-            with suppress(RuntimeError):  # the loop is closed: nobody listens any more
-                self._loop.call_soon_threadsafe(self._woken.set)
+    return heard, lost

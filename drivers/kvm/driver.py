@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from drivers.changes import StateChange
+from drivers.changes import Changes, StateChange
 from drivers.contract import (
     Capabilities,
     Clear,
@@ -28,7 +28,7 @@ from drivers.contract import (
 from drivers.facts import Facts, PowerState, Sighting
 from drivers.faults import Fault, Indeterminate, Missing, Rejected, Unreachable, begun
 from drivers.kvm import acts, looking, moving, settling
-from drivers.kvm.changing import Changes
+from drivers.kvm.changing import listeners
 from drivers.kvm.domain_xml import Ground
 from drivers.kvm.host import KvmHost
 from drivers.kvm.options import KvmOptions
@@ -58,7 +58,7 @@ class KvmDriver:
     def attach(self, link: HostLink) -> None:
         """Know a host; connections are opened when they are needed."""
         self.detach(link.name)
-        heard, lost = self._changes.listeners(link.name)
+        heard, lost = listeners(self._changes, link.name)
         self._hosts[link.name] = KvmHost(link, self._options, heard, lost)
 
     def detach(self, host: str) -> None:
@@ -67,9 +67,9 @@ class KvmDriver:
         if gone is not None:
             gone.close()
 
-    def endpoints(self) -> tuple[str, ...]:
+    def endpoints(self) -> Mapping[str, tuple[str, ...]]:
         """Every host is surveyed on its own."""
-        return tuple(self._hosts)
+        return {name: (name,) for name in self._hosts}
 
     async def survey(self, endpoint: str) -> Facts:
         """Everything on one host."""

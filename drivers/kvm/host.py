@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 import libvirt
 
-from drivers.contract import HostLink, LeaseLost, Permit
+from drivers.contract import HostLink, Permit
 from drivers.faults import Unreachable
 from drivers.kvm.connection import Connection, Heard
 from drivers.kvm.options import KvmOptions
 from drivers.kvm.trouble import fault_of
-from drivers.lane import Lane
+from drivers.lane import Asked, Lane
 
 T = TypeVar("T")
 ACTS_AT_ONCE = 8
@@ -59,30 +59,19 @@ class KvmHost:
         Once the caller has given up, the check fails too: what waits in a thread for a frozen
         host must not begin when the host thaws.
         """
-        given_up = threading.Event()
-        began = threading.Event()
-
-        def check() -> None:
-            if given_up.is_set():
-                raise LeaseLost("the caller waits no more")
-            permit.check()
-            began.set()
+        asked = Asked(permit)
 
         def acting() -> T:
             connection = self._acting.get()
             try:
-                return call(connection, check)
+                return call(connection, asked.check)
             except libvirt.libvirtError as error:
-                raise fault_of(
-                    error, self.link.name, connection, changing=began.is_set()
-                ) from error
+                raise fault_of(error, self.link.name, connection, changing=asked.began) from error
 
-        try:
+        with asked.while_waiting():
             return await self._acts.run(
                 acting, permit=permit, timeout_s=timeout_s or self._options.call_timeout_s
             )
-        finally:
-            given_up.set()
 
     def close(self) -> None:
         """Begin nothing more, and close in a thread: closing may block on a frozen host."""

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
@@ -76,9 +76,9 @@ class SimulatedDriver:
         if lane is not None:
             lane.close()
 
-    def endpoints(self) -> tuple[str, ...]:
+    def endpoints(self) -> Mapping[str, tuple[str, ...]]:
         """Every host is surveyed on its own."""
-        return tuple(self._links)
+        return {name: (name,) for name in self._links}
 
     async def survey(self, endpoint: str) -> Facts:
         """Everything on one host."""

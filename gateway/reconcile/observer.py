@@ -1,13 +1,13 @@
 """An observer surveys one endpoint and records what it saw, unless the record moved on since.
 
-Seen: that is the state. Not listed, or nobody answers for too long: UNKNOWN, with the last known
+Seen: that is the state. Not listed, or its host not seen for too long: UNKNOWN, with the last known
 state kept. Nothing here ever calls a verb of a driver.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -63,8 +63,7 @@ class Observer:
         self._rounds = rounds
         self._committed = committed
         self._poked = asyncio.Event()
-        self._silent_since_s: float | None = None
-        self._told = False
+        self._silent_since_s: dict[str, float] = {}
 
     def poke(self) -> None:
         """Something changed there."""
@@ -96,19 +95,26 @@ class Observer:
                 c, at.hypervisor, at.name, at.owner, self._rounds.lease_s
             )
         if epoch is None:
-            self._silent_since_s = None
+            self._silent_since_s.clear()
             return
+        hosts = self._driver.endpoints().get(at.name, ())
         async with self._at.turns, self._store.read() as c:
-            before = await observations.believed(c, at.hypervisor, [at.name])
+            before = await observations.believed(c, at.hypervisor, hosts)
         facts = await self._survey()
-        if facts is None:
-            await self._silence(epoch, before)
-            return
-        self._silent_since_s, self._told = None, False
+        seen = {host.name for host in facts.hosts} if facts is not None else set()
+        changed = False
         async with self._at.turns, self._store.transaction() as c:
             if not await observations.fence(c, at.hypervisor, at.name, epoch):
                 return
-            changed = await record_facts(c, at.hypervisor, facts, before, at.owner)
+            if facts is not None:
+                on_seen = [vm for vm in before if vm.host in seen]
+                changed = await record_facts(c, at.hypervisor, facts, on_seen, at.owner)
+            silent = [host for host in hosts if host not in seen]
+            past = self._past(silent)
+            if silent:
+                lost = [vm for vm in before if vm.host in past]
+                told = await record_silence(c, at.hypervisor, silent, lost, at.owner)
+                changed = told or changed
         if changed:
             self._committed()
 
@@ -120,19 +126,10 @@ class Observer:
             _log.info("endpoint %s does not answer: %s", self._at.name, silent)
             return None
 
-    async def _silence(self, epoch: int, before: list[observations.Believed]) -> None:
-        """Count our own rounds of silence; past the window, say what that makes UNKNOWN."""
+    def _past(self, silent: Sequence[str]) -> set[str]:
+        """Count our own rounds of silence; the hosts silent for longer than the window."""
         now_s = time.monotonic()
-        if self._silent_since_s is None:
-            self._silent_since_s = now_s
-        lasted = now_s - self._silent_since_s
-        at = self._at
-        async with self._at.turns, self._store.transaction() as c:
-            if not await observations.fence(c, at.hypervisor, at.name, epoch):
-                return
-            past = lasted >= self._rounds.unknown_after_s
-            changed = await record_silence(
-                c, at.hypervisor, at.name, before if past else [], at.owner
-            )
-        if changed:
-            self._committed()
+        since = {host: self._silent_since_s.get(host, now_s) for host in silent}
+        self._silent_since_s = since
+        window_s = self._rounds.unknown_after_s
+        return {host for host, at_s in since.items() if now_s - at_s >= window_s}

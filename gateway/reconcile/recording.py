@@ -28,12 +28,12 @@ async def record_facts(
 
 
 async def record_silence(
-    c: Connection, hypervisor: str, host: str, lost: Sequence[Believed], owner: str
+    c: Connection, hypervisor: str, hosts: Sequence[str], lost: Sequence[Believed], owner: str
 ) -> bool:
-    """Write that a host does not answer, and that its VMs `lost` are UNKNOWN."""
+    """Write that hosts do not answer, and that their VMs `lost` are UNKNOWN."""
     now = datetime.now(UTC)
     states = [await _record_state(c, vm, None, now, owner) for vm in lost]
-    fresh = await observations.write_unreachable(c, hypervisor, [host])
+    fresh = await observations.write_unreachable(c, hypervisor, hosts)
     if fresh:
         await ledger.refresh_limits(c, hosts=[id_ for id_, _ in fresh])
     for id_, name in fresh:

@@ -40,6 +40,12 @@ class Watch:
         if found is not None:
             found[0].poke()
 
+    def poke_host(self, host: str) -> None:
+        """Look at the endpoint that covers a host soon."""
+        for endpoint, hosts in self._driver.endpoints().items():
+            if host in hosts:
+                self.poke(endpoint)
+
     async def run(self) -> None:
         """Observe until cancelled; then let other processes have the endpoints."""
         try:

@@ -145,9 +145,9 @@ class Engine:
     async def _poke(self, vm_id: int) -> None:
         with suppress(StoreError):
             async with self.store.read() as c:
-                at = await places.endpoint_of_vm(c, vm_id)
+                at = await places.host_of_vm(c, vm_id)
             if at is not None and at[0] in self._watches:
-                self._watches[at[0]].poke(at[1])
+                self._watches[at[0]].poke_host(at[1])
 
 
 def _capacities(config: Config) -> Capacities:

@@ -269,7 +269,7 @@ async def links(c: Connection) -> list[Reach]:
     ]
 
 
-async def endpoint_of_vm(c: Connection, vm_id: int) -> tuple[str, str] | None:
+async def host_of_vm(c: Connection, vm_id: int) -> tuple[str, str] | None:
     """The (hypervisor, host) a VM is on."""
     row = await c.fetchrow(
         """select h.hypervisor, h.name from vm join host h on h.id = vm.host_id

@@ -8,7 +8,7 @@ import pytest
 from drivers.contract import Deploy, PowerRequest, Reconfigure, Remove, Verdict, VmSpec
 from drivers.facts import PowerState
 from drivers.faults import Rejected
-from tests.drivers.rigs import Rig, cut_short, made_by, permitted, permitted_times, ticket
+from tests.drivers.rigs import Rig, cut_short, made_by, permitted, permitted_times, surveyed, ticket
 
 GIVEN_UP_AT = 8
 
@@ -159,23 +159,24 @@ class Creating:
         off, on = await rig.deployed(), await rig.deployed()
         await rig.power(on, PowerRequest.ON)
         stranger = await rig.foreign(rig.first)
-        facts = await rig.driver.survey(rig.first)
+        facts = await surveyed(rig.driver, rig.first)
         seen = {one.vm: one for one in facts.vms}
         assert set(seen) == {off.vm, on.vm, stranger} == await rig.everything(rig.first)
         assert seen[off.vm] == await rig.driver.look(off.vm, rig.first)
         assert seen[on.vm] == await rig.driver.look(on.vm, rig.first)
         assert (seen[stranger].task, seen[stranger].state) == (None, PowerState.ON)
-        assert facts.endpoint == rig.first
         assert facts.taken_at.tzinfo is not None
         (host,) = facts.hosts
         assert host.name == rig.first
         assert min(host.cpus, host.memory_mib) > 0
         assert host.hypervisor
         assert host.version
-        assert [store.name for store in host.datastores] == ["shared", "local"]
+        places = [rig.at(rig.first), rig.at(rig.first, shared=False)]
+        assert [store.name for store in host.datastores] == [at.datastore for at in places]
         for store in host.datastores:
             assert store.usable
             assert 0 < store.free_bytes <= store.capacity_bytes
             assert store.path
-        assert (await rig.driver.survey(rig.second)).vms == ()
-        assert set(rig.driver.endpoints()) == {rig.first, rig.second}
+        assert (await surveyed(rig.driver, rig.second)).vms == ()
+        covered = [host for hosts in rig.driver.endpoints().values() for host in hosts]
+        assert sorted(covered) == sorted((rig.first, rig.second))

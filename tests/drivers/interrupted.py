@@ -21,7 +21,7 @@ from drivers.contract import (
 )
 from drivers.facts import PowerState
 from drivers.faults import Fault, Indeterminate, Missing, Rejected, Unreachable
-from tests.drivers.rigs import PATIENCE_S, Rig, closing, permitted, ticket, until
+from tests.drivers.rigs import PATIENCE_S, Rig, closing, permitted, surveyed, ticket, until
 
 
 @asynccontextmanager
@@ -110,7 +110,7 @@ class Interrupted:
         order = Power(spec.vm, rig.first, PowerRequest.SHUTDOWN, grace_s=PATIENCE_S)
         task = asyncio.create_task(rig.driver.power(permit, order))
         await until(lambda: bool(asked))
-        await rig.driver.survey(rig.first)
+        await surveyed(rig.driver, rig.first)
         await rig.cut(rig.first)
         with pytest.raises(Indeterminate):
             await task

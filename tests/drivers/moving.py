@@ -5,7 +5,7 @@ import pytest
 from drivers.contract import Clear, Power, PowerRequest, Verdict
 from drivers.facts import PowerState
 from drivers.faults import Fault, Indeterminate, Missing, Rejected, Unreachable
-from tests.drivers.rigs import Rig, closing, permitted, reported, ticket
+from tests.drivers.rigs import Rig, closing, permitted, reported, surveyed, ticket
 
 
 class Moving:
@@ -22,7 +22,7 @@ class Moving:
         async with reported(
             rig.driver, (rig.first, spec.vm, "DEPARTED"), (rig.second, spec.vm, "ARRIVED")
         ):
-            await rig.driver.survey(rig.second)
+            await surveyed(rig.driver, rig.second)
             await rig.driver.relocate(permit, order)
         outcome = await rig.driver.settle(ticket(permit, order))
         seen = await rig.driver.look(spec.vm, rig.second)

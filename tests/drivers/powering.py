@@ -5,7 +5,7 @@ import pytest
 from drivers.contract import Power, PowerRequest, Reset, Verdict
 from drivers.facts import PowerState
 from drivers.faults import Indeterminate, Rejected
-from tests.drivers.rigs import Rig, permitted, reported, ticket
+from tests.drivers.rigs import Rig, permitted, reported, surveyed, ticket
 
 ENDS = (
     (PowerRequest.ON, PowerState.ON),
@@ -115,7 +115,7 @@ class Powering:
     async def test_starts_and_stops_are_reported(self, rig: Rig) -> None:
         """By whatever means: also when the guest went down by itself."""
         spec, host = await rig.deployed(), rig.first
-        await rig.driver.survey(host)
+        await surveyed(rig.driver, host)
         async with reported(rig.driver, (host, spec.vm, "STARTED")):
             await rig.power(spec, PowerRequest.ON)
         await rig.guest_is_up(spec.vm, 1)

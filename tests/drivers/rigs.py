@@ -22,6 +22,8 @@ from drivers.contract import (
     Ticket,
     VmSpec,
 )
+from drivers.facts import Facts
+from drivers.faults import Unreachable
 
 MIB = 2**20
 PATIENCE_S = 30.0
@@ -87,6 +89,10 @@ class Rig(ABC):
     async def boot(self, host: str) -> None:
         """The host is back after a power loss."""
 
+    async def others_answer(self, driver: Driver) -> None:
+        """Hosts that a frozen `first` must not delay, in the same event loop."""
+        assert (await surveyed(driver, self.second)).vms == ()
+
     @abstractmethod
     async def started_deaf(self) -> VmSpec:
         """A running VM on the first host whose guest ignores the power button."""
@@ -128,6 +134,22 @@ class Rig(ABC):
         source, target = self.at(self.first, shared=shared), self.at(self.second, shared=shared)
         after = spec if shared else made_by(permit.task, spec)
         return permit, Relocate(after, source, target, spec.disk.volume)
+
+
+async def surveyed(driver: Driver, host: str) -> Facts:
+    """What a survey shows of one host; Unreachable if it does not show the host."""
+    for endpoint, hosts in driver.endpoints().items():
+        if host not in hosts:
+            continue
+        facts = await driver.survey(endpoint)
+        assert facts.endpoint == endpoint
+        assert {one.name for one in facts.hosts} <= set(hosts)
+        assert {vm.host for vm in facts.vms} <= {one.name for one in facts.hosts}
+        seen = tuple(one for one in facts.hosts if one.name == host)
+        if seen:
+            vms = tuple(vm for vm in facts.vms if vm.host == host)
+            return Facts(endpoint, facts.taken_at, seen, vms)
+    raise Unreachable(f"{host} was not seen", host=host)
 
 
 def permitted(task: UUID | None = None) -> Permit:

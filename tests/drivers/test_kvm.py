@@ -12,7 +12,7 @@ from drivers.facts import PowerState
 from drivers.faults import Indeterminate, Missing, Rejected, Unreachable
 from tests.drivers.contract_suite import DriverContract
 from tests.drivers.kvm_rig import KvmRig
-from tests.drivers.rigs import closing, made_by, permitted, reported, ticket, until
+from tests.drivers.rigs import closing, made_by, permitted, reported, surveyed, ticket, until
 from tests.drivers.trouble import answering
 from tests.lab.hosts import Lab, missing
 
@@ -51,7 +51,7 @@ class TestKvm(DriverContract):
         """Also when the host just falls silent; afterwards its reports come again."""
         spec = await rig.deployed()
         async with closing(rig.opened(keepalive_s=1, keepalive_count=1)) as driver:
-            await driver.survey(rig.first)
+            await surveyed(driver, rig.first)
             async with reported(driver, (rig.first, None, "LOST")):
                 await (rig.cut if how == "killed" else rig.freeze)(rig.first)
             await rig.mend(rig.first)
@@ -83,11 +83,11 @@ class TestKvm(DriverContract):
     async def test_closing_does_not_wait_for_a_frozen_host(self, rig: KvmRig) -> None:
         """A service that drains must end."""
         driver = rig.impatient()
-        await driver.survey(rig.first)
+        await surveyed(driver, rig.first)
         await rig.freeze(rig.first)
         began_s = time.monotonic()
         with pytest.raises(Unreachable):
-            await driver.survey(rig.first)
+            await surveyed(driver, rig.first)
         await driver.aclose()
         assert time.monotonic() - began_s < 2.5
 
@@ -159,7 +159,7 @@ async def moved_at_once(driver: Driver, rig: KvmRig, specs: list[VmSpec]) -> Non
     orders = [rig.relocation(spec) for spec in specs]
     moves = asyncio.gather(*(driver.relocate(permit, order) for permit, order in orders))
     while not moves.done():
-        here = {one.vm for one in (await rig.driver.survey(rig.first)).vms}
-        there = {one.vm for one in (await rig.driver.survey(rig.second)).vms}
+        here = {one.vm for one in (await surveyed(rig.driver, rig.first)).vms}
+        there = {one.vm for one in (await surveyed(rig.driver, rig.second)).vms}
         assert here | there == {spec.vm for spec in specs}
     await moves

@@ -13,7 +13,6 @@ from drivers.contract import (
     Deploy,
     Driver,
     LeaseLost,
-    Location,
     Order,
     Permit,
     Power,
@@ -27,7 +26,7 @@ from drivers.contract import (
 )
 from drivers.facts import PowerState
 from drivers.faults import Fault, Indeterminate, Missing, Rejected, Unreachable
-from tests.drivers.rigs import Rig, closing, permitted, permitted_times, ticket
+from tests.drivers.rigs import Rig, closing, permitted, permitted_times, surveyed, ticket
 
 QUICK_S = 5.0
 PATIENT_S = 2.5
@@ -100,7 +99,7 @@ class Trouble:
         spec = await rig.deployed()
         async with closing(rig.impatient()) as driver:
             driver.detach(rig.first)
-            assert driver.endpoints() == (rig.second,)
+            assert list(driver.endpoints().values()) == [(rig.second,)]
             for host in (rig.first, "nowhere"):
                 await self._nobody_answers(rig, driver, spec, host)
         assert await rig.driver.look(spec.vm, rig.first) is not None
@@ -108,12 +107,12 @@ class Trouble:
     async def test_a_host_that_is_cut_off_is_unreachable_until_it_is_back(self, rig: Rig) -> None:
         """Quickly, for everything; the other host goes on. Nobody was started or stopped."""
         spec = await rig.started()
-        await rig.driver.survey(rig.first)
+        await surveyed(rig.driver, rig.first)
         await rig.cut(rig.first)
         began_s = time.monotonic()
         await self._nobody_answers(rig, rig.driver, spec, rig.first)
         assert time.monotonic() - began_s < QUICK_S
-        assert (await rig.driver.survey(rig.second)).vms == ()
+        assert (await surveyed(rig.driver, rig.second)).vms == ()
         await rig.mend(rig.first)
         seen = await rig.driver.look(spec.vm, rig.first)
         assert seen is not None
@@ -127,12 +126,12 @@ class Trouble:
         spec = await rig.started()
         async with closing(rig.impatient()) as driver:
             before = await driver.look(spec.vm, rig.first)
-            await driver.survey(rig.second)
+            await rig.others_answer(driver)
             await rig.freeze(rig.first)
             began_s = time.monotonic()
             stuck = [asyncio.create_task(driver.look(spec.vm, rig.first)) for _ in range(12)]
             for _ in range(5):
-                assert (await driver.survey(rig.second)).vms == ()
+                await rig.others_answer(driver)
             assert not any(task.done() for task in stuck)
             ended = await asyncio.gather(*stuck, return_exceptions=True)
             assert time.monotonic() - began_s < PATIENT_S
@@ -182,10 +181,10 @@ class Trouble:
 
     async def _nobody_answers(self, rig: Rig, driver: Driver, spec: VmSpec, host: str) -> None:
         with pytest.raises(Unreachable):
-            await driver.survey(host)
+            await surveyed(driver, host)
         with pytest.raises(Unreachable):
             await driver.look(spec.vm, host)
-        deploy = Deploy(rig.spec(), Location(host, "shared", shared=True))
+        deploy = Deploy(rig.spec(), rig.at(host))
         clear = Clear(spec.vm, rig.at(host), rig.second)
         for order in [deploy, *orders_for(rig, spec, host, rig.second)]:
             with pytest.raises((Unreachable, Indeterminate)) as lost:
@@ -203,7 +202,7 @@ async def answering(driver: Driver, host: str) -> None:
     async with asyncio.timeout(QUICK_S):
         while True:
             try:
-                await driver.survey(host)
+                await surveyed(driver, host)
             except Unreachable:
                 continue
             return

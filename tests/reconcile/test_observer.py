@@ -1,7 +1,8 @@
 """I4, I5: a survey records what was seen, unless the record moved on; silence is UNKNOWN."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -28,6 +29,11 @@ class Surveyed:
         self._driver = driver
         self.meanwhile: Meanwhile | None = None
         self.silent = False
+        self.unseen: set[str] = set()
+        self.covers: dict[str, tuple[str, ...]] | None = None
+
+    def endpoints(self) -> Mapping[str, tuple[str, ...]]:
+        return self.covers or self._driver.endpoints()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._driver, name)
@@ -35,10 +41,20 @@ class Surveyed:
     async def survey(self, endpoint: str) -> Facts:
         if self.silent:
             raise Unreachable("nobody answers")
+        if self.covers is not None:
+            return await self._whole(endpoint)
         facts = await self._driver.survey(endpoint)
         if self.meanwhile is not None:
             await self.meanwhile()
         return facts
+
+    async def _whole(self, endpoint: str) -> Facts:
+        """One survey of several hosts, as of a vCenter, less those that it does not see."""
+        names = [name for name in self.endpoints()[endpoint] if name not in self.unseen]
+        each = [await self._driver.survey(name) for name in names]
+        hosts = tuple(host for facts in each for host in facts.hosts)
+        vms = tuple(vm for facts in each for vm in facts.vms)
+        return Facts(endpoint, datetime.now(UTC), hosts, vms)
 
 
 @asynccontextmanager
@@ -139,3 +155,39 @@ async def test_absence_of_evidence_is_unknown(store: Store, how: str) -> None:
             surveyed.silent = False
             await observer.round()
             assert (await vm_row(store, 1))["state"] == "ON"
+
+
+async def test_a_host_that_its_endpoint_does_not_see_is_silent_alone(store: Store) -> None:
+    """A vCenter lists all its hosts at once, less those it has lost: their VMs become UNKNOWN
+    after the window, others are recorded, and what comes back is seen again."""
+    world = World("")
+    await seed(store, hosts=2, vms=2)
+    async with running(store, world) as rig:
+        await rig.run(1, Operation.DEPLOY)
+        await rig.run(2, Operation.DEPLOY)
+    async with store.transaction() as c:
+        await c.execute("delete from observer")
+        await c.execute(
+            "update vm set host_id = (select id from host where name = 'host-2') where id = 2"
+        )
+    driver = SimulatedDriver("sim", HypervisorType.KVM, SimulatedOptions(), world)
+    await attach(store, driver)
+    uuid = str((await vm_row(store, 2))["uuid"])
+    world.rows("update vm set host = 'host-2' where vm = ?", uuid)
+    surveyed = Surveyed(driver)
+    surveyed.covers = {"vcenter": ("host-1", "host-2")}
+    at = Endpoint("sim", "vcenter", "tests")
+    observer = Observer(store, surveyed, at, ROUNDS, lambda: None)  # type: ignore[arg-type]
+    await observer.round()
+    assert [(await vm_row(store, vm))["state"] for vm in (1, 2)] == ["ON", "ON"]
+    surveyed.unseen = {"host-2"}
+    world.set_state(str((await vm_row(store, 1))["uuid"]), "OFF")
+    await observer.round()
+    assert [(await vm_row(store, vm))["state"] for vm in (1, 2)] == ["OFF", "ON"]
+    while (await vm_row(store, 2))["state"] == "ON":
+        await observer.round()
+    assert [(await vm_row(store, vm))["state"] for vm in (1, 2)] == ["OFF", "UNKNOWN"]
+    surveyed.unseen = set()
+    await observer.round()
+    assert [(await vm_row(store, vm))["state"] for vm in (1, 2)] == ["OFF", "ON"]
+    await driver.aclose()
