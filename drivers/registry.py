@@ -6,7 +6,11 @@ from typing import Any
 
 from drivers.contract import Driver, HypervisorType
 
-_MODULES = {"simulated": "drivers.simulated", "kvm": "drivers.kvm"}
+_MODULES = {
+    "simulated": "drivers.simulated",
+    "kvm": "drivers.kvm",
+    "esxi": "drivers.esxi",
+}
 KINDS = tuple(_MODULES)
 
 

@@ -8,6 +8,8 @@ from dataclasses import fields
 
 import pytest
 
+from drivers.esxi.options import EsxiOptions
+from drivers.esxi.options import parse as parse_esxi
 from drivers.kvm.options import KvmOptions
 from drivers.kvm.options import parse as parse_kvm
 from drivers.simulated.options import SimulatedOptions
@@ -183,3 +185,32 @@ def test_the_demo_speaks_its_driver_s_words():
 def test_production_ends_with_a_line_end_and_fits_the_screen():
     assert PRODUCTION.endswith("\n")
     assert max(map(len, PRODUCTION.splitlines())) <= 110
+
+
+def test_the_example_of_esxi_is_read_and_shows_every_option():
+    config = read_config(ROOT / "configs/esxi.toml", {})
+    options = config.hypervisor["vcenter"].options
+    assert list(options) == [one.name for one in fields(EsxiOptions)]
+    with pytest.raises(ValueError, match=r"^password_file: "):
+        parse_esxi({**options, "ca_file": ""})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"server": ""}, "server is needed"),
+        ({"user": ""}, "user is needed"),
+        ({"datacenter": ""}, "datacenter is needed"),
+        ({"password_env": "A"}, "one of password_env and password_file is needed"),
+        ({"password_file": ""}, "one of password_env and password_file is needed"),
+        ({"thumbprint": "12:34"}, "thumbprint is a SHA-256: 64 hexadecimal digits"),
+        ({"ca_file": "/no/such"}, "ca_file: there is no such file"),
+        ({"threads": 0}, "threads must be more than 0"),
+        ({"passwort": "x"}, "passwort is none of .*"),
+    ],
+)
+def test_an_option_of_esxi_that_is_wrong_is_named(wrong: dict[str, object], said: str):
+    right = {"server": "v", "user": "u", "datacenter": "d", "password_file": __file__}
+    assert parse_esxi(right).port == 443
+    with pytest.raises(ValueError, match=f"^{said}$"):
+        parse_esxi({**right, **wrong})

@@ -18,6 +18,7 @@ PARTS = ["Status", "Context", "Decision", "Consequences", "What would change our
 CODE = r"(?:[A-Z]+-)+[0-9]+|[0-9]{3}-[A-Z]+(?:-[A-Z]+)*"
 CITED = re.compile(r"`((?:gateway|drivers|scheduler|tests|configs|docs|tools)/[\w./-]*)`")
 OPTIONS = {
+    "drivers.esxi.options": "EsxiOptions",
     "drivers.kvm.options": "KvmOptions",
     "drivers.simulated.options": "SimulatedOptions",
 }
@@ -41,6 +42,12 @@ def test_the_table_of_options_is_the_dataclass(module: str, name: str):
         for one in fields(getattr(import_module(module), name))
     ]
     assert told == known
+
+
+def test_the_role_is_the_code_s():
+    """Each privilege that the vCenter's user needs, and no other."""
+    told = re.findall(r"^- `((?:[A-Z]\w*\.)+\w+)`$", DRIVERS, re.MULTILINE)
+    assert told == list(import_module("drivers.esxi.role").PRIVILEGES)
 
 
 def test_the_table_of_drivers_is_the_registry():

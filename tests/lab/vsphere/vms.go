@@ -308,6 +308,10 @@ func (s *server) moveFiles(vm *simulator.VirtualMachine, to moref) error {
 			b.FileName, b.Datastore = there(b.FileName), &to
 		}
 	}
+	// The simulator looks for the datastore of each file when it destroys the VM.
+	for i := range vm.LayoutEx.File {
+		vm.LayoutEx.File[i].Name = there(vm.LayoutEx.File[i].Name)
+	}
 	files := vm.Config.Files
 	for _, name := range []*string{&files.VmPathName, &files.LogDirectory, &files.SnapshotDirectory, &files.SuspendDirectory} {
 		*name = there(*name)
@@ -359,7 +363,7 @@ func (s *server) reconfigure(vm *simulator.VirtualMachine, spec types.VirtualMac
 	update(vm.Self, map[string]types.AnyType{
 		"config.extraConfig": latest(vm.Config.ExtraConfig), "config.changeVersion": version, "name": vm.Name,
 		"config.hardware.numCPU": vm.Config.Hardware.NumCPU, "config.hardware.memoryMB": vm.Config.Hardware.MemoryMB,
-		"config.annotation": vm.Config.Annotation,
+		"config.annotation": vm.Config.Annotation, "config.instanceUuid": vm.Config.InstanceUuid,
 	})
 	s.measure(*vm.Runtime.Host)
 	return nil

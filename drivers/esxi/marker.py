@@ -1,0 +1,51 @@
+"""Our mark on a VM, written by the very call that makes it: whose it is, and what its disk is
+called on each datastore it may be on.
+
+A VM is ours while the mark names the VM's own id: a copy made by hand carries the mark along,
+but not the id.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from pyVmomi import vim
+
+_VM, _TASK, _VOLUME = "vmgate.vm", "vmgate.task", "vmgate.volume."
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """The VM and the task that made it; volumes by the ids of datastores."""
+
+    vm: UUID | None = None
+    task: UUID | None = None
+    volumes: Mapping[str, str] = field(default_factory=dict)
+
+
+def written(vm: UUID, task: UUID, datastore: str, volume: str) -> list[Any]:
+    """The mark of a VM that is being made."""
+    values = {_VM: str(vm), _TASK: str(task), _VOLUME + datastore: volume}
+    return [vim.option.OptionValue(key=key, value=value) for key, value in values.items()]
+
+
+def renamed(datastore: str, volume: str) -> list[Any]:
+    """What is added before a VM's disk moves to a datastore: its name there."""
+    return [vim.option.OptionValue(key=_VOLUME + datastore, value=volume)]
+
+
+def read_from(options: Iterable[Any]) -> Marker:
+    """The mark among a VM's extra options; the last of a key counts."""
+    values = {each.key: str(each.value) for each in options if each.key.startswith("vmgate.")}
+    volumes = {
+        key.removeprefix(_VOLUME): value for key, value in values.items() if key.startswith(_VOLUME)
+    }
+    return Marker(_uuid(values.get(_VM)), _uuid(values.get(_TASK)), volumes)
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,84 @@
+"""A move is one task of the vCenter: vMotion of a VM that runs, with its disk where that must."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pyVmomi import vim
+
+from drivers.contract import Relocate
+from drivers.esxi import looking, marker, places
+from drivers.esxi.acts import Check
+from drivers.esxi.looking import Seen
+from drivers.esxi.reading import Found
+from drivers.esxi.session import Service
+from drivers.facts import PowerState
+from drivers.faults import Busy, Missing, Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The objects of a move's source and target."""
+
+    source: Any
+    target: Any
+
+    def hosts(self, order: Relocate) -> dict[str, Any]:
+        """Both by their names."""
+        return {order.source.host: self.source, order.target.host: self.target}
+
+
+def with_disk(order: Relocate) -> bool:
+    """Whether the disk moves to another datastore too."""
+    return order.source.datastore != order.target.datastore or (
+        order.volume != order.spec.disk.volume
+    )
+
+
+def is_move(task: Found) -> bool:
+    """Whether a task moves its VM."""
+    kind = str(task.get("info.descriptionId", "")).lower()
+    return "relocate" in kind or "migrate" in kind
+
+
+def name_disk(service: Service, order: Relocate, way: Way, check: Check) -> Any:
+    """Before a disk moves the VM is told its name there: the task, or None if it need not be."""
+    seen = _ready(service, order, way)
+    if seen.host == order.target.host or not with_disk(order):
+        return None
+    assert seen.vm is not None
+    store = places.ground(service, way.target, order.target.host).datastore(order.target.datastore)
+    if seen.mark.volumes.get(store._moId) == order.spec.disk.volume:
+        return None
+    change = vim.vm.ConfigSpec(extraConfig=marker.renamed(store._moId, order.spec.disk.volume))
+    check()
+    return seen.vm.ref.ReconfigVM_Task(change)
+
+
+def begin(service: Service, order: Relocate, way: Way, check: Check) -> Any:
+    """The move's task, or None when the VM is there already."""
+    seen = _ready(service, order, way)
+    if seen.host == order.target.host:
+        return None
+    assert seen.vm is not None
+    to = places.ground(service, way.target, order.target.host)
+    spec = vim.vm.RelocateSpec(host=way.target)
+    if with_disk(order):
+        spec.datastore = to.datastore(order.target.datastore)
+    if to.host.get("parent") != seen.hosts[order.source.host].get("parent"):
+        spec.pool = to.pool
+    check()
+    return seen.vm.ref.RelocateVM_Task(spec, vim.VirtualMachine.MovePriority.highPriority)
+
+
+def _ready(service: Service, order: Relocate, way: Way) -> Seen:
+    """The VM, on one of both hosts, with nothing going on."""
+    seen = looking.see(service, order.spec.vm, way.hosts(order))
+    if seen.vm is None:
+        raise Missing(f"there is no such VM on {order.source.host}", host=order.source.host)
+    if seen.host is None:
+        raise Rejected("the VM is on neither host", host=order.source.host)
+    if seen.power is PowerState.UNKNOWN:
+        raise Rejected("the VM cannot be read, so it is not moved", host=order.source.host)
+    if looking.tasks_of(service, seen.vm.ref):
+        raise Busy("another task of the vCenter holds the VM", host=order.source.host)
+    return seen

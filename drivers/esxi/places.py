@@ -1,0 +1,138 @@
+"""Hosts by the names the configuration gives them, and what stands there for a VM to use."""
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyVmomi import vim
+
+from drivers.contract import HostLink
+from drivers.esxi.looking import HOST_PATHS, in_sight
+from drivers.esxi.options import EsxiOptions
+from drivers.esxi.reading import Found, all_in, along, one, read
+from drivers.esxi.session import Service
+from drivers.faults import Rejected, Unreachable
+
+_GROUND = {
+    vim.HostSystem: HOST_PATHS,
+    vim.ComputeResource: ("name", "resourcePool"),
+    vim.Datastore: ("name",),
+    vim.Network: ("name",),
+    vim.dvs.DistributedVirtualPortgroup: ("name", "key", "config.distributedVirtualSwitch"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A host, the pool of its cluster, and its datastores and networks by name."""
+
+    host: Found
+    pool: Any
+    datastores: Mapping[str, Found]
+    networks: Mapping[str, Found]
+
+    def datastore(self, name: str) -> Any:
+        """The datastore; raises Rejected."""
+        found = self.datastores.get(name)
+        if found is None:
+            raise Rejected(f"{self.host.get('name')} has no datastore {name}")
+        return found.ref
+
+
+class Places:
+    """What hosts are called in the datacenter; kept until one is not found. Safe for threads."""
+
+    def __init__(self, options: EsxiOptions) -> None:
+        self._options = options
+        self._lock = threading.Lock()
+        self._ids: dict[str, str] = {}
+
+    def host(self, service: Service, link: HostLink) -> Any:
+        """A host's object; raises Unreachable."""
+        name = link.address or link.name
+        with self._lock:
+            id_ = self._ids.get(name)
+        if id_ is None:
+            self.learn(read_hosts(service, self._options))
+            with self._lock:
+                id_ = self._ids.get(name)
+        if id_ is None:
+            raise Unreachable(f"the vCenter has no such host: {name}", host=link.name)
+        return service.ref(vim.HostSystem, id_)
+
+    def learn(self, hosts: Iterable[Found]) -> None:
+        """All hosts as they were just read."""
+        ids = {str(host.get("name")): host.id for host in hosts}
+        with self._lock:
+            self._ids = ids
+
+
+def datacenter(service: Service, options: EsxiOptions) -> Any:
+    """The datacenter; raises Rejected."""
+    return at_path(service, options.datacenter)
+
+
+def folder(service: Service, options: EsxiOptions) -> Any:
+    """Where VMs are made; raises Rejected."""
+    return at_path(service, "/".join(filter(None, (options.datacenter, "vm", options.folder))))
+
+
+def template(service: Service, options: EsxiOptions, name: str) -> Any:
+    """What a VM is made from, by its path in the datacenter's VM folder; raises Rejected."""
+    return at_path(service, f"{options.datacenter}/vm/{name}")
+
+
+def at_path(service: Service, path: str) -> Any:
+    """What is there in the inventory; raises Rejected."""
+    found = service.content.searchIndex.FindByInventoryPath(path)
+    if found is None:
+        raise Rejected(f"the vCenter has nothing at {path}")
+    return found
+
+
+def view(service: Service, options: EsxiOptions, kinds: list[Any]) -> Any:
+    """Everything of these kinds in the datacenter, for as long as the session lasts."""
+    return service.content.viewManager.CreateContainerView(
+        datacenter(service, options), kinds, True
+    )
+
+
+def read_hosts(service: Service, options: EsxiOptions) -> list[Found]:
+    """All hosts of the datacenter."""
+    hosts = view(service, options, [vim.HostSystem])
+    try:
+        return read(service, [all_in(hosts)], {vim.HostSystem: HOST_PATHS}, options.page)
+    finally:
+        hosts.DestroyView()
+
+
+def ground(service: Service, host: Any, name: str) -> Ground:
+    """A host in sight, ready to take a VM; raises Unreachable, Rejected."""
+    starts = [
+        one(
+            host,
+            along(vim.HostSystem, "parent"),
+            along(vim.HostSystem, "datastore"),
+            along(vim.HostSystem, "network"),
+        )
+    ]
+    found = read(service, starts, _GROUND)
+    by_kind: dict[Any, list[Found]] = {kind: [] for kind in _GROUND}
+    for each in found:
+        kind = next((kind for kind in reversed(_GROUND) if isinstance(each.ref, kind)), None)
+        if kind is not None:
+            by_kind[kind].append(each)
+    at = in_sight(next(iter(by_kind[vim.HostSystem]), None), name)
+    if at.get("runtime.inMaintenanceMode"):
+        raise Rejected(f"{name} is in maintenance", host=name)
+    pools = [each.get("resourcePool") for each in by_kind[vim.ComputeResource]]
+    if not pools or pools[0] is None:
+        raise Rejected(f"the pool of {name} cannot be used", host=name)
+    networks = (*by_kind[vim.Network], *by_kind[vim.dvs.DistributedVirtualPortgroup])
+    return Ground(
+        at,
+        pools[0],
+        {str(each.get("name")): each for each in by_kind[vim.Datastore]},
+        {str(each.get("name")): each for each in networks},
+    )

@@ -1,0 +1,143 @@
+"""One read lists every VM, host and datastore of a vCenter; marks are read when they are new.
+
+A VM's mark is among some fifty options that change only with the VM's configuration, so it is
+read once for each version of that. Hosts that the vCenter has lost are left out with their VMs.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pyVmomi import vim
+
+from drivers.contract import HostLink
+from drivers.esxi import looking, marker
+from drivers.esxi.looking import HOST_PATHS, VM_PATHS
+from drivers.esxi.marker import Marker
+from drivers.esxi.options import EsxiOptions
+from drivers.esxi.places import Places, view
+from drivers.esxi.reading import Found, all_in, one, read
+from drivers.esxi.session import Service
+from drivers.facts import DatastoreFacts, Facts, HostFacts, Sighting
+
+_WANTED = {
+    vim.VirtualMachine: VM_PATHS,
+    vim.HostSystem: (
+        *HOST_PATHS,
+        "datastore",
+        "summary.hardware.numCpuThreads",
+        "summary.hardware.memorySize",
+        "summary.config.product.name",
+        "summary.config.product.version",
+    ),
+    vim.Datastore: (
+        "name",
+        "summary.url",
+        "summary.capacity",
+        "summary.freeSpace",
+        "summary.accessible",
+    ),
+}
+_MIB = 2**20
+Version = tuple[Any, Any]
+
+
+class Surveyor:
+    """Surveys one vCenter, one survey at a time."""
+
+    def __init__(self, name: str, options: EsxiOptions, places: Places) -> None:
+        self._name = name
+        self._options = options
+        self._places = places
+        self._marks: dict[str, tuple[Version, Marker]] = {}
+
+    def survey(self, service: Service, links: Mapping[str, HostLink]) -> Facts:
+        """The hosts of `links` that are in sight, and all their VMs."""
+        taken_at = datetime.now(UTC)
+        found = self._read(service)
+        self._places.learn(host for host in found if isinstance(host.ref, vim.HostSystem))
+        names = looking.names_of(links.values())
+        hosts = {
+            host.id: (host, links[names[host.get("name")]])
+            for host in found
+            if isinstance(host.ref, vim.HostSystem)
+            and host.get("name") in names
+            and host.get("runtime.connectionState") == "connected"
+        }
+        stores = {each.id: each for each in found if isinstance(each.ref, vim.Datastore)}
+        vms = [each for each in found if _is_vm(each) and each.get("runtime.host")._moId in hosts]
+        marks = self._marked(service, vms)
+        return Facts(
+            self._name,
+            taken_at,
+            tuple(self._host(host, link, stores) for host, link in hosts.values()),
+            tuple(self._sightings(vms, marks, hosts)),
+        )
+
+    def _read(self, service: Service) -> list[Found]:
+        everything = view(service, self._options, list(_WANTED))
+        try:
+            return read(service, [all_in(everything)], _WANTED, self._options.page)
+        finally:
+            everything.DestroyView()
+
+    def _marked(self, service: Service, vms: list[Found]) -> dict[str, Marker]:
+        """Each VM's mark; what is not kept is read, by the page."""
+        now = {vm.id: (vm.get("config.changeVersion"), vm.get("config.modified")) for vm in vms}
+        kept = {id_: at for id_, at in self._marks.items() if now.get(id_) == at[0]}
+        missing = [vm for vm in vms if vm.id not in kept]
+        page = self._options.page
+        for start in range(0, len(missing), page):
+            starts = [one(vm.ref) for vm in missing[start : start + page]]
+            wanted = {vim.VirtualMachine: ("config.extraConfig",)}
+            for each in read(service, starts, wanted, page):
+                mark = marker.read_from(each.get("config.extraConfig", ()))
+                kept[each.id] = (now[each.id], mark)
+        self._marks = kept
+        return {id_: mark for id_, (_, mark) in kept.items()}
+
+    def _sightings(
+        self,
+        vms: Iterable[Found],
+        marks: Mapping[str, Marker],
+        hosts: Mapping[str, tuple[Found, HostLink]],
+    ) -> Iterable[Sighting]:
+        for vm in vms:
+            if vm.id in marks:  # else it vanished between the two reads
+                host = hosts[vm.get("runtime.host")._moId][1].name
+                yield looking.sighting_of(vm, marks[vm.id], host)
+
+    def _host(self, host: Found, link: HostLink, stores: Mapping[str, Found]) -> HostFacts:
+        mounted = (stores.get(each._moId) for each in host.get("datastore", ()))
+        by_name = {each.get("name"): each for each in mounted if each is not None}
+        memory_mib = int(host.get("summary.hardware.memorySize", 0)) // _MIB
+        return HostFacts(
+            name=link.name,
+            cpus=int(host.get("summary.hardware.numCpuThreads", 0)),
+            memory_mib=max(1, memory_mib - self._options.reserved_mib),
+            hypervisor=host.get("summary.config.product.name", "VMware ESXi"),
+            version=host.get("summary.config.product.version", ""),
+            datastores=tuple(
+                _datastore(by_name[name]) for name in link.datastores if name in by_name
+            ),
+        )
+
+
+def _is_vm(each: Found) -> bool:
+    """A VM that can be told from others: not a template, nor one that is being made."""
+    return (
+        isinstance(each.ref, vim.VirtualMachine)
+        and not each.get("config.template", False)
+        and bool(each.get("config.instanceUuid"))
+        and each.get("runtime.host") is not None
+    )
+
+
+def _datastore(store: Found) -> DatastoreFacts:
+    return DatastoreFacts(
+        name=store.get("name"),
+        path=store.get("summary.url", ""),
+        capacity_bytes=int(store.get("summary.capacity", 0)),
+        free_bytes=max(0, int(store.get("summary.freeSpace", 0))),
+        usable=bool(store.get("summary.accessible", False)),
+    )
