@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"reflect"
 	"strings"
 	"time"
 
@@ -45,6 +46,11 @@ func update(ref moref, values map[string]types.AnyType) {
 	}
 	var changes []types.PropertyChange
 	for name, value := range values {
+		if v := reflect.ValueOf(value); v.Kind() == reflect.Ptr { // neither nil nor pointers to scalars go through
+			if value = nil; !v.IsNil() {
+				value = v.Elem().Interface()
+			}
+		}
 		changes = append(changes, types.PropertyChange{Name: name, Val: value})
 	}
 	simulator.Map.WithLock(obj, func() { simulator.Map.Update(obj, changes) })
