@@ -64,6 +64,20 @@ def test_a_storm_of_503_ends_after_so_many(vc: VCenter, admin: Administrator) ->
     assert storm.hits() == 3
 
 
+def test_the_versions_may_be_disturbed_and_counted_too(vc: VCenter) -> None:
+    vc.fault("ServiceVersions", "status", status=500)
+    context = ssl.create_default_context(cafile=str(vc.certificate))
+    seen = []
+    for _ in range(2):
+        connection = http.client.HTTPSConnection(vc.host, vc.port, context=context, timeout=10)
+        connection.request("GET", "/sdk/vimServiceVersions.xml")
+        answer = connection.getresponse()
+        seen.append((answer.status, b"<version>6.5" in answer.read()))
+        connection.close()
+    assert seen == [(500, False), (200, True)]
+    assert vc.calls() == {"ServiceVersions": 2}
+
+
 def test_calls_that_go_by_and_calls_that_fail(vc: VCenter, admin: Administrator) -> None:
     vc.fault("PowerOffVM_Task", "fault", skip=1, fault="NoPermission")
     assert admin.ended(admin.vm("vm-1-1").PowerOffVM_Task()).state == "success"
@@ -192,6 +206,28 @@ def test_sessions_that_are_ended_are_told_at_once(vc: VCenter, admin: Administra
     assert admin.vm("vm-1-1").runtime.powerState == "poweredOn"
     with pytest.raises(vmodl.fault.ManagedObjectNotFound):
         collector.WaitForUpdatesEx(version, None)
+
+
+def test_a_task_goes_on_when_its_session_is_ended(vc: VCenter, admin: Administrator) -> None:
+    held = vc.fault("RelocateVM_Task", "taskhold")
+    task = admin.relocate("vm-1-1", "esxi-1-2")
+    vc.end_sessions()
+    with pytest.raises(vim.fault.NotAuthenticated):
+        _ = task.info
+    admin.login()
+    assert task.info.state == "running"
+    held.remove()
+    assert admin.ended(task).state == "success"
+
+
+def test_a_waiter_who_hung_up_takes_no_updates_along(vc: VCenter, admin: Administrator) -> None:
+    hasty = Administrator(vc, timeout_s=0.5)
+    with watch(hasty, hasty.vm("vm-1-1"), "runtime.powerState") as changes:
+        with pytest.raises(TimeoutError):
+            changes()
+        admin.vm("vm-1-1").PowerOffVM_Task()
+        assert changes() == {"runtime.powerState": "poweredOff"}
+    hasty.close()
 
 
 @shaped("vc", [Shape(session_idle_s=0.2)], indirect=True)

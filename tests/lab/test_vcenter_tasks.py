@@ -1,5 +1,6 @@
 """The rig's vCenter has the inventory it was asked for, and its tasks do what a vCenter's do."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -203,3 +204,28 @@ def test_a_reset_needs_power_and_leaves_it_on(admin: Administrator) -> None:
     assert admin.ended(vm.PowerOffVM_Task()).state == "success"
     assert isinstance(admin.ended(vm.ResetVM_Task()).error, vim.fault.InvalidPowerState)
     assert isinstance(admin.ended(vm.PowerOffVM_Task()).error, vim.fault.InvalidPowerState)
+
+
+@shaped("vc", [Shape(clusters=1, hosts=4, vms=0, task_ms=20)], indirect=True)
+def test_many_clones_and_moves_at_once_leave_every_list_right(admin: Administrator) -> None:
+    hosts = [f"esxi-1-{number}" for number in range(1, 5)]
+
+    def moved(number: int, host: str) -> str:
+        return admin.ended(admin.relocate(f"web-{number}", host)).state
+
+    def made(number: int) -> str:
+        task = admin.clone(f"web-{number}", hosts[number % 4], "shared-1-1", memoryMB=number + 4)
+        return admin.ended(task).state
+
+    with ThreadPoolExecutor(12) as crowd:
+        assert set(crowd.map(made, range(24))) == {"success"}
+        assert set(crowd.map(moved, range(24), [hosts[(n + 1) % 4] for n in range(24)])) == {
+            "success"
+        }
+    for place, host in enumerate(hosts):
+        expected = [f"web-{number}" for number in range(24) if (number + 1) % 4 == place]
+        found = [vm for vm in admin.host(host).vm if not vm.config.template]
+        assert names(found) == sorted(expected)
+    assert len(admin.datastore("shared-1-1").vm) == 24
+    web = admin.vm("web-7")
+    assert (web.config.hardware.memoryMB, web.runtime.host.name) == (11, "esxi-1-1")

@@ -309,12 +309,14 @@ func (s *server) moveFiles(vm *simulator.VirtualMachine, to moref) error {
 		return err
 	}
 	there := func(name string) string { return strings.Replace(name, "["+old.Name+"]", "["+ds.Name+"]", 1) }
-	for _, disk := range disks(vm) {
-		if b, ok := disk.Backing.(*types.VirtualDiskFlatVer2BackingInfo); ok {
-			b.FileName, b.Datastore = there(b.FileName), &to
-		}
-	}
 	files := vm.Config.Files
+	simulator.Map.WithLock(vm, func() {
+		for _, disk := range disks(vm) {
+			if b, ok := disk.Backing.(*types.VirtualDiskFlatVer2BackingInfo); ok {
+				b.FileName, b.Datastore = there(b.FileName), &to
+			}
+		}
+	})
 	for _, name := range []*string{&files.VmPathName, &files.LogDirectory, &files.SnapshotDirectory, &files.SuspendDirectory} {
 		*name = there(*name)
 	}
