@@ -274,7 +274,7 @@ def vcenter(home: Path, shape: Shape | None = None) -> Iterator[VCenter]:
     running = VCenter("", user, password, certificate, other, child)
     try:
         if not said:
-            raise VCenterError(f"it did not start: {log.read_text(errors='replace')[-1000:]}")
+            raise VCenterError(f"it did not start: {log.read_text(errors='replace')[:1000]}")
         running.url = json.loads(said)["url"]
         yield running
     finally:

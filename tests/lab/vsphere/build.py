@@ -69,7 +69,7 @@ def program() -> Path:
 
 def _fingerprint() -> str:
     made_of = hashlib.sha256()
-    for path in sorted([*SOURCE.glob("*.go"), *SIMULATOR.glob("*.go")]):
+    for path in (*sorted(SOURCE.glob("*.go")), *sorted(SIMULATOR.glob("*.go"))):
         made_of.update(path.name.encode() + path.read_bytes())
     return made_of.hexdigest()[:16]
 

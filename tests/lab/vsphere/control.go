@@ -85,7 +85,7 @@ func (s *server) addRule(body *json.Decoder) (interface{}, error) {
 	if kinds[r.Kind] == "" {
 		return nil, fmt.Errorf("no such kind: %s", r.Kind)
 	}
-	if strings.HasSuffix(r.Kind, "fault") && newFault(r.Fault) == nil {
+	if strings.HasSuffix(r.Kind, "fault") && newFault(r.Fault, moref{}) == nil {
 		return nil, fmt.Errorf("no such fault: %s", r.Fault)
 	}
 	s.numbers++
@@ -125,11 +125,11 @@ func (s *server) setProperties(body *json.Decoder) (interface{}, error) {
 	}
 	values := map[string]types.AnyType{}
 	for path, raw := range q.Set {
-		t, err := field(reflect.ValueOf(obj), path)
+		now, err := field(reflect.ValueOf(obj), path)
 		if err != nil {
 			return nil, err
 		}
-		v := reflect.New(t)
+		v := reflect.New(now.Type())
 		if err := json.Unmarshal(raw, v.Interface()); err != nil {
 			return nil, err
 		}
@@ -138,6 +138,11 @@ func (s *server) setProperties(body *json.Decoder) (interface{}, error) {
 	s.world.Lock()
 	defer s.world.Unlock()
 	update(obj.Reference(), values)
+	for path, value := range values {
+		if now, err := field(reflect.ValueOf(obj), path); err != nil || !reflect.DeepEqual(now.Interface(), value) {
+			return nil, fmt.Errorf("%s: it cannot be set", path)
+		}
+	}
 	return nil, nil
 }
 
@@ -167,20 +172,20 @@ func (s *server) connectHost(body *json.Decoder) (interface{}, error) {
 	return nil, nil
 }
 
-// field is the Go type of a property such as summary.quickStats.overallCpuUsage.
-func field(v reflect.Value, path string) (reflect.Type, error) {
+// field is the value of a property such as summary.quickStats.overallCpuUsage.
+func field(v reflect.Value, path string) (reflect.Value, error) {
 	for _, p := range strings.Split(path, ".") {
 		for v.Kind() == reflect.Ptr || v.Kind() == reflect.Interface {
 			v = v.Elem()
 		}
 		if v.Kind() != reflect.Struct {
-			return nil, fmt.Errorf("%s: no such property, or it is unset", path)
+			return v, fmt.Errorf("%s: no such property, or it is unset", path)
 		}
 		if v = v.FieldByName(strings.ToUpper(p[:1]) + p[1:]); !v.IsValid() {
-			return nil, fmt.Errorf("%s: no such property", path)
+			return v, fmt.Errorf("%s: no such property", path)
 		}
 	}
-	return v.Type(), nil
+	return v, nil
 }
 
 // inventory names the objects of each type: {"HostSystem": {"esxi-1-1": "host-21"}}.

@@ -199,7 +199,7 @@ func (s *server) wait(w http.ResponseWriter, c *call) {
 		w.WriteHeader(rec.Code)
 		_, _ = w.Write(rec.Body.Bytes())
 	case <-told:
-		refuse(w, new(types.NotAuthenticated))
+		refuse(w, newFault("NotAuthenticated", vim25.ServiceInstance))
 	case <-c.http.Context().Done():
 		if m, err := simulator.UnmarshalBody(types.TypeFunc(), c.data); err == nil {
 			cancel := fmt.Sprintf(cancelWait, m.This.Value)
@@ -232,12 +232,37 @@ func kindOf(fault types.BaseMethodFault) string {
 	return reflect.TypeOf(fault).Elem().Name()
 }
 
-// newFault makes a fault of vim25 by its name.
-func newFault(name string) types.BaseMethodFault {
-	if t, ok := types.TypeFunc()(name); ok {
-		if fault, ok := reflect.New(t).Interface().(types.BaseMethodFault); ok {
-			return fault
+// newFault makes a fault of vim25 by its name; where it must name an object, it names this one.
+func newFault(name string, about moref) types.BaseMethodFault {
+	t, ok := types.TypeFunc()(name)
+	if !ok {
+		return nil
+	}
+	v := reflect.New(t)
+	fault, ok := v.Interface().(types.BaseMethodFault)
+	if ok {
+		complete(v.Elem(), about)
+	}
+	return fault
+}
+
+// complete fills what clients cannot read when it is empty.
+func complete(v reflect.Value, about moref) {
+	for i := 0; i < v.NumField(); i++ {
+		if !v.Field(i).CanInterface() {
+			continue
+		}
+		switch field := v.Field(i).Addr().Interface().(type) {
+		case *moref:
+			*field = about
+		case *types.LocalizedMethodFault:
+			field.Fault = new(types.SystemError)
+		case *types.VirtualMachinePowerState:
+			*field = types.VirtualMachinePowerStatePoweredOff
+		default:
+			if v.Field(i).Kind() == reflect.Struct {
+				complete(v.Field(i), about)
+			}
 		}
 	}
-	return nil
 }

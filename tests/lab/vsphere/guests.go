@@ -144,7 +144,7 @@ func answer(s *server, m *simulator.Method) types.BaseMethodFault {
 	s.mu.Lock()
 	t := s.busy[m.This]
 	s.mu.Unlock()
-	update(m.This, map[string]types.AnyType{"runtime.question": (*types.VirtualMachineQuestionInfo)(nil)})
+	update(m.This, map[string]types.AnyType{"runtime.question": nil})
 	if t == nil {
 		return nil
 	}

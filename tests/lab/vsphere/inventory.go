@@ -185,6 +185,7 @@ func (s *server) population(hosts []*simulator.HostSystem, nic types.BaseVirtual
 		if s.On {
 			vm.PowerOnVMTask(s.ctx, &types.PowerOnVM_Task{This: vm.Self})
 			s.powered(vm)
+			tools(vm.Self, true) // it has been running for long
 		}
 	}
 	return nil

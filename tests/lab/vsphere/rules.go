@@ -4,6 +4,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"time"
+
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25"
+	"github.com/vmware/govmomi/vim25/types"
 )
 
 // rule says what befalls the calls of a method ("*": of any); the first that fits is applied.
@@ -80,7 +84,11 @@ func (s *server) disturbed(w http.ResponseWriter, c *call) {
 	case "ignore":
 		reply(w, 200, "<"+c.name+`Response xmlns="urn:vim25"/>`)
 	case "fault":
-		refuse(w, newFault(c.rule.Fault))
+		about := vim25.ServiceInstance
+		if m, err := simulator.UnmarshalBody(types.TypeFunc(), c.data); err == nil {
+			about = m.This
+		}
+		refuse(w, newFault(c.rule.Fault, about))
 	default:
 		s.answer(w, c)
 	}

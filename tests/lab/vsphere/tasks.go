@@ -52,7 +52,8 @@ func (s *server) begin(m *simulator.Method, r *rule) *task {
 	s.numbers++
 	t.Self = moref{Type: "Task", Value: fmt.Sprintf("task-%d", s.numbers)}
 	alone := this.Type == "VirtualMachine" && m.Name != "CloneVM_Task"
-	taken := alone && s.busy[this] != nil
+	other := s.busy[this]
+	taken := alone && other != nil
 	if alone && !taken {
 		s.busy[this] = t
 	}
@@ -69,7 +70,7 @@ func (s *server) begin(m *simulator.Method, r *rule) *task {
 	s.recent(this, t.Self)
 	switch {
 	case taken:
-		s.end(t, m, nil, new(types.TaskInProgress))
+		s.end(t, m, nil, &types.TaskInProgress{Task: other.Self})
 	case s.TaskMS == 0 && (r == nil || r.Kind != "taskhold" && r.Kind != "question"):
 		s.run(t, m, r)
 	default:
@@ -117,7 +118,7 @@ func (s *server) run(t *task, m *simulator.Method, r *rule) {
 		}
 	}
 	if r != nil && r.Kind == "taskfault" {
-		s.end(t, m, nil, newFault(r.Fault))
+		s.end(t, m, nil, newFault(r.Fault, m.This))
 		return
 	}
 	s.world.Lock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"reflect"
 	"strings"
 	"time"
 
@@ -45,6 +46,11 @@ func update(ref moref, values map[string]types.AnyType) {
 	}
 	var changes []types.PropertyChange
 	for name, value := range values {
+		if v := reflect.ValueOf(value); v.Kind() == reflect.Ptr { // neither nil nor pointers to scalars go through
+			if value = nil; !v.IsNil() {
+				value = v.Elem().Interface()
+			}
+		}
 		changes = append(changes, types.PropertyChange{Name: name, Val: value})
 	}
 	simulator.Map.WithLock(obj, func() { simulator.Map.Update(obj, changes) })
@@ -303,16 +309,18 @@ func (s *server) moveFiles(vm *simulator.VirtualMachine, to moref) error {
 		return err
 	}
 	there := func(name string) string { return strings.Replace(name, "["+old.Name+"]", "["+ds.Name+"]", 1) }
-	for _, disk := range disks(vm) {
-		if b, ok := disk.Backing.(*types.VirtualDiskFlatVer2BackingInfo); ok {
-			b.FileName, b.Datastore = there(b.FileName), &to
-		}
-	}
-	// The simulator looks for the datastore of each file when it destroys the VM.
-	for i := range vm.LayoutEx.File {
-		vm.LayoutEx.File[i].Name = there(vm.LayoutEx.File[i].Name)
-	}
 	files := vm.Config.Files
+	simulator.Map.WithLock(vm, func() {
+		for _, disk := range disks(vm) {
+			if b, ok := disk.Backing.(*types.VirtualDiskFlatVer2BackingInfo); ok {
+				b.FileName, b.Datastore = there(b.FileName), &to
+			}
+		}
+		// The simulator looks for the datastore of each file when it destroys the VM.
+		for i := range vm.LayoutEx.File {
+			vm.LayoutEx.File[i].Name = there(vm.LayoutEx.File[i].Name)
+		}
+	})
 	for _, name := range []*string{&files.VmPathName, &files.LogDirectory, &files.SnapshotDirectory, &files.SuspendDirectory} {
 		*name = there(*name)
 	}
