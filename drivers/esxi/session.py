@@ -6,8 +6,8 @@ vCenter has forgotten refuses a call before anything is done, so the call may be
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any, TypeVar
@@ -65,18 +65,17 @@ class Session:
         with suppress(Unreachable, *_WEATHER), self._locked():
             service, self._service = self._service, None
             if service is not None:
-                service.stub.poolSize = 0  # what other threads still use is closed after use
-                try:
+                with _dropping(service.stub):
                     service.content.sessionManager.Logout()
-                finally:
-                    service.stub.DropConnections()
 
     def _ready(self, stale: Service | None) -> Service:
         with self._locked():
             if self._closed:
                 raise Unreachable(f"{self._name} is closed", host=self._name)
             if self._service is None or self._service is stale:
-                self._service = None
+                if self._service is not None:
+                    with _dropping(self._service.stub):
+                        self._service = None
                 self._service = self._opened()
             return self._service
 
@@ -110,13 +109,25 @@ class Session:
             poolSize=self._options.threads + 2,
         )
         stub.scheme = scheme_of(self._options)
-        content: Any = vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
         try:
+            content: Any = vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
             content.sessionManager.Login(self._options.user, password)
-        except vim.fault.InvalidLogin:
-            self._refused = (password, time.monotonic() + LOGIN_AGAIN_S)
-            raise
+        except BaseException as failed:
+            if isinstance(failed, vim.fault.InvalidLogin):
+                self._refused = (password, time.monotonic() + LOGIN_AGAIN_S)
+            with _dropping(stub):
+                raise
         return Service(stub, content)
+
+
+@contextmanager
+def _dropping(stub: Any) -> Iterator[None]:
+    """No connection is kept afterwards: what other threads still use is closed after use."""
+    stub.poolSize = 0
+    try:
+        yield
+    finally:
+        stub.DropConnections()
 
 
 class _Bounded:

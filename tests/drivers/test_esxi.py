@@ -1,33 +1,153 @@
 """The driver of ESXi hosts keeps the contract of drivers, on a vCenter of the project's own lab."""
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+import asyncio
+import time
 
 import pytest
+from pyVmomi import vim
 
+from drivers.contract import Deploy, Power, PowerRequest, Verdict, VmSpec
+from drivers.facts import PowerState
+from drivers.faults import Rejected
 from tests.drivers.contract_suite import DriverContract
-from tests.drivers.rigs import closing
-from tests.drivers.vsphere_rig import SHAPE, VsphereRig
-from tests.lab.vcenter import VCenter, missing, vcenter
+from tests.drivers.rigs import closing, made_by, permitted, reported, surveyed, ticket
+from tests.drivers.vsphere_rig import VsphereRig, ended
 
-
-@pytest.fixture(scope="module")
-def vcenters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[VCenter, Path, VCenter]]:
-    reason = missing()
-    if reason:
-        pytest.skip(reason)
-    home = tmp_path_factory.mktemp("vsphere")
-    with vcenter(home / "one", SHAPE) as one, vcenter(home / "other", SHAPE) as other:
-        yield one, home / "one", other
+AT_ONCE_S = 5.0
+LONG_S = 60.0
+BUDGET = {
+    "power": {"FindByUuid": 1, "RetrievePropertiesEx": 1, "PowerOnVM_Task": 1},
+    "look": {"FindByUuid": 1, "RetrievePropertiesEx": 1},
+    "settle": {"FindByUuid": 2, "RetrievePropertiesEx": 2},
+    "survey": {
+        "CreateContainerView": 1,
+        "DestroyView": 1,
+        "FindByInventoryPath": 1,
+        "RetrievePropertiesEx": 1,
+    },
+}
+"""Calls for one piece of work; a task that runs is looked at twice more, with its VM's question."""
 
 
 @pytest.fixture
-async def rig(vcenters: tuple[VCenter, Path, VCenter]) -> AsyncIterator[VsphereRig]:
-    rig = VsphereRig(*vcenters)
-    async with closing(rig.driver), closing(rig.other):
-        yield rig
-    await rig.sweep()
+async def rig(vsphere: VsphereRig) -> VsphereRig:
+    return vsphere
 
 
 class TestEsxi(DriverContract):
-    """Everything the contract promises."""
+    async def test_a_name_that_is_taken_is_a_refusal(self, rig: VsphereRig) -> None:
+        """Names are unique in a folder; the other VM is as it was, and none is begun."""
+        spec = await rig.deployed()
+        before = await rig.driver.look(spec.vm, rig.first)
+        permit, fresh = permitted(), rig.spec()
+        same = made_by(permit.task, VmSpec(fresh.vm, spec.name, 1, 16, fresh.disk))
+        order = Deploy(same, rig.at(rig.first))
+        rig.vc.forget_calls()
+        with pytest.raises(Rejected, match=spec.name):
+            await rig.driver.deploy(permit, order)
+        assert "CloneVM_Task" not in rig.vc.calls()
+        assert (await rig.driver.settle(ticket(permit, order))).verdict is Verdict.FAILED
+        assert await rig.everything(rig.first) == {spec.vm}
+        assert await rig.driver.look(spec.vm, rig.first) == before
+
+    @pytest.mark.parametrize("force", [False, True], ids=["asked", "forced"])
+    async def test_without_guest_tools_nobody_waits_for_the_guest(
+        self, rig: VsphereRig, force: bool
+    ) -> None:
+        """That no guest can be asked is final: refused at once, or the plug is pulled at once."""
+        spec = await rig.deployed()
+        rig.vc.guest(rig.admin.vm(spec.vm)._moId, tools=False)
+        await rig.power(spec, PowerRequest.ON)
+        order = Power(spec.vm, rig.first, PowerRequest.SHUTDOWN, grace_s=LONG_S, force=force)
+        began_s = time.monotonic()
+        if force:
+            await rig.driver.power(permitted(), order)
+        else:
+            with pytest.raises(Rejected, match="guest tools"):
+                await rig.driver.power(permitted(), order)
+        assert time.monotonic() - began_s < AT_ONCE_S
+        seen = await rig.driver.look(spec.vm, rig.first)
+        assert seen is not None
+        assert seen.state is (PowerState.OFF if force else PowerState.ON)
+
+    async def test_a_host_in_maintenance_takes_no_vm(self, rig: VsphereRig) -> None:
+        """Neither a new one nor one that moves."""
+        spec = await rig.deployed()
+        moid = rig.vc.named("HostSystem")[rig.second]
+        rig.vc.set("HostSystem", moid, {"runtime.inMaintenanceMode": True})
+        try:
+            permit, order = rig.relocation(spec)
+            with pytest.raises(Rejected, match="maintenance"):
+                await rig.driver.relocate(permit, order)
+            with pytest.raises(Rejected, match="maintenance"):
+                await rig.deployed(rig.at(rig.second))
+        finally:
+            rig.vc.set("HostSystem", moid, {"runtime.inMaintenanceMode": False})
+        assert await rig.everything(rig.second) == set()
+
+    async def test_a_change_from_outside_is_seen_within_two_seconds(self, rig: VsphereRig) -> None:
+        spec = await rig.deployed()
+        await surveyed(rig.driver, rig.first)
+        async with asyncio.timeout(2), reported(rig.driver, (rig.first, spec.vm, "STARTED")):
+            await asyncio.to_thread(ended, rig.admin.vm(spec.vm).PowerOnVM_Task())
+
+    async def test_a_host_that_is_lost_and_found_is_reported(self, rig: VsphereRig) -> None:
+        await surveyed(rig.driver, rig.first)
+        async with reported(rig.driver, (rig.first, None, "LOST")):
+            await rig.cut(rig.first)
+        async with reported(rig.driver, (rig.first, None, "REGAINED")):
+            await rig.mend(rig.first)
+
+    async def test_a_copy_that_carries_our_marks_is_nobody_s(self, rig: VsphereRig) -> None:
+        """Who clones a VM by hand clones its marks; its id is another."""
+        spec, stranger = await rig.deployed(), await rig.foreign(rig.first)
+        marks = [
+            vim.option.OptionValue(key=each.key, value=each.value)
+            for each in rig.admin.vm(spec.vm).config.extraConfig
+            if each.key.startswith("vmgate.")
+        ]
+        assert len(marks) == 3
+        copy = rig.admin.vm(stranger)
+        await asyncio.to_thread(ended, copy.ReconfigVM_Task(vim.vm.ConfigSpec(extraConfig=marks)))
+        seen = await rig.driver.look(stranger, rig.first)
+        assert seen is not None
+        assert (seen.task, seen.volumes) == (None, ())
+
+    async def test_ends_of_tasks_are_heard_and_not_waited_for(self, rig: VsphereRig) -> None:
+        """A look each minute is only the net below."""
+        spec = await rig.deployed()
+        async with closing(rig.opened(poll_s=LONG_S)) as driver, asyncio.timeout(AT_ONCE_S):
+            await surveyed(driver, rig.first)
+            await driver.power(permitted(), Power(spec.vm, rig.first, PowerRequest.ON))
+
+    async def test_what_is_not_heard_is_looked_for(self, rig: VsphereRig) -> None:
+        """The watch may be deaf: the net below holds."""
+        rig.vc.fault("WaitForUpdatesEx", "hold", times=0)
+        spec = await rig.deployed()
+        await rig.power(spec, PowerRequest.ON)
+        rig.vc.clear()
+
+    async def test_a_piece_of_work_costs_so_many_calls(self, rig: VsphereRig) -> None:
+        """However many other VMs there are."""
+        spec = await rig.deployed()
+        async with closing(rig.opened(poll_s=LONG_S)) as driver:
+            await surveyed(driver, rig.first)
+            for others in (0, 3):
+                for _ in range(others):
+                    await rig.deployed()
+                await surveyed(driver, rig.first)
+                order = Power(spec.vm, rig.first, PowerRequest.ON)
+                costs = {
+                    "look": await self._cost(rig, driver.look(spec.vm, rig.first)),
+                    "settle": await self._cost(rig, driver.settle(ticket(permitted(), order))),
+                    "survey": await self._cost(rig, driver.survey("lab")),
+                    "power": await self._cost(rig, driver.power(permitted(), order)),
+                }
+                costs["power"]["RetrievePropertiesEx"] -= 3  # the task twice, its question once
+                assert costs == BUDGET
+                await rig.power(spec, PowerRequest.OFF)
+
+    async def _cost(self, rig: VsphereRig, work: object) -> dict[str, int]:
+        rig.vc.forget_calls()
+        await work  # type: ignore[misc]
+        return {name: n for name, n in rig.vc.calls().items() if name != "WaitForUpdatesEx"}

@@ -2,17 +2,18 @@
 
 import asyncio
 import os
-import ssl
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from pyVmomi import SoapStubAdapter, vim
+from pyVmomi import vim
 
 from drivers.contract import Driver, HostLink, HypervisorType, Location, PowerRequest, VmSpec
 from drivers.esxi import open_driver
 from drivers.esxi.driver import EsxiDriver
 from tests.drivers.rigs import Rig, surveyed, until
+from tests.lab.administrator import stub
+from tests.lab.administrator import until as ended_at_last
 from tests.lab.vcenter import Shape, VCenter
 
 SHAPE = Shape(clusters=1, hosts=2, vms=0, datastores=1, networks=1, task_ms=100)
@@ -26,15 +27,7 @@ class Admin:
     def __init__(self, vc: VCenter, home: Path) -> None:
         self._vc = vc
         self._home = home
-        context = ssl.create_default_context(cafile=str(vc.certificate))
-        self._stub = SoapStubAdapter(
-            host=vc.host,
-            port=vc.port,
-            path="/sdk",
-            version="vim.version.version11",
-            sslContext=context,
-            httpConnectionTimeout=30,
-        )
+        self._stub = stub(vc)
         self._login()
 
     def _login(self) -> None:
@@ -120,8 +113,7 @@ def volume_of(vm: Any, folder: str) -> str:
 
 def ended(task: Any) -> None:
     """Wait for a task."""
-    while task.info.state in ("queued", "running"):
-        pass
+    ended_at_last(lambda: task.info.state not in ("queued", "running"))
     if task.info.error is not None:
         raise task.info.error
 

@@ -1,0 +1,28 @@
+"""The vCenters that drivers are tested on: one to break, and another beside it."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.drivers.rigs import closing
+from tests.drivers.vsphere_rig import SHAPE, VsphereRig
+from tests.lab.vcenter import VCenter, missing, vcenter
+
+
+@pytest.fixture(scope="module")
+def vcenters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[VCenter, Path, VCenter]]:
+    reason = missing()
+    if reason:
+        pytest.skip(reason)
+    home = tmp_path_factory.mktemp("vsphere")
+    with vcenter(home / "one", SHAPE) as one, vcenter(home / "other", SHAPE) as other:
+        yield one, home / "one", other
+
+
+@pytest.fixture
+async def vsphere(vcenters: tuple[VCenter, Path, VCenter]) -> AsyncIterator[VsphereRig]:
+    rig = VsphereRig(*vcenters)
+    async with closing(rig.driver), closing(rig.other):
+        yield rig
+    await rig.sweep()
