@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from drivers.contract import Deploy, Driver, Permit, Power, PowerRequest, Relocate, Verdict
-from drivers.faults import Busy, Fault, Indeterminate, Rejected, Unreachable
+from drivers.contract import Deploy, Permit, Power, PowerRequest, Relocate, Verdict
+from drivers.faults import Busy, Indeterminate, Rejected, Unreachable
 from tests.drivers.interrupted import settled
 from tests.drivers.rigs import (
     Rig,
@@ -162,21 +162,6 @@ async def test_what_happens_between_two_sessions_is_reported(rig: VsphereRig) ->
     rig.vc.clear()
 
 
-async def test_a_password_that_is_refused_is_not_tried_again(
-    rig: VsphereRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Accounts are locked after a few wrong ones. The right one is tried at once."""
-    monkeypatch.setenv("VMGATE_TEST_WRONG", "wrong")
-    async with closing(rig.opened(password_env="VMGATE_TEST_WRONG")) as driver:
-        for _ in range(3):
-            with pytest.raises(Unreachable, match="password") as refused:
-                await driver.look(rig.spec().vm, rig.first)
-            assert "wrong" not in str(refused.value)
-        assert rig.vc.calls()["Login"] == 1
-        monkeypatch.setenv("VMGATE_TEST_WRONG", rig.vc.password)
-        assert await driver.look(rig.spec().vm, rig.first) is None
-
-
 async def test_a_vcenter_that_is_too_busy_did_nothing_that_is_not_seen(rig: VsphereRig) -> None:
     """503: a look may be made again; of a change nobody knows."""
     spec = await rig.deployed()
@@ -296,34 +281,6 @@ async def test_a_move_that_takes_too_long_is_asked_to_stop(rig: VsphereRig) -> N
         assert isinstance(task.exception(), Indeterminate)
         assert await settled(driver, ticket(permit, order)) is Verdict.ABSENT
     assert rig.vc.calls()["CancelTask"] == 1
-
-
-async def refused(driver: Driver, rig: Rig) -> str:
-    """What is said when nobody is spoken to."""
-    async with closing(driver):
-        with pytest.raises(Fault) as said:
-            await driver.look(rig.spec().vm, rig.first)
-    assert isinstance(said.value, Unreachable)
-    return said.value.message
-
-
-async def test_only_the_right_certificate_is_spoken_to(rig: VsphereRig) -> None:
-    """On loopback as elsewhere, and without the password being told to anybody else."""
-    wrong_pin, right_pin = "00" * 32, rig.vc.thumbprint
-    other = str(rig.vc.other_certificate)
-    for options in (
-        {"ca_file": ""},
-        {"ca_file": other},
-        {"ca_file": "", "thumbprint": wrong_pin},
-        {"thumbprint": wrong_pin},
-        {"ca_file": other, "thumbprint": right_pin},
-    ):
-        assert "certificate" in await refused(rig.opened(**options), rig)
-    assert "Login" not in rig.vc.calls()
-    for options in ({}, {"ca_file": "", "thumbprint": right_pin}, {"thumbprint": right_pin}):
-        async with closing(rig.opened(**options)) as driver:
-            looks = (driver.look(rig.spec().vm, rig.first) for _ in range(4))
-            assert await asyncio.gather(*looks) == [None] * 4
 
 
 async def test_a_relocation_order_is_not_begun_without_its_vm(rig: VsphereRig) -> None:
