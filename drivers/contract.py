@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from drivers.changes import StateChange
-from drivers.facts import Facts, Sighting
+from drivers.facts import Facts, Remark, Sighting
 
 
 class LeaseLost(Exception):
@@ -278,5 +278,9 @@ class Driver(Protocol):
 
     async def cancel(self, permit: Permit, ticket: Ticket) -> None:
         """Ask a running call to stop; settle tells what became of it."""
+
+    async def examine(self) -> tuple[Remark, ...]:
+        """Whether everything is there that the verbs need; changes nothing, raises no fault."""
+        ...
 
     async def aclose(self) -> None: ...

@@ -58,6 +58,15 @@ class HostFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """One thing that an administrator should know of hosts or of the way to them."""
+
+    well: bool
+    about: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """A complete listing of one endpoint's `hosts`, as far as it sees them, and of every VM on
     them, at `taken_at` (start of the look)."""

@@ -2,7 +2,6 @@
 vCenter, which is the one endpoint of its `[hypervisor.NAME]` block."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from uuid import UUID
@@ -26,7 +25,7 @@ from drivers.contract import (
     Reset,
     Ticket,
 )
-from drivers.esxi import acts, cloning, looking, moving, settling
+from drivers.esxi import acts, cloning, examining, looking, moving, settling
 from drivers.esxi.acts import Check
 from drivers.esxi.cloning import Setting
 from drivers.esxi.moving import Way
@@ -37,7 +36,8 @@ from drivers.esxi.surveying import Surveyor
 from drivers.esxi.vcenter import Vcenter, goodbye
 from drivers.esxi.waiting import DEAF_LOOK_S, Ends, Wait, cancel, ended
 from drivers.esxi.watching import Watch
-from drivers.facts import Facts, PowerState, Sighting
+from drivers.examining import hosts_seen
+from drivers.facts import Facts, PowerState, Remark, Sighting
 from drivers.faults import Fault, Indeterminate, Missing, Rejected, Unreachable, begun
 
 _FINISHING_MAX = 4
@@ -97,7 +97,7 @@ class EsxiDriver:
                 lambda service: self._surveyor.survey(service, links),
                 self._options.survey_timeout_s,
             )
-        await self._heard_first()
+        await self._watch.heard_first(self._options.call_timeout_s)
         return facts
 
     async def look(self, vm: UUID, host: str) -> Sighting | None:
@@ -235,6 +235,12 @@ class EsxiDriver:
 
         await self._vcenter.act(stopping, permit, ticket.order.source.host)
 
+    async def examine(self) -> tuple[Remark, ...]:
+        """The vCenter and what the role may, then each host."""
+        links = list(self._links.values())
+        found = await examining.examined(self._vcenter, self._options, links)
+        return (*found, *await hosts_seen(self))
+
     async def aclose(self) -> None:
         """Log out, without waiting for a vCenter that is frozen."""
         await goodbye(self._name, (self._watch.close, self._vcenter.close))
@@ -281,12 +287,6 @@ class EsxiDriver:
             if await self.look(order.spec.vm, order.target.host) is not None:
                 return
         raise Rejected(refused.message, host=refused.host) from refused
-
-    async def _heard_first(self) -> None:
-        """What is surveyed is also listened to: wait until the watch knows what is there."""
-        ends_s = time.monotonic() + self._options.call_timeout_s
-        while not self._watch.hears.is_set() and time.monotonic() < ends_s:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
     def _hear(self, change: StateChange) -> None:
         """From the watch's thread."""

@@ -25,7 +25,6 @@ VM_PATHS = (
     "config.hardware.numCPU",
     "config.hardware.memoryMB",
     "config.changeVersion",
-    "config.modified",
     "runtime.powerState",
     "runtime.connectionState",
     "runtime.host",

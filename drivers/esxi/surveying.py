@@ -6,7 +6,6 @@ read once for each version of that. Hosts that the vCenter has lost are left out
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from pyVmomi import vim
 
@@ -39,7 +38,6 @@ _WANTED = {
     ),
 }
 _MIB = 2**20
-Version = tuple[Any, Any]
 
 
 class Surveyor:
@@ -49,7 +47,7 @@ class Surveyor:
         self._name = name
         self._options = options
         self._places = places
-        self._marks: dict[str, tuple[Version, Marker]] = {}
+        self._marks: dict[str, tuple[str, Marker]] = {}
 
     def survey(self, service: Service, links: Mapping[str, HostLink]) -> Facts:
         """The hosts of `links` that are in sight, and all their VMs."""
@@ -83,8 +81,8 @@ class Surveyor:
 
     def _marked(self, service: Service, vms: list[Found]) -> dict[str, Marker]:
         """Each VM's mark; what is not kept is read, by the page."""
-        now = {vm.id: (vm.get("config.changeVersion"), vm.get("config.modified")) for vm in vms}
-        kept = {id_: at for id_, at in self._marks.items() if now.get(id_) == at[0]}
+        now = {vm.id: vm.get("config.changeVersion", "") for vm in vms}
+        kept = {id_: at for id_, at in self._marks.items() if at[0] and now.get(id_) == at[0]}
         missing = [vm for vm in vms if vm.id not in kept]
         page = self._options.page
         for start in range(0, len(missing), page):

@@ -27,7 +27,7 @@ class Vcenter:
     """Opens its session with the first call."""
 
     def __init__(self, name: str, options: EsxiOptions) -> None:
-        self._name = name
+        self.name = name
         self._options = options
         self._session = Session(name, options, options.call_timeout_s)
         self._lane = Lane(name, width=options.threads, waiting_max=WAITING_MAX)
@@ -72,7 +72,7 @@ class Vcenter:
             raise
         except Exception as error:  # pyvmomi raises much that is not documented
             changing = asked is not None and asked.began
-            raise fault_of(error, self._name, changing=changing, host=host) from error
+            raise fault_of(error, self.name, changing=changing, host=host) from error
 
     def close(self) -> None:
         """Begin nothing more, and log out; blocks while the vCenter is frozen."""

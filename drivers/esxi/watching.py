@@ -4,7 +4,9 @@ Whatever ends the session ends what was subscribed in it too. So every new sessi
 anew and compares the full listing it gets first with what was known before.
 """
 
+import asyncio
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.client import HTTPException
@@ -64,6 +66,12 @@ class Watch:
                 target=self._run, name=f"watch-{self._name}", daemon=True
             )
             self._thread.start()
+
+    async def heard_first(self, for_s: float) -> None:
+        """Wait, for so long at most, until everything that is there is known."""
+        ends_s = time.monotonic() + for_s
+        while not self.hears.is_set() and time.monotonic() < ends_s:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
     def close(self) -> None:
         """End the wait for news, and log out; blocks while the vCenter is frozen."""

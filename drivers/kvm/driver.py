@@ -25,7 +25,8 @@ from drivers.contract import (
     Reset,
     Ticket,
 )
-from drivers.facts import Facts, PowerState, Sighting
+from drivers.examining import hosts_seen
+from drivers.facts import Facts, PowerState, Remark, Sighting
 from drivers.faults import Fault, Indeterminate, Missing, Rejected, Unreachable, begun
 from drivers.kvm import acts, looking, moving, settling
 from drivers.kvm.changing import listeners
@@ -186,6 +187,10 @@ class KvmDriver:
                 domain.abortJob()
 
         await self._host(order.source.host).act(abort, permit)
+
+    async def examine(self) -> tuple[Remark, ...]:
+        """Whether each host is seen."""
+        return await hosts_seen(self)
 
     async def aclose(self) -> None:
         """Close all lanes and connections, without waiting for hosts that are frozen."""

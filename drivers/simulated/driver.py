@@ -27,7 +27,8 @@ from drivers.contract import (
     Ticket,
     Verdict,
 )
-from drivers.facts import DatastoreFacts, Facts, HostFacts, Sighting
+from drivers.examining import hosts_seen
+from drivers.facts import DatastoreFacts, Facts, HostFacts, Remark, Sighting
 from drivers.faults import Rejected, Unreachable, begun
 from drivers.lane import Lane
 from drivers.simulated import acts
@@ -195,6 +196,10 @@ class SimulatedDriver:
                 self.world.fail_job(job)
 
         await self._act(permit, host, "cancel", stop)
+
+    async def examine(self) -> tuple[Remark, ...]:
+        """Whether each host is seen."""
+        return await hosts_seen(self)
 
     async def aclose(self) -> None:
         """Close the lanes; the world stays."""

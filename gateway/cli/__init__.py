@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import cyclopts
 from cyclopts import Parameter
 
-from gateway.cli import capacity, offline, rulesets
+from gateway.cli import capacity, drivers, offline, rulesets
 from gateway.cli.demo import demo
 from gateway.cli.why import why
 from gateway.config import ConfigError, read_config
@@ -23,6 +23,7 @@ from scheduler.fit_policy import FitPolicy
 app = cyclopts.App(name="vmgate", help=__doc__, version_flags=[])
 app.command(rulesets.rules)
 app.command(rulesets.cluster)
+app.command(drivers.driver)
 File = Annotated[Path, Parameter(name=["--config", "-c"])]
 ClusterFile = Annotated[Path, Parameter(name=["--cluster"])]
 _USUAL = Path("configs/production.toml")
@@ -98,6 +99,12 @@ def _capacity(
 ) -> int:
     """Say what still fits into a cluster's file: the biggest VM, and how many of a size."""
     return capacity.capacity(cluster, asked, wish)
+
+
+@drivers.driver.command(name="check")
+def _driver_check(name: str, *, config: File = _USUAL) -> int:
+    """Say what works at the hosts of the block hypervisor.NAME: exit 0 all, 1 not all."""
+    return _run(drivers.check(read_config(config, os.environ), name))
 
 
 def _run(running: Coroutine[Any, Any, int | None]) -> int:

@@ -88,7 +88,7 @@ async def serve(
         for name in await migrate.migrate(store):
             _log.info("migrated: %s", name)
         await declare(store, config, environ)
-        drivers = _drivers(config)
+        drivers = open_drivers(config)
         for driver in drivers.values():
             stack.push_async_callback(driver.aclose)
         engine = Engine(store, drivers, config, works=role is not Role.API)
@@ -112,9 +112,12 @@ async def serve(
                     one.cancel()
 
 
-def _drivers(config: Config) -> dict[str, Driver]:
+def open_drivers(config: Config, only: str = "") -> dict[str, Driver]:
+    """The driver of each block, or of the `only` one; raises ConfigError."""
     found: dict[str, Driver] = {}
     for name, block in config.hypervisor.items():
+        if only not in ("", name):
+            continue
         options = {
             key: _placed(value, config.store.data_dir) for key, value in block.options.items()
         }

@@ -12,7 +12,10 @@ from pyVmomi import vim, vmodl
 
 from drivers.esxi import marker
 from drivers.esxi.changing import World
+from drivers.esxi.examining import _privileges
+from drivers.esxi.options import EsxiOptions
 from drivers.esxi.reading import Collector, one, read
+from drivers.esxi.role import PRIVILEGES
 from drivers.esxi.session import Service
 from drivers.esxi.tls import NoConnection
 from drivers.esxi.trouble import fault_of, refusal_of
@@ -184,3 +187,32 @@ def test_changes_of_hosts_that_are_not_ours_are_not_told() -> None:
     told = [(each.host, each.what.value, each.vm) for each in world.changes()]
     assert told == [("first", "ARRIVED", vm)]
     assert world.changes() == []
+
+
+def test_missing_privileges_are_named() -> None:
+    """The lab's vCenter lets its user do all."""
+    lacking = ("Resource.HotMigrate", "VirtualMachine.Interact.Reset")
+    held = SimpleNamespace(
+        privAvailability=[
+            SimpleNamespace(privId=each, isGranted=each not in lacking) for each in PRIVILEGES
+        ]
+    )
+    asked: list[list[str]] = []
+
+    def answer(entities: Any, session: str, privileges: list[str]) -> Any:
+        asked.append(privileges)
+        return [held]
+
+    at: Any = SimpleNamespace(
+        content=SimpleNamespace(
+            searchIndex=SimpleNamespace(FindByInventoryPath=lambda path: path),
+            sessionManager=SimpleNamespace(
+                currentSession=SimpleNamespace(key="1", userName="LAB\\vmgate")
+            ),
+            authorizationManager=SimpleNamespace(HasPrivilegeOnEntities=answer),
+        )
+    )
+    remark = _privileges(at, "vc", EsxiOptions(datacenter="lab"))
+    assert asked == [list(PRIVILEGES)]
+    assert not remark.well
+    assert remark.said == "LAB\\vmgate lacks Resource.HotMigrate, VirtualMachine.Interact.Reset"

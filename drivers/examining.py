@@ -1,0 +1,28 @@
+"""What can be said of any driver's hosts to whoever sets them up: they are seen, or why not."""
+
+from drivers.contract import Driver
+from drivers.facts import Facts, Remark
+from drivers.faults import Fault
+
+
+async def hosts_seen(driver: Driver) -> tuple[Remark, ...]:
+    """A remark for each host, in the order of endpoints."""
+    found: list[Remark] = []
+    for endpoint, hosts in driver.endpoints().items():
+        try:
+            facts = await driver.survey(endpoint)
+        except Fault as silent:
+            found += [Remark(False, host, silent.message) for host in hosts]
+            continue
+        found += [_of(host, facts) for host in hosts]
+    return tuple(found)
+
+
+def _of(name: str, facts: Facts) -> Remark:
+    host = next((each for each in facts.hosts if each.name == name), None)
+    if host is None:
+        return Remark(False, name, f"{facts.endpoint} does not see it")
+    vms = sum(1 for vm in facts.vms if vm.host == name)
+    stores = ", ".join(store.name for store in host.datastores) or "no datastore"
+    said = f"{host.hypervisor} {host.version}, {host.cpus} CPUs, {host.memory_mib} MiB"
+    return Remark(bool(host.datastores), name, f"{said}, {vms} VMs, {stores}")
