@@ -109,13 +109,11 @@ async def refresh_limits(
     before = await over_limit.find(c, wanted_hosts, wanted_datastores)
     for kind, ids in (await recount(c, wanted_hosts, wanted_datastores)).items():
         rows = await inventory.fetch(c, kind, ids)
-        await outbox.put_many(
-            c, outbox.Topic.INVENTORY, kind, [(str(row.id), to_mapping(row)) for row in rows]
-        )
+        told = [(kind, row.id, to_mapping(row)) for row in rows]
+        await outbox.put_many(c, outbox.Topic.INVENTORY, told)
     if everything:
         for gone in await vanished(c):
-            told = to_mapping(gone)
-            await outbox.put(c, outbox.Topic.INVENTORY, gone.kind, gone.id, told)
+            await outbox.put(c, outbox.Topic.INVENTORY, gone.kind, gone.id, to_mapping(gone))
     after = await over_limit.find(c, wanted_hosts, wanted_datastores)
     await over_limit.tell(c, before, after)
 
@@ -172,11 +170,14 @@ async def add(
         [_array(living[key].layers) if key in living else None for key in keys],
     )
     found = [Row(*row.values()) for row in rows]
-    for kind in sorted({row.kind for row in found}):
-        told: list[tuple[str, Mapping[str, Any]]] = [
-            (str(row.id), row.payload() | _vms(row, told_of)) for row in found if row.kind == kind
-        ]
-        await outbox.put_many(c, outbox.Topic.INVENTORY, kind, told)
+    await outbox.put_many(
+        c,
+        outbox.Topic.INVENTORY,
+        [
+            (row.kind, row.id, row.payload() | _vms(row, told_of))
+            for row in sorted(found, key=lambda row: row.kind)
+        ],
+    )
     return {(row.kind, row.id): row for row in found}
 
 
