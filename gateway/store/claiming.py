@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from gateway.store import clashes, counting, decisions, ledger, outbox, rule_set, seats
+from gateway.store import clashes, counting, decisions, ledger, rule_set, seats
 from gateway.store.clashes import Dweller
 from gateway.store.counting import Booked
 from gateway.store.decisions import NewDecision
 from gateway.store.ledger import Delta, Key, Row
+from gateway.store.outbox import Change, Topic
 from gateway.store.pool import Connection
 from gateway.store.seats import Seat
 
@@ -87,6 +88,10 @@ class Claim:
             self.disk_bytes,
         )
 
+    def told(self) -> Change:
+        """Its event, as it goes to the feed."""
+        return Change(Topic.EVENT, "VIRTUAL_MACHINE", self.vm_id, self.event)
+
 
 @dataclass(frozen=True, slots=True)
 class Granted:
@@ -144,7 +149,8 @@ async def claim(c: Connection, claims: Sequence[Claim]) -> list[Answer]:
     if granted:
         await _write(c, [claims[n] for n in sorted(granted)])
         added = [delta for n in granted for delta in wanted[n]]
-        rows |= await ledger.add(c, added, neighbours.moved_in)
+        events = [claims[n].told() for n in sorted(granted)]
+        rows |= await ledger.add(c, added, neighbours.moved_in, events=events)
     return [
         Granted()
         if n in granted
@@ -221,7 +227,7 @@ async def _live(c: Connection, claims: Sequence[Claim]) -> set[tuple[UUID, int]]
 
 
 async def _write(c: Connection, granted: Sequence[Claim]) -> None:
-    """The bookings, the VMs' new places, the journal's lines, the decisions and the events."""
+    """The bookings, the VMs' new places, the journal's lines, and the decisions."""
     await c.execute(
         _GRANT,
         [g.task for g in granted],
@@ -239,5 +245,3 @@ async def _write(c: Connection, granted: Sequence[Claim]) -> None:
     )
     await decisions.put_many(c, [g.decision for g in granted if g.decision is not None])
     await seats.pass_on(c, {g.seat: g.vm_id for g in granted if g.seat is not None})
-    told = [("VIRTUAL_MACHINE", g.vm_id, g.event) for g in granted]
-    await outbox.put_many(c, outbox.Topic.EVENT, told)

@@ -1,6 +1,7 @@
 """What a transaction changes, it says here; the sequencer moves it to the feed once committed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -9,9 +10,10 @@ from gateway.store.pool import Connection
 _PUT = "insert into outbox (topic, entity, entity_id, payload) values ($1, $2, $3, $4)"
 _PUT_MANY = """
 insert into outbox (topic, entity, entity_id, payload)
-select $1, told.entity, told.id, told.payload
-from unnest($2::text[], $3::text[], $4::jsonb[]) with ordinality as told(entity, id, payload, nth)
-order by told.nth
+select topic, entity, id, payload
+from unnest($1::text[], $2::text[], $3::text[], $4::jsonb[]) with ordinality
+  as told(topic, entity, id, payload, nth)
+order by nth
 """
 
 
@@ -22,6 +24,16 @@ class Topic(StrEnum):
     INVENTORY = "inventory"
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change to tell of, by the entity and its id."""
+
+    topic: Topic
+    entity: str
+    entity_id: object
+    payload: Mapping[str, Any]
+
+
 async def put(
     c: Connection, topic: Topic, entity: str, entity_id: object, payload: Mapping[str, Any]
 ) -> None:
@@ -29,15 +41,13 @@ async def put(
     await c.execute(_PUT, topic.value, entity, str(entity_id), dict(payload))
 
 
-async def put_many(
-    c: Connection, topic: Topic, rows: Sequence[tuple[str, object, Mapping[str, Any]]]
-) -> None:
-    """Add many changes in this order, as (entity, id, payload), to the caller's transaction."""
-    if rows:
+async def put_many(c: Connection, changes: Sequence[Change]) -> None:
+    """Add many changes, in this order and one statement, to the caller's transaction."""
+    if changes:
         await c.execute(
             _PUT_MANY,
-            topic.value,
-            [entity for entity, _, _ in rows],
-            [str(entity_id) for _, entity_id, _ in rows],
-            [payload for _, _, payload in rows],
+            [each.topic.value for each in changes],
+            [each.entity for each in changes],
+            [str(each.entity_id) for each in changes],
+            [each.payload for each in changes],
         )
