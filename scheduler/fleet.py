@@ -10,7 +10,7 @@ from scheduler.disks import choose
 from scheduler.index import Index
 from scheduler.inventory import Candidate, Datastore, Gone, Host, RuleSet, Scope
 from scheduler.last_look import Shared
-from scheduler.ledger import RULES, Entry, Key, Ledger, Row, key_of
+from scheduler.ledger import RULES, Entry, Key, Ledger, Row, Use, key_of
 from scheduler.listing import Listed, candidates, refuse
 from scheduler.placement import Placement, Refusal, Seen
 from scheduler.policy import FitPolicy, glad_of, score_of
@@ -49,6 +49,15 @@ class Fleet:
                 self._scope_changed(key, entry)
         return True
 
+    def use(self, key: Key, promised: Use) -> None:
+        """So much is promised in all of a row that is there.
+
+        No generation says which of two uses is newer: for whoever keeps their order himself.
+        """
+        entry = self._ledger.entries[key]
+        entry.use(promised)
+        self._promised(*key, entry)
+
     def place(
         self, demand: Demand, policy: FitPolicy, share: Share | None = None
     ) -> Placement | Refusal:
@@ -57,9 +66,16 @@ class Fleet:
         Only hosts of the demand's datacenter are tried, and those that it names. Those of the
         `share` are tried before the others.
         """
+        found = self.find(demand, policy, share)
+        return refuse(self, demand) if found is None else found
+
+    def find(
+        self, demand: Demand, policy: FitPolicy, share: Share | None = None
+    ) -> Placement | None:
+        """The same without the reasons, which take longest: None when no host does."""
         index = self._indexes.get(demand.datacenter)
         if index is None:
-            return refuse(self, demand)
+            return None
         if demand.origin is not None or demand.only is not None:
             return self._place_among(index, demand, policy)
         if index.section.beyond or demand.cpu >= 2**31 - 1 or demand.ram_mib >= 2**31 - 1:
@@ -69,7 +85,7 @@ class Fleet:
             share = None
             found = index.find(demand, policy, None)
         if found is None:
-            return refuse(self, demand)
+            return None
         section = index.section
         slot, datastore = found
         seen = self._seen(demand, section.entries[slot], datastore)
@@ -213,7 +229,7 @@ class Fleet:
         elif kind == "datastore" and not self._stores.wide(id):
             self._restock(id)
 
-    def _place_among(self, index: Index, demand: Demand, policy: FitPolicy) -> Placement | Refusal:
+    def _place_among(self, index: Index, demand: Demand, policy: FitPolicy) -> Placement | None:
         slots = index.among(demand, policy)
         glad = glad_of(policy, demand, index.short(policy))
         for slot in slots:
@@ -226,7 +242,7 @@ class Fleet:
                 seen = self._seen(demand, index.section.entries[slot], entry)
                 score = score_of(policy, glad(index.section, slot))
                 return Placement(at.host.id, datastore.id, seen, policy, score)
-        return refuse(self, demand)
+        return None
 
     def _seen(self, demand: Demand, at: Entry, store: Entry) -> tuple[Seen, ...]:
         """Every ledger row that a claim touches, also where it adds nothing, in locking order."""

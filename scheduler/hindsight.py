@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scheduler.course import Stay
-from scheduler.decision import Decision, Refused, of_answer
+from scheduler.decision import Decision, Refused
 from scheduler.demand import Demand, Origin
 from scheduler.divergence import NOTHING, Sums, plus
 from scheduler.inventory import Host
 from scheduler.ledger import Key
 from scheduler.limits import Rules
 from scheduler.otherwise import Otherwise, Unchanged
-from scheduler.placement import Placement, Refusal
+from scheduler.placement import Placement
 from scheduler.replay import Picture, difference
 from scheduler.told import Told
 
@@ -66,20 +66,21 @@ class Hindsight:
         self.peak_before = self.peak_after = self._told.use
         for row in picture.rows.values():
             if isinstance(row, Host):
-                self._draft.divergence.told(row)
+                self._draft.divergence.told(row.id, row.enterprises)
 
     def hear(self, key: Key, payload: Mapping[str, Any]) -> None:
         """Take in the next change of the feed."""
         divergence = self._draft.divergence
-        for vm, amounts in payload.get("vms", {}).items():
+        vms = payload.get("vms")
+        for vm, amounts in vms.items() if vms else ():
             if amounts is None:
                 divergence.leave(int(vm), key[1])
             else:
                 divergence.resize(int(vm), key[1], amounts)
         self._told.hear(key, payload)
-        row = self._told.row(key)
-        if isinstance(row, Host):
-            divergence.told(row)
+        stand = self._told.stand(key)
+        if stand is not None and key[0] == "host":
+            divergence.told(key[1], stand.use.enterprises)
         self._look_at_peaks()
 
     def ask(self, asked: Asked) -> None:
@@ -110,8 +111,8 @@ class Hindsight:
 
     def host(self, id: int) -> str:
         """The name of a host, empty where there is none."""
-        row = self._told.row(("host", id))
-        return row.name if isinstance(row, Host) else ""
+        stand = self._told.stand(("host", id))
+        return stand.row.name if stand is not None and isinstance(stand.row, Host) else ""
 
     def _ask_otherwise(self, asked: Asked) -> None:
         question, divergence = asked.decision.question, self._draft.divergence
@@ -128,8 +129,8 @@ class Hindsight:
             self.counts["absent"] += 1
         else:
             answer = self._draft.place(demand, question.share)
-            self._judge(asked, answer)
-            if isinstance(answer, Placement):
+            self._judge(asked, demand, answer)
+            if answer is not None:
                 now = _stay(answer.host, answer.datastore, demand)
         # Of a move that history refused nothing tells the end: it is over at once.
         if was is not None or (now is not None and not moves):
@@ -163,28 +164,24 @@ class Hindsight:
         )
         return replace(demand, origin=there)
 
-    def _judge(self, asked: Asked, answer: Placement | Refusal) -> None:
+    def _judge(self, asked: Asked, demand: Demand, answer: Placement | None) -> None:
         chosen = asked.decision.chosen
-        match answer:
-            case Refusal() if chosen is None:
-                word = "same"
-            case Refusal():
-                word = "refused_more"
-            case Placement() if chosen is None:
-                word = "refused_less"
-            case Placement() if chosen is not None and answer.host != chosen.host:
-                word = "moved"
-            case Placement() if chosen is not None and answer.datastore != chosen.datastore:
-                word = "restored"
-            case _:
-                word = "same"
+        if answer is None:
+            word = "same" if chosen is None else "refused_more"
+        elif chosen is None:
+            word = "refused_less"
+        elif answer.host != chosen.host:
+            word = "moved"
+        else:
+            word = "same" if answer.datastore == chosen.datastore else "restored"
         self.counts[word] += 1
         listed = self.others.setdefault(word, [])
         if word == "same" or len(listed) >= LISTED_MAX:
             return
-        if isinstance(answer, Refusal):
-            refused = of_answer(asked.decision.question, answer).refused
-            listed.append(Other(asked, None, None, refused))
+        if answer is None:
+            listed.append(
+                Other(asked, None, None, self._draft.refused(asked.decision.question, demand))
+            )
         else:
             listed.append(Other(asked, answer.host, answer.datastore, None))
 
@@ -200,16 +197,16 @@ class Hindsight:
             self.first_unlike = (asked, why)
 
     def _look_at_peaks(self) -> None:
-        use, more = self._told.use, self._draft.divergence.sums
-        self.peak_before = _larger(self.peak_before, use)
-        if more == NOTHING:
-            self.peak_after = _larger(self.peak_after, use)
-        else:
-            self.peak_after = _larger(self.peak_after, plus(use, more, 1))
+        before, more = self._told.use, self._draft.divergence.sums
+        after = before if more == NOTHING else plus(before, more, 1)
+        self.peak_before = _larger(self.peak_before, before)
+        self.peak_after = _larger(self.peak_after, after)
 
 
-def _larger(left: Sums, right: Sums) -> Sums:
-    return (max(left[0], right[0]), max(left[1], right[1]), max(left[2], right[2]))
+def _larger(peak: Sums, use: Sums) -> Sums:
+    if use[0] <= peak[0] and use[1] <= peak[1] and use[2] <= peak[2]:
+        return peak
+    return (max(peak[0], use[0]), max(peak[1], use[1]), max(peak[2], use[2]))
 
 
 def _recorded(decision: Decision) -> Stay | None:
