@@ -15,6 +15,8 @@ Sums = tuple[int, int, int]
 """Virtual CPUs, MiB, bytes."""
 Parts = Mapping[Key, Sums]
 NOTHING: Sums = (0, 0, 0)
+UNTOLD = 0
+"""In place of a datastore that history did not name; none has this id."""
 _NOBODY: frozenset[int] = frozenset()
 
 
@@ -96,19 +98,37 @@ class Divergence:
             places[-1] = Place(places[-1].was, left.now)
         self._become(vm, tuple(places))
 
-    def resize(self, vm: Vm, host: int, amounts: Sequence[int]) -> None:
-        """The VM holds so much there; where it is elsewhere now it holds as much there."""
+    def resize(self, vm: Vm, host: int, was: Sequence[int], now: Sequence[int]) -> None:
+        """The VM holds so much there in history, and so much where it is now."""
         places = tuple(
-            Place(_sized(place.was, amounts), place.now and _sized(place.now, amounts))
+            Place(_sized(place.was, was), place.now and _sized(place.now, now))
             if place.was is not None and place.was.host == host
             else place
             for place in self._places.get(vm, ())
         )
         self._become(vm, places)
 
+    def meet(self, vm: Vm, stay: Stay) -> None:
+        """The VM is there in history; so it is now, unless it is known to be elsewhere."""
+        if vm not in self._places:
+            self.enter(vm, stay, stay)
+            return
+        self._become(
+            vm,
+            tuple(
+                Place(_known(place.was, stay), _known(place.now, stay))
+                for place in self._places[vm]
+            ),
+        )
+
     def knows(self, vm: Vm) -> bool:
         """Whether the VM has, or had in history, a place that was asked for."""
         return vm in self._places
+
+    def was(self, vm: Vm, host: int) -> Stay | None:
+        """The place that the VM has on a host in history, as far as it is known."""
+        stays = (place.was for place in self._places.get(vm, ()))
+        return next((stay for stay in stays if stay is not None and stay.host == host), None)
 
     def now(self, vm: Vm) -> list[Stay]:
         """Where the VM is now, the oldest place first."""
@@ -208,6 +228,16 @@ class Divergence:
 def plus(left: Sums, right: Sums, sign: int) -> Sums:
     """The sum, or with a sign of -1 the difference."""
     return (left[0] + sign * right[0], left[1] + sign * right[1], left[2] + sign * right[2])
+
+
+def _known(stay: Stay | None, like: Stay) -> Stay | None:
+    if stay is None or stay.datastore != UNTOLD:
+        return stay
+    demand = stay.demand
+    told = replace(
+        like.demand, cpu=demand.cpu, ram_mib=demand.ram_mib, disk_bytes=demand.disk_bytes
+    )
+    return replace(like, demand=told)
 
 
 def _sized(stay: Stay, amounts: Sequence[int]) -> Stay:

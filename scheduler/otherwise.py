@@ -111,6 +111,24 @@ class Otherwise(Shown):
         policy = self.fleet.rules.policy(demand.datacenter)
         return of_answer(question, self.fleet.place(demand, policy, question.share)).refused
 
+    def within(self, host: int, more: Sums) -> bool:
+        """Whether so much more, counted in already, is within the limits of host and sums."""
+        row = self.fleet.host(host)
+        if row is None:
+            return False
+        scopes = (self.fleet.scope(*key) for key in elements(row))
+        rows: list[Host | Scope] = [row, *(scope for scope in scopes if scope is not None)]
+        cpu, ram_mib, _ = more
+        return all(
+            (cpu <= 0 or each.cpu_limit is None or each.cpu_used <= each.cpu_limit)
+            and (
+                ram_mib <= 0
+                or each.ram_limit_mib is None
+                or each.ram_used_mib <= each.ram_limit_mib
+            )
+            for each in rows
+        )
+
     def show(self, changes: Changes) -> None:
         """These rows of history are so now; those of whoever is elsewhere follow."""
         touched = set(changes)

@@ -172,17 +172,26 @@ async def add(
         [_array(living[key].layers) if key in living else None for key in keys],
     )
     found = [Row(*row.values()) for row in rows]
-    for kind in sorted({row.kind for row in found}):
+    # Hosts are told last, since they name VMs: what became of these is in all other rows by then.
+    for kind in sorted({row.kind for row in found}, key=lambda kind: (kind == "host", kind)):
         told: list[tuple[str, Mapping[str, Any]]] = [
-            (str(row.id), row.payload() | _vms(row, told_of)) for row in found if row.kind == kind
+            (str(row.id), row.payload() | _vms(row, total, told_of))
+            for row in found
+            if row.kind == kind
         ]
         await outbox.put_many(c, outbox.Topic.INVENTORY, kind, told)
     return {(row.kind, row.id): row for row in found}
 
 
-def _vms(row: Row, told_of: Mapping[int, Amounts] | None) -> dict[str, Any]:
-    amounts = told_of.get(row.id) if told_of and row.kind == "host" else None
-    return {} if amounts is None else {"vms": {str(vm): held for vm, held in amounts.items()}}
+def _vms(
+    row: Row, total: Mapping[Key, Sequence[int]], told_of: Mapping[int, Amounts] | None
+) -> dict[str, Any]:
+    """Whose part of a host is another; where one got freer and it is nobody's, that is said too."""
+    if row.kind != "host":
+        return {}
+    amounts = (told_of or {}).get(row.id, {})
+    freer = min(total.get((row.kind, row.id), (0,))) < 0
+    return {"vms": {str(vm): held for vm, held in amounts.items()}} if amounts or freer else {}
 
 
 def _array(ids: frozenset[int]) -> str:

@@ -120,6 +120,12 @@ def _shown(walk: _Walk, days: float, names: dict[UUID, str]) -> dict[str, Any]:
         "otherDatastore": found.counts["restored"],
         "absent": found.counts["absent"],
         "notAskedAgain": found.counts["unasked"] + walk.lost,
+        "grown": {
+            "count": found.counts["grown"],
+            "refused": found.counts["grown_refused"],
+            "absent": found.counts["grown_absent"],
+        },
+        "unknownDepartures": found.counts["unnamed"],
         "exact": found.unlike == 0,
         "unlike": found.unlike,
         "firstUnlike": None if unlike is None else {"decision": unlike[0].id, "why": unlike[1]},
