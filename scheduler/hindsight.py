@@ -12,11 +12,11 @@ from typing import Any
 from uuid import UUID
 
 from scheduler.course import Stay
-from scheduler.decision import Decision, Refused
+from scheduler.decision import Decision, Refused, record
 from scheduler.demand import Demand, Origin
 from scheduler.divergence import NOTHING, UNTOLD, Sums, plus
 from scheduler.inventory import Host
-from scheduler.ledger import Key
+from scheduler.ledger import Key, Use
 from scheduler.limits import Rules
 from scheduler.otherwise import Otherwise, Unchanged
 from scheduler.placement import Placement
@@ -29,11 +29,12 @@ LISTED_MAX = 50
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A decision on record: by its id, of the VM with this number."""
+    """A decision on record: by its id, of the VM with this number; `body` is how it is kept."""
 
     id: str
     vm: int
     decision: Decision
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +83,11 @@ class Hindsight:
         after = self._told.stand(key)
         if key[0] == "host" and after is not None and after is not before:
             self._draft.divergence.told(key[1], after.use.enterprises)
-            more = plus(_sums(after), NOTHING if before is None else _sums(before), -1)
-            if vms is None and (more[0] < 0 or more[1] < 0):
+            if vms is None and before is not None and _freer(before.use, after.use):
                 self.counts["unnamed"] += 1
             for vm, amounts in vms.items() if vms else ():
                 if amounts is not None:
+                    more = plus(_sums(after), NOTHING if before is None else _sums(before), -1)
                     self._resize(int(vm), key[1], tuple(amounts), more)
         self._look_at_peaks()
 
@@ -107,9 +108,10 @@ class Hindsight:
             return
         self._show(changes)
         again = self._unchanged.ask(decision.question)
-        why = difference(decision, again)
-        if why:
-            self._notice(asked, why)
+        if asked.body != record(again):
+            why = difference(decision, again)
+            if why:
+                self._notice(asked, why)
         self._ask_otherwise(asked)
         self._look_at_peaks()
 
@@ -243,6 +245,10 @@ class Hindsight:
         after = before if more == NOTHING else plus(before, more, 1)
         self.peak_before = _larger(self.peak_before, before)
         self.peak_after = _larger(self.peak_after, after)
+
+
+def _freer(before: Use, after: Use) -> bool:
+    return after.cpu < before.cpu or after.ram_mib < before.ram_mib
 
 
 def _sums(stand: Stand) -> Sums:

@@ -10,7 +10,7 @@ from scheduler.inventory import Datastore, Gone, Host, RuleSet, Scope
 from scheduler.ledger import RULES, Key, Row, Use, with_use
 from scheduler.limiting import Limiting, elements, shape
 from scheduler.limits import Rules
-from scheduler.placement import Placement
+from scheduler.placement import Placement, Seen
 from scheduler.share import Share
 from scheduler.told import Changes, Stand, stand_of
 
@@ -69,23 +69,25 @@ class Unchanged(Shown):
         made = of_answer(_asked_now(question, version), answer)
         if made.chosen is None:
             return made
-        return replace(made, chosen=self._as_recorded(made.chosen))
+        return Decision(made.question, self._as_recorded(made.chosen))
 
     def _as_recorded(self, chosen: Chosen) -> Chosen:
-        stands = ((seen, self.stand((seen.kind, seen.id))) for seen in chosen.seen)
+        stands = [(one, self.stand((one.kind, one.id))) for one in chosen.seen]
         seen = tuple(
-            type(one)(
-                one.kind,
-                one.id,
-                0 if stand is None else stand.generation,
-                one.character,
-                one.cpu,
-                one.ram_mib,
-                one.disk_bytes,
-            )
-            for one, stand in stands
+            [
+                Seen(
+                    one.kind,
+                    one.id,
+                    0 if stand is None else stand.generation,
+                    one.character,
+                    one.cpu,
+                    one.ram_mib,
+                    one.disk_bytes,
+                )
+                for one, stand in stands
+            ]
         )
-        return replace(chosen, seen=seen)
+        return Chosen(chosen.host, chosen.datastore, chosen.score, seen)
 
 
 class Otherwise(Shown):

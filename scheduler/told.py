@@ -60,7 +60,8 @@ class Told:
             del self._stands[key]
         else:
             self._stands[key] = found
-        self.use = plus(plus(self.use, _promised(key, found), 1), _promised(key, known), -1)
+        if key[0] in ("host", "datastore"):
+            self.use = plus(plus(self.use, _promised(key, found), 1), _promised(key, known), -1)
         self._news.add(key)
 
     def at(self, ahead: Sequence[Ahead]) -> Changes:

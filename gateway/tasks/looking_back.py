@@ -9,7 +9,7 @@ from uuid import UUID
 
 from gateway.store import checkpoints, decisions, feed, whole
 from gateway.store.decisions import Recorded
-from gateway.store.feed import Change
+from gateway.store.feed import Told
 from gateway.store.pool import Store, StoreError
 from gateway.store.rule_versions import Body
 from scheduler import decision
@@ -32,7 +32,7 @@ class _Walk:
     """The position that the hindsight began at."""
     position: int
     """Of the feed, as it was read."""
-    changes: deque[Change] = field(default_factory=deque)
+    changes: deque[Told] = field(default_factory=deque)
     """Read and not yet heard."""
     first: datetime | None = None
     last: tuple[int, datetime, UUID] | None = None
@@ -77,7 +77,7 @@ async def _turn_page(store: Store, walk: _Walk, days: float) -> None:
             continue
         await _hear(store, walk, one.position)
         known = walk.hindsight.listed()
-        walk.hindsight.ask(Asked(str(one.id), one.vm_id, decision.decode(one.body)))
+        walk.hindsight.ask(Asked(str(one.id), one.vm_id, decision.decode(one.body), one.body))
         if walk.hindsight.listed() != known:
             walk.listed[str(one.id)] = one
     walk.complete = len(page) < PAGE
@@ -89,10 +89,10 @@ async def _hear(store: Store, walk: _Walk, until: int | None) -> None:
         if not walk.changes and not await _read_on(store, walk, until):
             return
         while walk.changes:
-            if until is not None and walk.changes[0].position > until:
+            if until is not None and walk.changes[0][0] > until:
                 return
-            change = walk.changes.popleft()
-            walk.hindsight.hear((change.entity, int(change.entity_id)), change.payload)
+            _, kind, id, payload = walk.changes.popleft()
+            walk.hindsight.hear((kind, int(id)), payload)
 
 
 async def _read_on(store: Store, walk: _Walk, until: int | None) -> bool:
@@ -103,8 +103,8 @@ async def _read_on(store: Store, walk: _Walk, until: int | None) -> bool:
         head, trimmed = await feed.bounds(c)
         if trimmed > walk.position:
             raise StoreError("the record was trimmed while it was read: ask again")
-        walk.changes.extend(await feed.after(c, walk.position, "inventory", CHANGES))
-    walk.position = walk.changes[-1].position if len(walk.changes) == CHANGES else head
+        walk.changes.extend(await feed.told(c, walk.position, "inventory", CHANGES))
+    walk.position = walk.changes[-1][0] if len(walk.changes) == CHANGES else head
     return bool(walk.changes)
 
 
