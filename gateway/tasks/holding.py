@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from gateway.denial import Denied, Kind
 from gateway.events.event import Event, Severity, emit
 from gateway.store import holds
+from gateway.store.claiming import Granted
 from gateway.store.counting import Booked
 from gateway.store.holds import Hold, NewHold, NewSeat
 from gateway.store.pool import Connection, Store, StoreError
@@ -107,17 +108,22 @@ class Holder:
         )
         try:
             async with self.store.transaction() as c:
-                conflict = await holds.create(c, new)
-                if conflict is None:
+                answer = await holds.create(c, new)
+                if isinstance(answer, Granted):
+                    self._booked(wish, chosen, answer)
                     await _tell(c, await holds.get(c, id), "CREATE", "Capacity held", caller)
         except BaseException:
             self._withdraw(wish, chosen)
             raise
-        if conflict is None:
+        if isinstance(answer, Granted):
             return True
         self._withdraw(wish, chosen)
-        await self.planner.refresh(conflict.rows, conflict.rules)
+        await self.planner.refresh(answer.rows, answer.rules)
         return False
+
+    def _booked(self, wish: Wish, chosen: list[Placement], granted: Granted) -> None:
+        for placement, demand in zip(chosen, wish.demands, strict=True):
+            self.planner.booked(placement, demand, granted.generations)
 
     def _seat(self, placement: Placement, demand: Demand) -> NewSeat:
         host = self.planner.host(placement.host)
