@@ -111,4 +111,5 @@ def _less(scope: Scope, held: Held) -> Scope:
         scope,
         cpu_used=scope.cpu_used - held.cpu,
         ram_used_mib=scope.ram_used_mib - held.ram_mib,
+        disk_used_bytes=max(0, scope.disk_used_bytes - held.disk_bytes),
     )
