@@ -43,11 +43,13 @@ where ($1::bigint is null or decision.enterprise_id = $1)
 _LOWEST = """
 select min(position) from decision where at >= clock_timestamp() - make_interval(secs => $1)
 """
-_IN_ORDER = f"""
-select {_COLUMNS} {_FROM}
-where decision.at >= clock_timestamp() - make_interval(secs => $1)
-  and (decision.position, decision.at, decision.id) > ($2, $3, $4)
-order by decision.position, decision.at, decision.id limit $5
+_IN_ORDER = """
+select id, at, kind, vm_id, position, body from decision
+where at >= clock_timestamp() - make_interval(secs => $1) and (position, at, id) > ($2, $3, $4)
+order by position, at, id limit $5
+"""
+_VM_NAMES = f"""
+select decision.id, coalesce(vm.name, task.vm_name, '') {_FROM} where decision.id = any($1)
 """
 
 
@@ -92,6 +94,18 @@ class Stored:
     host_name: str | None
     rack_id: int | None
     datacenter_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """As much of a decision as is needed to make it again."""
+
+    id: UUID
+    at: datetime
+    kind: str
+    vm_id: int
+    position: int
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +179,16 @@ async def first_position(c: Connection, days: float) -> int | None:
 
 async def in_order(
     c: Connection, days: float, after: tuple[int, datetime, UUID] | None, limit: int
-) -> list[Stored]:
+) -> list[Recorded]:
     """Decisions of the last days by (position, time, id), those after the given one."""
     since = after or (-1, datetime.min.replace(tzinfo=UTC), UUID(int=0))
     rows = await c.fetch(_IN_ORDER, days * 86_400, *since, limit)
-    return [Stored(**row) for row in rows]
+    return [Recorded(*row) for row in rows]
+
+
+async def vm_names(c: Connection, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """What the VMs of these decisions are called, empty for those that nobody remembers."""
+    return {row[0]: row[1] for row in await c.fetch(_VM_NAMES, ids)}
 
 
 async def vm_of(c: Connection, uuid: UUID) -> int | None:

@@ -173,17 +173,24 @@ async def add(
             [_array(living[key].layers) if key in living else None for key in keys],
         )
         found = [Row(*row.values()) for row in rows]
+    # Hosts are told last, since they name VMs: what became of these is in all other rows by then.
     told = [
-        Change(Topic.INVENTORY, row.kind, row.id, row.payload() | _vms(row, told_of))
-        for row in sorted(found, key=lambda row: row.kind)
+        Change(Topic.INVENTORY, row.kind, row.id, row.payload() | _vms(row, total, told_of))
+        for row in sorted(found, key=lambda row: (row.kind == "host", row.kind))
     ]
     await outbox.put_many(c, [*events, *told])
     return {(row.kind, row.id): row for row in found}
 
 
-def _vms(row: Row, told_of: Mapping[int, Amounts] | None) -> dict[str, Any]:
-    amounts = told_of.get(row.id) if told_of and row.kind == "host" else None
-    return {} if amounts is None else {"vms": {str(vm): held for vm, held in amounts.items()}}
+def _vms(
+    row: Row, total: Mapping[Key, Sequence[int]], told_of: Mapping[int, Amounts] | None
+) -> dict[str, Any]:
+    """Whose part of a host is another; where one got freer and it is nobody's, that is said too."""
+    if row.kind != "host":
+        return {}
+    amounts = (told_of or {}).get(row.id, {})
+    freer = min(total.get((row.kind, row.id), (0,))) < 0
+    return {"vms": {str(vm): held for vm, held in amounts.items()}} if amounts or freer else {}
 
 
 def _array(ids: frozenset[int]) -> str:
