@@ -62,7 +62,7 @@ async def table(request: web.Request) -> web.Response:
     async with turn.store.read() as c:
         stored = await _find(c, turn)
     try:
-        found = await turn.services.recompute(stored.id)
+        found = await turn.services.recompute(turn.store, stored.id)
     except NotReplayable as lacking:
         raise conflict("DECISION-1", f"It cannot be made again: {lacking}") from lacking
     body = {

@@ -13,13 +13,8 @@ from gateway.store.users import User
 from gateway.tasks.foreseeing import Question, foresee
 from gateway.tasks.planner import Planner
 from gateway.tasks.reckoning import Reckoning, reckon
-from gateway.tasks.replaying import NotReplayable, Recomputed
+from gateway.tasks.replaying import Recomputed, recompute
 from gateway.tasks.submission import Caller
-
-
-async def _nowhere(decision: UUID) -> Recomputed:
-    """No decision is made again here."""
-    raise NotReplayable("this process does not make decisions again")
 
 
 async def _nothing(host_id: int) -> None:
@@ -48,7 +43,7 @@ class Services:
     reckon: Callable[[Store, Reckoning], Awaitable[dict[str, Any]]] = reckon
     foresee: Callable[[Store, Question], Awaitable[dict[str, Any]]] = foresee
     two_person: bool = False
-    recompute: Callable[[UUID], Awaitable[Recomputed]] = _nowhere
+    recompute: Callable[[Store, UUID], Awaitable[Recomputed]] = recompute
 
 
 CALLER = web.RequestKey("caller", Caller)

@@ -44,7 +44,7 @@ class Engine:
         self.attaching = Attaching(store, drivers)
         self.sequencer = Sequencer(store)
         self.planner = Planner(store, self.sequencer)
-        self.thinker = Thinker(store)
+        self.thinker = Thinker()
         self._keeper = Keeper(store, config.decisions, self.thinker)
         self.sweeper = Sweeper(Holder(store, self.planner), self.sequencer.poke)
         self.plan_runner = PlanRunner(store, self.planner, _capacities(config), self.wake)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.service.reckoner import Reckoner
+from gateway.service.thinking import Thinker
 from gateway.store import ledger
 from gateway.store.pool import Store
 from gateway.tasks.reckoning import Reckoning, reckon
@@ -178,7 +178,7 @@ async def test_a_wrong_question_is_named(api: Api, query: str, status: int, fiel
 
 async def test_a_process_of_its_own_gives_the_same_answer(api: Api) -> None:
     question = Reckoning(headroom=HeadroomQuestion(1, "KVM", 4, 1024, 1024))
-    assert await Reckoner().reckon(api.store, question) == await reckon(api.store, question)
+    assert await Thinker().reckon(api.store, question) == await reckon(api.store, question)
 
 
 async def test_tenants_neither_plan_nor_look(api: Api) -> None:
