@@ -43,7 +43,8 @@ async def candidates(request: web.Request) -> web.Response:
         hosts.add(found.current)
     async with turn.store.read() as c:
         rooms = await headroom.of_hosts(c, sorted(hosts))
-    return turn.ok("machines", machines(turn.links, vm, found, rooms))
+    told = found if turn.caller.sees_hosts else found.without_tenants()
+    return turn.ok("machines", machines(turn.links, vm, told, rooms))
 
 
 async def relocate(request: web.Request) -> web.Response:
@@ -98,7 +99,8 @@ async def _require_fitting(turn: Turn, vm: Vm, host: int) -> None:
             raise Denied(
                 Kind.ABSENT, "MACHINE-0", f"{_REL}: the machine does not exist", field=_REL
             )
-    refused = refusal(await turn.services.planner.candidates(vm.id), host)
+    found = await turn.services.planner.candidates(vm.id)
+    refused = refusal(found if turn.caller.sees_hosts else found.without_tenants(), host)
     if refused is None:
         return
     subject = Subject("relocate", vm.id, vm.enterprise_id)

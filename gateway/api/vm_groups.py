@@ -107,5 +107,5 @@ async def require_leaving(c: Connection, vm: Vm, field: str) -> None:
 async def enter(c: Connection, vm: Vm, layer_id: int, field: str) -> None:
     """Put a locked VM into a layer, unless a VM of it lives where this one does."""
     if await bookings.join_layer(c, vm.id, layer_id) is not None:
-        message = f"{field}: {vm.label} is on {vm.host_name}, where a VM of the layer is"
+        message = f"{field}: {vm.label} is on a machine where a VM of the layer is"
         raise conflict("LAYER-8", message, field)

@@ -34,11 +34,15 @@ from scheduler.placement import HostVerdict, Placement, Refusal
 from scheduler.plan.moves import Move
 from scheduler.plan.resident import Resident, Terms
 from scheduler.plan.validity import surprises
+from scheduler.reason import Lack
 from scheduler.rows import from_mapping, used
 from scheduler.share import Share
 
 _log = logging.getLogger(__name__)
 _KINDS = ("host", "datastore", "cluster", "rack", "datacenter")
+
+
+_OF_TENANTS = (Lack.RESERVED, Lack.EXCLUDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,20 @@ class Candidates:
     fitting: tuple[int, ...]
     rejected: tuple[HostVerdict, ...]
     current: int | None
+
+    def without_tenants(self) -> "Candidates":
+        """The same, and no reason names another tenant."""
+        rejected = tuple(
+            replace(
+                each,
+                reasons=tuple(
+                    replace(one, spare=None) if one.lack in _OF_TENANTS else one
+                    for one in each.reasons
+                ),
+            )
+            for each in self.rejected
+        )
+        return replace(self, rejected=rejected)
 
 
 async def refuse_on_record(

@@ -42,6 +42,7 @@ async def _rebook(c: Connection, at: Situation) -> Mapping[str, Any]:
             + "; ".join(_sentence(row) for row in rows),
             refusal_detail(stored, made) | {"rows": rows},
             stored,
+            f"There is no room where it is for {cpu} CPU -- {ram_mib} RAM (MiB)",
         )
     return {"cpu": booked.cpu, "ram_mib": booked.ram_mib}
 
