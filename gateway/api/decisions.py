@@ -99,7 +99,7 @@ async def _filter(c: Connection, turn: Turn) -> Filter:
 
 
 async def _vm(c: Connection, turn: Turn) -> int | None:
-    """The VM of the query, by its number or its uuid; 0, which none has, for one not known."""
+    """The VM of the query, by its number or its uuid; -1, which none has, for one not known."""
     given = turn.query_text("vm")
     if given is None:
         return None
@@ -107,7 +107,7 @@ async def _vm(c: Connection, turn: Turn) -> int | None:
         return int(given)
     found = _uuid(turn, "vm")
     assert found is not None
-    return await decisions.vm_of(c, found) or 0
+    return await decisions.vm_of(c, found) or -1
 
 
 def _uuid(turn: Turn, name: str) -> UUID | None:
