@@ -15,6 +15,7 @@ from gateway.tasks.planner import Planner
 from gateway.tasks.reckoning import Reckoning, reckon
 from gateway.tasks.replaying import Recomputed, recompute
 from gateway.tasks.submission import Caller
+from scheduler.plan.timeline import Capacities
 
 
 async def _nothing(host_id: int) -> None:
@@ -29,7 +30,7 @@ class Services:
     commit. `host_changed` tells the drivers of a host that came, changed or went. `foresee` says
     what rules would do, elsewhere than on the event loop; with `two_person` nobody activates
     rules that they wrote. `recompute` makes a decision again, off the event loop, too, and `reckon`
-    answers what takes long.
+    answers what takes long. `capacities` are what places carry at once while a plan runs.
     """
 
     store: Store
@@ -39,6 +40,7 @@ class Services:
     secret: bytes = field(repr=False)
     wake: Callable[[], None]
     hypervisors: Mapping[str, str] = field(default_factory=dict)
+    capacities: Capacities = field(default_factory=Capacities)
     host_changed: Callable[[int], Awaitable[None]] = _nothing
     reckon: Callable[[Store, Reckoning], Awaitable[dict[str, Any]]] = reckon
     foresee: Callable[[Store, Question], Awaitable[dict[str, Any]]] = foresee

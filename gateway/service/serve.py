@@ -152,6 +152,7 @@ def _services(config: Config, engine: Engine) -> Services:
         secret=secrets.token_bytes(32),
         wake=engine.wake,
         hypervisors={name: block.type for name, block in config.hypervisor.items()},
+        capacities=engine.capacities,
         host_changed=engine.attaching.host_changed,
         reckon=engine.thinker.reckon,
         foresee=engine.thinker.foresee,
