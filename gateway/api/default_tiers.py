@@ -11,7 +11,7 @@ from gateway.api.vm_body import as_object, links
 from gateway.api.vm_groups import Owned, tier_named
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
-from gateway.events.event import Event, emit
+from gateway.events.event import Event
 from gateway.store import tenants, tiers
 from gateway.store.pool import Connection
 from gateway.store.tenants import Template
@@ -73,7 +73,7 @@ def _shown(turn: Turn, one: Template) -> dict[str, Any]:
 
 async def _tell(turn: Turn, c: Connection, one: Template) -> None:
     where = "no tier of its own" if one.tier is None else f"tier {one.tier}"
-    await emit(
+    await turn.tell(
         c,
         Event(
             "VIRTUAL_MACHINE_TEMPLATE",
@@ -81,8 +81,6 @@ async def _tell(turn: Turn, c: Connection, one: Template) -> None:
             one.id,
             message=f"Template {one.name}: {where}",
             enterprise_id=one.enterprise_id,
-            user_id=turn.caller.user_id,
-            user=turn.caller.nick,
             entity_name=one.name,
         ),
     )

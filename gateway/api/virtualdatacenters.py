@@ -12,7 +12,7 @@ from gateway.api.vm_body import Link, as_object, id_of, invalid, links, text
 from gateway.api.vm_reading import EVERYWHERE, conflict, sees
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
-from gateway.events.event import Event, emit
+from gateway.events.event import Event
 from gateway.store import places, tenants, tiers
 from gateway.store.pool import Connection
 from gateway.store.tenants import NAME_SORTS, Virtualdatacenter
@@ -200,7 +200,7 @@ def _gateway(network: Mapping[str, Any], address: IPv4Network) -> str | None:
 
 
 async def _tell(c: Connection, turn: Turn, one: Virtualdatacenter, action: str) -> None:
-    await emit(
+    await turn.tell(
         c,
         Event(
             "VIRTUAL_DATACENTER",
@@ -208,8 +208,6 @@ async def _tell(c: Connection, turn: Turn, one: Virtualdatacenter, action: str) 
             one.id,
             message=f"Virtual datacenter {one.name}: {action.lower()}",
             enterprise_id=one.enterprise_id,
-            user_id=turn.caller.user_id,
-            user=turn.caller.nick,
             entity_name=one.name,
         ),
     )
