@@ -15,8 +15,9 @@ from gateway.denial import Denied, Kind
 from gateway.lifecycle import Operation, require
 from gateway.store import headroom
 from gateway.store.vms import Vm
+from gateway.tasks.advising import refuse_on_record
 from gateway.tasks.deciding import Subject
-from gateway.tasks.planner import Candidates, refuse_on_record
+from gateway.tasks.planner import Candidates
 from gateway.tasks.submission import Order, submit
 from scheduler.placement import HostVerdict
 from scheduler.reason import Lack
@@ -104,7 +105,8 @@ async def _require_fitting(turn: Turn, vm: Vm, host: int) -> None:
     if refused is None:
         return
     subject = Subject("relocate", vm.id, vm.enterprise_id)
-    record = await refuse_on_record(turn.store, turn.services.planner, subject, host)
+    services = turn.services
+    record = await refuse_on_record(turn.store, services.planner, subject, host, services.adviser)
     if record is not None:
         refused.decision = str(record)
         raise refused

@@ -10,6 +10,7 @@ from aiohttp import web
 from drivers.contract import Capabilities
 from gateway.store.pool import Store
 from gateway.store.users import User
+from gateway.tasks.advising import Adviser
 from gateway.tasks.foreseeing import Question, foresee
 from gateway.tasks.planner import Planner
 from gateway.tasks.reckoning import Reckoning, reckon
@@ -30,7 +31,8 @@ class Services:
     commit. `host_changed` tells the drivers of a host that came, changed or went. `foresee` says
     what rules would do, elsewhere than on the event loop; with `two_person` nobody activates
     rules that they wrote. `recompute` makes a decision again, off the event loop, too, and `reckon`
-    answers what takes long. `capacities` are what places carry at once while a plan runs.
+    answers what takes long. `capacities` are what places carry at once while a plan runs;
+    `adviser` advises on what is refused at once.
     """
 
     store: Store
@@ -41,6 +43,7 @@ class Services:
     wake: Callable[[], None]
     hypervisors: Mapping[str, str] = field(default_factory=dict)
     capacities: Capacities = field(default_factory=Capacities)
+    adviser: Adviser | None = None
     host_changed: Callable[[int], Awaitable[None]] = _nothing
     reckon: Callable[[Store, Reckoning], Awaitable[dict[str, Any]]] = reckon
     foresee: Callable[[Store, Question], Awaitable[dict[str, Any]]] = foresee

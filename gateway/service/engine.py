@@ -51,8 +51,8 @@ class Engine:
         self.plan_runner = PlanRunner(store, self.planner, self.capacities, self.wake)
         self._looks: set[asyncio.Task[None]] = set()
         self._advisory = Advisory()
-        adviser = Adviser(store, self.planner, self._advisory.ask)
-        reserver = Reserver(store, self.planner, Granter(store), adviser)
+        self.adviser = Adviser(store, self.planner, self._advisory.ask)
+        reserver = Reserver(store, self.planner, Granter(store), self.adviser)
         limits = Limits(config.tasks.attempts_max, config.tasks.settle_for_s, config.tasks.poll_s)
         tools = Tools(drivers, reserver, limits, self.sequencer.poke, self._look_at)
         self._worker = Worker(store, tools, _pace(config)) if works else None

@@ -153,6 +153,7 @@ def _services(config: Config, engine: Engine) -> Services:
         wake=engine.wake,
         hypervisors={name: block.type for name, block in config.hypervisor.items()},
         capacities=engine.capacities,
+        adviser=engine.adviser,
         host_changed=engine.attaching.host_changed,
         reckon=engine.thinker.reckon,
         foresee=engine.thinker.foresee,

@@ -120,7 +120,7 @@ class Executor:
                 await page.write(step, Entry.DONE, detail)
                 return await self._next(page)
         except StepFailed as failed:
-            return await self._refused(step, failed)
+            return await self._refused(step, await self.tools.reserver.advised(failed))
 
     async def _unwrite(self, step: Step, behaviour: Write | Reserve) -> Move | End:
         async with self.record.fenced() as page:

@@ -13,13 +13,15 @@ from gateway.store.counting import Booked
 from gateway.store.decisions import OF_NO_VM
 from gateway.store.holds import Hold, NewHold, NewSeat
 from gateway.store.pool import Connection, Store, StoreError
+from gateway.tasks.advising import Adviser
 from gateway.tasks.deciding import Subject, to_store
 from gateway.tasks.planner import Planner
 from gateway.tasks.submission import Caller
 from scheduler import explanation
+from scheduler.advice.scene import Scene
 from scheduler.decision import Question, of_answer
 from scheduler.demand import Demand
-from scheduler.placement import Placement, Refusal
+from scheduler.placement import HostVerdict, Placement, Refusal
 
 _log = logging.getLogger(__name__)
 CONFLICTS_MAX = 20
@@ -38,11 +40,15 @@ class Wish:
     demands: tuple[Demand, ...]
 
 
+Vicinity = tuple[Scene, tuple[HostVerdict, ...]]
+
+
 class _NoRoom(Exception):
     """One of the VMs finds no place beside the others; `number` counts from 0."""
 
-    def __init__(self, number: int, question: Question, refusal: Refusal) -> None:
+    def __init__(self, number: int, question: Question, refusal: Refusal, around: Vicinity) -> None:
         super().__init__(number)
+        self.around = around
         self.number = number
         self.question = question
         self.refusal = refusal
@@ -58,6 +64,7 @@ class Holder:
 
     store: Store
     planner: Planner
+    adviser: Adviser | None = None
 
     async def hold(self, wish: Wish, caller: Caller) -> UUID:
         """Book places for all VMs; raises Denied HOLD-1 with the refusal when one has none.
@@ -78,8 +85,10 @@ class Holder:
     async def _refuse(
         self, subject: Subject, refused: _NoRoom, wish: Wish, caller: Caller
     ) -> Denied:
-        """Put the refusal on record; what to tell the caller."""
+        """Put the refusal on record with the advice on it; what to tell the caller."""
         stored = to_store(subject, of_answer(refused.question, refused.refusal))
+        if self.adviser is not None:
+            stored = replace(stored, advice=await self.adviser.advise_on(*refused.around))
         async with self.store.transaction() as c:
             await decisions.put_many(c, [stored])
         count = len(wish.demands)
@@ -103,8 +112,9 @@ class Holder:
             answer = self.planner.place(demand)
             question = self.planner.question(demand)
             if isinstance(answer, Refusal):
+                around = self.planner.vicinity(answer)
                 self._withdraw(chosen)
-                raise _NoRoom(len(chosen), question, answer)
+                raise _NoRoom(len(chosen), question, answer, around)
             self.planner.promise(answer, demand)
             chosen.append((question, answer))
         return chosen

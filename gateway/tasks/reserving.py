@@ -74,6 +74,14 @@ class Reserver:
                 return granted
         raise Contended(f"{CONFLICTS_MAX} proposed places were taken before they were booked")
 
+    async def advised(self, failed: StepFailed) -> StepFailed:
+        """A refusal to grow with the advice on it; in no transaction, for it may take a moment."""
+        if failed.outgrows is not None and failed.decision is not None and self.adviser is not None:
+            advice = await self.adviser.advise_growth(*failed.outgrows)
+            failed.detail["advice"] = advice
+            failed.decision = replace(failed.decision, advice=advice)
+        return failed
+
     async def _reserve_held(
         self, at: Situation, step: str, demand: Demand, hold: str
     ) -> dict[str, Any]:
