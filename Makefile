@@ -13,7 +13,7 @@ KVM_STAMP := $(VENV)/.kvm
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 KEEPING := $(if $(filter 0,$(KEEP)),--no-keep,)
 
-.PHONY: help dev demo test check quick bench sim fuzz-scheduler clean lock
+.PHONY: help dev demo test check quick bench sim fuzz-scheduler many-processes clean lock
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -53,6 +53,10 @@ sim: $(STAMP) ## Test the scheduler and the sagas from another seed (SEED=7)
 
 fuzz-scheduler: $(STAMP) ## Compare the index with brute force (OPERATIONS=1000000 SEED=0)
 	@$(BIN)/python -m tests.scheduler.fuzz $(OPERATIONS) $(SEED)
+
+many-processes: OPERATIONS = 100000
+many-processes: $(STAMP) ## Run 8 processes on one PostgreSQL and kill some (OPERATIONS=100000 SEED=0)
+	@$(BIN)/python -m tests.tasks.many --processes 8 --operations $(OPERATIONS) --seed $(SEED)
 
 bench: $(STAMP) ## Measure; one JSON line for each figure
 	@$(BIN)/python -m bench

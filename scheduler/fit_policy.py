@@ -13,3 +13,8 @@ class FitPolicy(StrEnum):
     PROGRESSIVE = "PROGRESSIVE"
     PERFORMANCE = "PERFORMANCE"
     PACKING = "PACKING"
+
+    @property
+    def fills(self) -> bool:
+        """Whether the gladdest host is one that is in use."""
+        return self is not FitPolicy.PERFORMANCE

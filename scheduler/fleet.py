@@ -4,6 +4,10 @@ It proposes; the store's ledger decides. It belongs to one thread and awaits not
 each answer is about one moment.
 """
 
+from collections.abc import Iterable
+
+from msgspec import structs
+
 from scheduler.bookings import disk_added, holds_host, holds_scope
 from scheduler.demand import Demand
 from scheduler.disks import choose
@@ -15,7 +19,8 @@ from scheduler.listing import Listed, candidates, refuse
 from scheduler.placement import Placement, Refusal, Seen
 from scheduler.policy import FitPolicy, glad_of, score_of
 from scheduler.rulebook import first_lack
-from scheduler.share import Share
+from scheduler.section import AMOUNT_MAX
+from scheduler.share import Share, in_share
 from scheduler.shelf import Stores
 
 _SCOPES = ("cluster", "rack", "datacenter")
@@ -55,22 +60,26 @@ class Fleet:
         """The gladdest host that will do, or every reason why none does.
 
         Only hosts of the demand's datacenter are tried, and those that it names. Those of the
-        `share` are tried before the others.
+        `share` are tried before the others; a policy that fills hosts then tries these in an order
+        that is the share's own, since another process is filling the gladdest of them.
         """
         index = self._indexes.get(demand.datacenter)
         if index is None:
             return refuse(self, demand)
-        if demand.origin is not None or demand.only is not None:
-            return self._place_among(index, demand, policy)
-        if index.section.beyond or demand.cpu >= 2**31 - 1 or demand.ram_mib >= 2**31 - 1:
-            return self._place_among(index, demand, policy)
-        found = index.find(demand, policy, share) if share is not None else None
-        if found is None:
+        if demand.only is not None:
+            share = None
+        section, huge = index.section, max(demand.cpu, demand.ram_mib) > AMOUNT_MAX
+        if demand.origin is not None or demand.only is not None or section.beyond or huge:
+            answer = self._first(index, index.among(demand, policy, share), demand, policy)
+            return _owned(answer, share)
+        found = index.find(demand, policy, share)
+        if found is None and share is not None:
+            if policy.fills:
+                return self._first(index, index.others(demand, share), demand, policy)
             share = None
             found = index.find(demand, policy, None)
         if found is None:
             return refuse(self, demand)
-        section = index.section
         slot, datastore = found
         seen = self._seen(demand, section.entries[slot], datastore)
         score = score_of(policy, glad_of(policy, demand, index.short(policy))(section, slot))
@@ -213,8 +222,10 @@ class Fleet:
         elif kind == "datastore" and not self._stores.wide(id):
             self._restock(id)
 
-    def _place_among(self, index: Index, demand: Demand, policy: FitPolicy) -> Placement | Refusal:
-        slots = index.among(demand, policy)
+    def _first(
+        self, index: Index, slots: Iterable[int], demand: Demand, policy: FitPolicy
+    ) -> Placement | Refusal:
+        """The first of these that the rules let pass, asked host by host."""
         glad = glad_of(policy, demand, index.short(policy))
         for slot in slots:
             at = self.candidate(index.section.ids[slot])
@@ -257,3 +268,10 @@ class Fleet:
             added = (0, 0, 0) if holds_scope(demand, row) else amounts
             found.append(Seen(kind, row.id, row.generation, row.character, *added))
         return tuple(sorted(found, key=lambda each: (each.kind, each.id)))
+
+
+def _owned(answer: Placement | Refusal, share: Share | None) -> Placement | Refusal:
+    """The answer, with the share where the host is in it."""
+    if share is None or isinstance(answer, Refusal) or not in_share(answer.host, share):
+        return answer
+    return structs.replace(answer, share=share)

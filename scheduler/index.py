@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scheduler.demand import Demand, Reach
 from scheduler.fit_policy import FitPolicy
@@ -21,7 +22,7 @@ from scheduler.ledger import Entry
 from scheduler.policy import glad_of
 from scheduler.scores.packing import short_of_unused
 from scheduler.section import AMOUNT_MAX, Bools, Section
-from scheduler.share import Share
+from scheduler.share import Share, in_share, mark
 from scheduler.shelf import Shelf, Stores
 from scheduler.sort import Sort
 
@@ -33,13 +34,14 @@ Known = tuple[FitPolicy, bool, str, str | None, int | None, int | None, Share | 
 class Index:
     """The hosts of one datacenter and every order of them that was asked for."""
 
-    __slots__ = ("_shared", "_shelves", "_sorts", "section")
+    __slots__ = ("_queues", "_shared", "_shelves", "_sorts", "section")
 
     def __init__(self, shared: Shared) -> None:
         """No hosts yet."""
         self._shared = shared
         self.section = Section()
         self._shelves: dict[tuple[int | None, int | None], Shelf] = {}
+        self._queues: dict[Share, tuple[int, NDArray[np.intp]]] = {}
         self.forget()
 
     @property
@@ -120,8 +122,9 @@ class Index:
         self._sorts[known] = sort
         return sort
 
-    def among(self, demand: Demand, policy: FitPolicy) -> Iterable[int]:
-        """Slots that may take a VM that moves or names its hosts, gladdest first."""
+    def among(self, demand: Demand, policy: FitPolicy, share: Share | None = None) -> Iterable[int]:
+        """Slots that may take a VM that moves or names its hosts: of the share first, then
+        gladdest first."""
         section = self.section
         if section.ready():
             self.forget()
@@ -130,7 +133,26 @@ class Index:
         else:
             slots = self._near(demand).nonzero()[0].tolist()
         glad = glad_of(policy, demand, self.short(policy))
-        return sorted(slots, key=lambda slot: (-glad(section, slot), slot))
+        slots = sorted(slots, key=lambda slot: (-glad(section, slot), slot))
+        if share is None:
+            return slots
+        own = [slot for slot in slots if in_share(section.ids[slot], share)]
+        if policy.fills:
+            return own + self.others(demand, share)
+        return own + [slot for slot in slots if not in_share(section.ids[slot], share)]
+
+    def others(self, demand: Demand, share: Share) -> list[int]:
+        """Slots beyond the share that may take a VM that names no hosts, in the share's order."""
+        if self.section.ready():
+            self.forget()
+        queue = self._queues.get(share)
+        if queue is None or queue[0] != self.section.membership:
+            ids = self.section.ids
+            slots = [slot for slot, id in enumerate(ids) if not in_share(id, share)]
+            slots.sort(key=lambda slot: (-mark(ids[slot], share.part), slot))
+            queue = self._queues[share] = (self.section.membership, np.array(slots, np.intp))
+        found: list[int] = queue[1][self._near(demand)[queue[1]]].tolist()
+        return found
 
     def _near(self, demand: Demand) -> Bools:
         section = self.section

@@ -9,7 +9,7 @@ from scheduler.demand import Demand
 from scheduler.inventory import Candidate, RuleSet
 from scheduler.rulebook import SELDOM
 from scheduler.section import Bools, Section
-from scheduler.share import Share, part_of
+from scheduler.share import Share, in_share
 
 
 class Kind:
@@ -61,8 +61,7 @@ class Kind:
         self._all = np.array(self.table, bool)[section.profile.array]
         self._part = None
         if self._share is not None:
-            part, parts = self._share
-            self._part = [part_of(host, parts) == part for host in section.ids]
+            self._part = [in_share(host, self._share) for host in section.ids]
             self._all &= np.array(self._part, bool)
         self.mask = None if self._all.all() else self._all
 

@@ -7,6 +7,7 @@ from scheduler.decision import Chosen, Decision, Refused
 from scheduler.demand import Demand
 from scheduler.explanation import requirement, sentence, topic
 from scheduler.reason import Lack
+from scheduler.share import in_share
 
 Names = Mapping[tuple[str, int], str]
 """Names by kind ("host", "datastore") and id; what has none is told by its id."""
@@ -54,6 +55,8 @@ def _chosen(decision: Decision, chosen: Chosen, names: Names, hosts: bool) -> li
         return ["Placed."]
     share = decision.question.share
     tried = "" if share is None else f", part {share.part} of {share.parts} of the hosts first"
+    if share is not None and not in_share(chosen.host, share):
+        tried += ", where none would do"
     lines = [
         f"Placed on {_named(names, 'host', chosen.host)} with disks on "
         f"{_named(names, 'datastore', chosen.datastore)}: score {chosen.score / WHOLE:.6f}, of "

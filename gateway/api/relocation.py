@@ -16,8 +16,8 @@ from gateway.lifecycle import Operation, require
 from gateway.store import headroom
 from gateway.store.vms import Vm
 from gateway.tasks.advising import refuse_on_record
+from gateway.tasks.candidates import Candidates
 from gateway.tasks.deciding import Subject
-from gateway.tasks.planner import Candidates
 from gateway.tasks.submission import Order, submit
 from scheduler.placement import HostVerdict
 from scheduler.reason import Lack

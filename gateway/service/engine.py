@@ -52,7 +52,9 @@ class Engine:
         self._looks: set[asyncio.Task[None]] = set()
         self._advisory = Advisory()
         self.adviser = Adviser(store, self.planner, self._advisory.ask)
-        reserver = Reserver(store, self.planner, Granter(store), self.adviser)
+        granter = Granter(store)
+        self.claims = granter.tally
+        reserver = Reserver(store, self.planner, granter, self.adviser)
         limits = Limits(config.tasks.attempts_max, config.tasks.settle_for_s, config.tasks.poll_s)
         tools = Tools(drivers, reserver, limits, self.sequencer.poke, self._look_at)
         self._worker = Worker(store, tools, _pace(config)) if works else None

@@ -2,18 +2,39 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from gateway.store.pool import Store, StoreError
+from gateway.tasks.granting import Tally
 
 LAG_EACH_S = 0.1
 READY_WITHIN_S = 2.0
 _LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Claims(Collector):
+    """This process's claims, as counted at the moment they are asked for."""
+
+    tally: Tally
+
+    def collect(self) -> Iterable[Metric]:
+        """Both counters."""
+        yield CounterMetricFamily(
+            "vmgate_claims_granted", "Places booked for VMs", value=self.tally.granted
+        )
+        yield CounterMetricFamily(
+            "vmgate_claims_conflicts",
+            "Proposed places that had changed before they were booked",
+            value=self.tally.conflicts,
+        )
 
 
 @dataclass(slots=True)
@@ -22,6 +43,7 @@ class Health:
 
     store: Store
     held: Callable[[], int]
+    claims: Tally
     started: bool = False
     draining: bool = False
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
@@ -44,6 +66,7 @@ class Health:
         self.held_now = Gauge(
             "vmgate_worker_tasks", "Tasks this process runs now", registry=self.registry
         )
+        self.registry.register(_Claims(self.claims))
 
     async def measure_lag(self) -> None:
         """Until cancelled."""

@@ -90,7 +90,7 @@ async def serve(
         for driver in drivers.values():
             stack.push_async_callback(driver.aclose)
         engine = Engine(store, drivers, config, works=role is not Role.API)
-        health = Health(store, lambda: engine.held)
+        health = Health(store, lambda: engine.held, engine.claims)
         await engine.load()
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(engine.run()), group.create_task(health.measure_lag())]

@@ -1,7 +1,7 @@
 """Claims are granted on locked ledger rows, many at a time, each as if it came alone in turn."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -61,7 +61,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The booking stands, once the transaction commits."""
+    """The booking stands, once the transaction commits.
+
+    The rows that were written count it from these `generations` on.
+    """
+
+    generations: Mapping[Key, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +117,16 @@ async def claim(c: Connection, claims: Sequence[Claim]) -> list[Answer]:
             for delta in deltas:
                 _take(delta, taken)
             granted.add(n)
+    counted: dict[Key, Row] = {}
     if granted:
         await _write(c, [claims[n] for n in sorted(granted)])
         added = [delta for n in granted for delta in wanted[n]]
-        rows |= await ledger.add(c, added, neighbours.moved_in)
+        counted = await ledger.add(c, added, neighbours.moved_in)
+        rows |= counted
     return [
-        Granted()
+        Granted(
+            {key: counted[key].generation for d in deltas if (key := (d.kind, d.id)) in counted}
+        )
         if n in granted
         else Fenced()
         if n in fenced

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway.store import clashes, counting, decisions, ledger, rule_set, seats
-from gateway.store.claiming import Conflict, fits
+from gateway.store.claiming import Conflict, Granted, fits
 from gateway.store.clashes import Dweller, Neighbours
 from gateway.store.counting import Booked
 from gateway.store.decisions import NewDecision
@@ -101,7 +101,7 @@ class Hold:
     places: tuple[HeldPlace, ...] = ()
 
 
-async def create(c: Connection, new: NewHold) -> Conflict | None:
+async def create(c: Connection, new: NewHold) -> Granted | Conflict:
     """Book all seats and write the hold; a conflict, with nothing kept, when one has no room."""
     version = await rule_set.hold(c)
     wanted = [counting.added(seat.booked, []) for seat in new.seats]
@@ -119,9 +119,10 @@ async def create(c: Connection, new: NewHold) -> Conflict | None:
             cell = taken.setdefault((delta.kind, delta.id), [0, 0, 0])
             for n, amount in enumerate((delta.cpu, delta.ram_mib, delta.disk_bytes)):
                 cell[n] += amount
-    await ledger.add(c, [d for deltas in wanted for d in deltas], _moved_in(neighbours))
+    added = [d for deltas in wanted for d in deltas]
+    counted = await ledger.add(c, added, _moved_in(neighbours))
     await _insert(c, new)
-    return None
+    return Granted({key: row.generation for key, row in counted.items()})
 
 
 async def _guest(c: Connection, enterprise: int | None, layer: int | None) -> Dweller:

@@ -1,26 +1,66 @@
 """Claims are granted in groups: one transaction in flight, and all that gather meanwhile next."""
 
 import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import assert_never
 
 from gateway.store import claiming
-from gateway.store.claiming import Answer, Claim
+from gateway.store.claiming import Answer, Claim, Conflict, Fenced, Granted
+from gateway.store.ledger import Key
 from gateway.store.pool import Store, StoreUnavailable
 
 GROUP_MAX = 64
+Booked = Callable[[Mapping[Key, int]], None]
+"""Is told, by ledger row, the generation that counts a claim first."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many claims were answered how since the start; a failed store answers none."""
+
+    granted: int = 0
+    conflicts: int = 0
+    fenced: int = 0
+
+    def count(self, answer: Answer) -> None:
+        """One more."""
+        match answer:
+            case Granted():
+                self.granted += 1
+            case Conflict():
+                self.conflicts += 1
+            case Fenced():
+                self.fenced += 1
+            case _:
+                assert_never(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A claim that waits for its group."""
+
+    claim: Claim
+    answer: asyncio.Future[Answer]
+    booked: Booked | None
 
 
 class Granter:
-    """Books claims for all workers of this process."""
+    """Books claims for all workers of this process, and keeps a tally of the answers."""
 
     def __init__(self, store: Store) -> None:
+        self.tally = Tally()
         self._store = store
-        self._waiting: list[tuple[Claim, asyncio.Future[Answer]]] = []
+        self._waiting: list[Asked] = []
         self._flushing: asyncio.Task[None] | None = None
 
-    async def claim(self, claim: Claim) -> Answer:
-        """Book `claim`; a failure of the store leaves it unknown whether it was booked."""
+    async def claim(self, claim: Claim, booked: Booked | None = None) -> Answer:
+        """Book `claim`; a failure of the store leaves it unknown whether it was booked.
+
+        `booked` is told of the grant before the transaction commits.
+        """
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((claim, answer))
+        self._waiting.append(Asked(claim, answer, booked))
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush())
         return await answer
@@ -29,29 +69,33 @@ class Granter:
         while self._waiting:
             group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
             try:
-                answers = await self._book([claim for claim, _ in group])
+                answers = await self._book(group)
             except Exception as failure:
                 await self._one_by_one(group, failure)
                 continue
-            for (_, future), answer in zip(group, answers, strict=True):
-                if not future.done():
-                    future.set_result(answer)
+            for asked, answer in zip(group, answers, strict=True):
+                if not asked.answer.done():
+                    asked.answer.set_result(answer)
 
-    async def _book(self, claims: list[Claim]) -> list[Answer]:
+    async def _book(self, group: list[Asked]) -> list[Answer]:
         async with self._store.transaction() as c:
-            return await claiming.claim(c, claims)
+            answers = await claiming.claim(c, [asked.claim for asked in group])
+            for asked, answer in zip(group, answers, strict=True):
+                if isinstance(answer, Granted) and asked.booked is not None:
+                    asked.booked(answer.generations)
+        for answer in answers:
+            self.tally.count(answer)
+        return answers
 
-    async def _one_by_one(
-        self, group: list[tuple[Claim, asyncio.Future[Answer]]], failure: Exception
-    ) -> None:
+    async def _one_by_one(self, group: list[Asked], failure: Exception) -> None:
         """One bad claim must not fail the others; a store that is away fails all alike."""
-        for claim, future in group:
-            if future.done():
+        for asked in group:
+            if asked.answer.done():
                 continue
             if isinstance(failure, StoreUnavailable):
-                future.set_exception(failure)
+                asked.answer.set_exception(failure)
                 continue
             try:
-                future.set_result((await self._book([claim]))[0])
+                asked.answer.set_result((await self._book([asked]))[0])
             except Exception as own:
-                future.set_exception(own)
+                asked.answer.set_exception(own)

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from gateway.denial import Denied, Kind
 from gateway.events.event import Event, Severity, emit
 from gateway.store import decisions, holds
+from gateway.store.claiming import Granted
 from gateway.store.counting import Booked
 from gateway.store.decisions import OF_NO_VM
 from gateway.store.holds import Hold, NewHold, NewSeat
@@ -137,17 +138,22 @@ class Holder:
         )
         try:
             async with self.store.transaction() as c:
-                conflict = await holds.create(c, new)
-                if conflict is None:
+                answer = await holds.create(c, new)
+                if isinstance(answer, Granted):
+                    self._booked(chosen, answer)
                     await _tell(c, await holds.get(c, new.id), "CREATE", "Capacity held", caller)
         except BaseException:
             self._withdraw(chosen)
             raise
-        if conflict is None:
+        if isinstance(answer, Granted):
             return True
         self._withdraw(chosen)
-        await self.planner.refresh(conflict.rows, conflict.rules)
+        await self.planner.refresh(answer.rows, answer.rules)
         return False
+
+    def _booked(self, chosen: Chosen, granted: Granted) -> None:
+        for question, placement in chosen:
+            self.planner.booked(placement, question.demand, granted.generations)
 
     def _seat(self, subject: Subject, question: Question, placement: Placement) -> NewSeat:
         demand = question.demand

@@ -8,8 +8,10 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
+
+from msgspec import structs
 
 from gateway.denial import Denied, Kind
 from gateway.events.sequencer import Sequencer
@@ -17,8 +19,10 @@ from gateway.store import feed, inventory, rule_set, vm_record
 from gateway.store.feed import Change
 from gateway.store.ledger import Row
 from gateway.store.pool import Connection, Store, StoreError
+from gateway.tasks.candidates import Candidates
 from gateway.tasks.deciding import AheadOfFeed
 from gateway.tasks.demanding import demand_of
+from gateway.tasks.promises import Promises
 from scheduler.advice.growing import growing
 from scheduler.advice.scene import Scene
 from scheduler.advice.vicinity import vicinity
@@ -27,45 +31,18 @@ from scheduler.decision import Question
 from scheduler.demand import Demand
 from scheduler.fleet import Fleet
 from scheduler.held import Held, asked_of, place_held, rows_without
-from scheduler.inventory import NO_RULES, Datastore, Host, RuleSet, Scope
+from scheduler.inventory import NO_RULES, Datastore, Gone, Host, RuleSet, Scope
 from scheduler.ledger import RULES, Key, key_of
 from scheduler.ledger import Row as FleetRow
 from scheduler.placement import HostVerdict, Placement, Refusal
 from scheduler.plan.moves import Move
 from scheduler.plan.resident import Resident, Terms
 from scheduler.plan.validity import surprises
-from scheduler.reason import Lack
 from scheduler.rows import from_mapping, used
 from scheduler.share import Share
 
 _log = logging.getLogger(__name__)
 _KINDS = ("host", "datastore", "cluster", "rack", "datacenter")
-
-
-_OF_TENANTS = (Lack.RESERVED, Lack.EXCLUDED)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """Hosts a VM may be relocated to, gladdest first, and why the others may not."""
-
-    fitting: tuple[int, ...]
-    rejected: tuple[HostVerdict, ...]
-    current: int | None
-
-    def without_tenants(self) -> "Candidates":
-        """The same, and no reason names another tenant."""
-        rejected = tuple(
-            replace(
-                each,
-                reasons=tuple(
-                    replace(one, spare=None) if one.lack in _OF_TENANTS else one
-                    for one in each.reasons
-                ),
-            )
-            for each in self.rejected
-        )
-        return replace(self, rejected=rejected)
 
 
 class Planner:
@@ -78,6 +55,7 @@ class Planner:
         self._position = 0
         self._share: Share | None = None
         self._turn = asyncio.Lock()
+        self._promises = Promises()
         self._ahead = AheadOfFeed(self._present)
 
     async def load(self) -> None:
@@ -128,9 +106,13 @@ class Planner:
         self._share = share
 
     async def place_surely(self, demand: Demand) -> Placement | Refusal:
-        """Ask the fleet; before it refuses, sequence what is committed, catch up, ask again."""
+        """Ask the fleet; before it refuses, sequence what is committed, catch up, ask again.
+
+        Likewise before it leaves its share: where another process places VMs, what was heard a
+        moment ago is probably old.
+        """
         answer = self.place(demand)
-        if isinstance(answer, Refusal):
+        if isinstance(answer, Refusal) or answer.share != self._share:
             await self._sequencer.flush()
             await self.catch_up()
             answer = self.place(demand)
@@ -182,10 +164,18 @@ class Planner:
         """Count a placement at once, so that this process does not offer the room twice."""
         self._ahead.touch((row.kind, row.id) for row in placement.seen)
         self._fleet.claim(placement, demand)
+        self._promises.make(placement, demand)
+
+    def booked(self, placement: Placement, demand: Demand, generations: Mapping[Key, int]) -> None:
+        """The placement is granted if the transaction commits, which counts it in these rows."""
+        over = self._promises.booked(placement, demand, generations)
+        self._ahead.touch((row.kind, row.id) for row in over)
+        self._fleet.release(structs.replace(placement, seen=over), demand)
 
     def withdraw(self, placement: Placement, demand: Demand) -> None:
         """The placement was not granted."""
         self._ahead.touch((row.kind, row.id) for row in placement.seen)
+        self._promises.end(placement, demand)
         self._fleet.release(placement, demand)
 
     async def refresh(self, rows: tuple[Row, ...], rules: int) -> None:
@@ -248,7 +238,7 @@ class Planner:
             self._ahead.hear((change.entity, int(change.entity_id)), change.payload)
             self._position = change.position
             if "row" in change.payload:
-                self._fleet.apply(from_mapping(change.payload))
+                self._take(from_mapping(change.payload))
             elif not self._use(change.entity, int(change.entity_id), change.payload):
                 again.setdefault(change.entity, set()).add(int(change.entity_id))
         # Nothing is awaited before here: the rows and the position change at one moment.
@@ -267,11 +257,20 @@ class Planner:
                 known = self._fleet.scope(kind, number)
         if known is None or known.character != values["character"]:
             return False
-        self._fleet.apply(used(known, values))
+        self._take(used(known, values))
         return True
+
+    def _take(self, row: FleetRow | Gone) -> None:
+        """The fleet takes the row; what was promised of it and is not in its numbers stays."""
+        if not self._fleet.apply(row) or isinstance(row, RuleSet | Gone):
+            return
+        key = key_of(row)
+        for placement, demand in self._promises.beyond(key, row.generation):
+            self._ahead.touch([key])
+            self._fleet.claim(placement, demand)
 
     async def _fetch(self, c: Connection, kind: str, ids: list[int] | None) -> None:
         for row in await inventory.fetch(c, kind, ids):
             if ids is not None:
                 self._ahead.touch([(kind, row.id)])
-            self._fleet.apply(row)
+            self._take(row)

@@ -1,6 +1,7 @@
 """Reserving: the fleet proposes a place, the ledger grants it, and a conflict asks again."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from drivers.contract import LeaseLost
@@ -98,13 +99,13 @@ class Reserver:
         self, at: Situation, step: str, demand: Demand, proposed: Proposal
     ) -> dict[str, Any] | None:
         placement, seat = proposed.placement, proposed.seat
-        claim = await self._claim(at, step, demand, proposed)
-        if seat is not None:
-            claim = replace(claim, seat=seat.id, detail=claim.detail | {"hold": str(seat.hold)})
-        else:  # what is held counts already
+        if seat is None:  # what is held counts already
             self.planner.promise(placement, demand)
         try:
-            answer = await self.granter.claim(claim)
+            claim = await self._claim(at, step, demand, proposed)
+            answer = await self.granter.claim(
+                claim, partial(self.planner.booked, placement, demand)
+            )
         except BaseException:
             self.planner.withdraw(placement, demand)
             raise
@@ -122,7 +123,8 @@ class Reserver:
         assert host is not None
         disk = sum(row.disk_bytes for row in placement.seen if row.kind == "datastore")
         moving = demand.origin is not None
-        detail = {
+        seat = proposed.seat
+        detail: dict[str, Any] = {
             "host_id": host.id,
             "host": host.name,
             "datastore_id": placement.datastore,
@@ -132,6 +134,8 @@ class Reserver:
         }
         if moving:
             detail |= await self._route(at, host.name, placement.datastore)
+        if seat is not None:
+            detail["hold"] = str(seat.hold)
         return Claim(
             task=at.task.id,
             epoch=at.task.epoch,
@@ -151,6 +155,7 @@ class Reserver:
             cluster_id=host.cluster,
             rules=decision.rule_set,
             decision=decision,
+            seat=None if seat is None else seat.id,
         )
 
     async def _route(self, at: Situation, target: str, datastore_id: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ may meet on a host, and the ledger decides as ever.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -23,7 +24,8 @@ class Sharing:
         self, store: Store, name: str, lease_s: float, changed: Callable[[Share | None], None]
     ) -> None:
         self._store = store
-        self._name = name
+        # Shares are numbered by name: who comes last must not move the numbers of the others.
+        self._name = f"{time.time_ns():020d} {name}"
         self._lease_s = lease_s
         self._changed = changed
 

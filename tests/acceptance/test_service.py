@@ -82,6 +82,7 @@ async def test_probes_need_no_credentials_and_no_hypervisor(
         _, metrics = await probe(gateway, "/metrics")
         names = set(re.findall(r"^# TYPE (\S+)", metrics, re.MULTILINE))
         assert names >= {"vmgate_tasks", "vmgate_hosts", "vmgate_loop_lag_seconds"}
+        assert names >= {"vmgate_claims_granted_total", "vmgate_claims_conflicts_total"}
         assert all(name.startswith("vmgate_") for name in names)
         world.close()
 

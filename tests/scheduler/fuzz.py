@@ -25,7 +25,7 @@ from scheduler.placement import Placement, Refusal
 from scheduler.policy import score
 from scheduler.rulebook import objections
 from scheduler.scores.packing import short_of_unused
-from scheduler.share import Share
+from scheduler.share import Share, mark, part_of
 from tests.scheduler.places import DATASTORE, HOST, SCOPE
 
 HOSTS = 24
@@ -100,7 +100,7 @@ class Fuzz:
         demand, policy, share = draw.choice(self.usual)
         demand = replace(demand, vm=UUID(int=draw.getrandbits(100)))
         answer = self.fleet.place(demand, policy, share)
-        check(self.fleet, demand, policy, answer)
+        check(self.fleet, demand, (policy, share), answer)
         if isinstance(answer, Refusal):
             self.answers["refused"] += 1
             return
@@ -218,8 +218,14 @@ class Fuzz:
         )
 
 
-def check(fleet: Fleet, demand: Demand, policy: FitPolicy, answer: Placement | Refusal) -> None:
+def check(
+    fleet: Fleet,
+    demand: Demand,
+    asked: tuple[FitPolicy, Share | None],
+    answer: Placement | Refusal,
+) -> None:
     """The answer is that of the scalar rules, asked of every host."""
+    policy, share = asked
     every = [host for host in fleet.hosts() if host.datacenter == demand.datacenter]
     rest = {host.id: fleet.candidate(host.id) for host in every}
     passing = [host for host, at in rest.items() if not objections(demand, at)]
@@ -227,9 +233,18 @@ def check(fleet: Fleet, demand: Demand, policy: FitPolicy, answer: Placement | R
         assert not passing, (demand, passing)
         _check_refusal(fleet, demand, answer)
         return
-    if answer.share is not None:
-        own = [host for host in passing if part(host, answer.share)]
-        passing = own
+    share = None if demand.only is not None else share
+    own = (
+        []
+        if share is None
+        else [host for host in passing if part_of(host, share.parts) == share.part]
+    )
+    assert answer.share == (share if own else None)
+    if share is not None and not own and policy is not FitPolicy.PERFORMANCE:
+        # The share's own order of the others.
+        marks = {host: mark(host, share.part) for host in passing}
+        passing = [host for host in passing if marks[host] == max(marks.values())]
+    passing = own or passing
     unused = sum(not host.cpu_used and not host.ram_used_mib for host in every)
     short = short_of_unused(unused, len(every))
     best = min(passing, key=lambda host: (-score(policy, rest[host].host, demand, short), host))
@@ -238,13 +253,6 @@ def check(fleet: Fleet, demand: Demand, policy: FitPolicy, answer: Placement | R
     datastore = choose(demand, rest[best])
     assert datastore is not None
     assert answer.datastore == datastore.id
-
-
-def part(host: int, share: Share) -> bool:
-    """Whether a host is in a share."""
-    from scheduler.share import part_of
-
-    return part_of(host, share.parts) == share.part
 
 
 def _check_refusal(fleet: Fleet, demand: Demand, answer: Refusal) -> None:

@@ -180,7 +180,7 @@ async def test_the_steps_are_real(store: Store) -> None:
     await build(store)
     async with tried(store) as c:
         answers = await claiming.claim(c, [await wish(c, 1, 1)])
-        assert answers == [Granted()]
+        assert [type(answer) for answer in answers] == [Granted]
         await run(c, ("move", 1, 5, 1))
         assert len(await bookings.of_vm(c, 1)) == 2
         await balance(c)
