@@ -26,7 +26,7 @@ class Entry:
     Mutable, since a decision has no time to copy rows; `current` makes the row a value again.
     """
 
-    __slots__ = ("cpu", "disk", "enterprises", "layers", "promises", "ram", "row")
+    __slots__ = ("_shown", "cpu", "disk", "enterprises", "layers", "promises", "ram", "row")
 
     row: Row
     cpu: int
@@ -44,6 +44,7 @@ class Entry:
     def take(self, row: Row) -> None:
         """The store's numbers replace what was here, promises too."""
         self.row = row
+        self._shown: Row | None = None
         self.promises.clear()
         self.enterprises = self.layers = frozenset()
         self.cpu = self.ram = self.disk = 0
@@ -63,9 +64,13 @@ class Entry:
 
     def current(self) -> Row:
         """The row with all promises counted in."""
-        row = self.row
         if not self.promises:
-            return row
+            return self.row
+        if self._shown is None:
+            self._shown = self._with_promises(self.row)
+        return self._shown
+
+    def _with_promises(self, row: Row) -> Row:
         match row:
             case Host():
                 return replace(
@@ -91,6 +96,7 @@ class Entry:
         if claimant in self.promises:
             self.remove(claimant)
         self.promises[claimant] = promise
+        self._shown = None
         seen, demand = promise
         self.cpu += seen.cpu
         self.ram += seen.ram_mib
@@ -106,6 +112,7 @@ class Entry:
         promise = self.promises.pop(claimant, None)
         if promise is None:
             return False
+        self._shown = None
         seen, demand = promise
         self.cpu -= seen.cpu
         self.ram -= seen.ram_mib
