@@ -21,7 +21,7 @@ from bench.figures import Line, middle, show
 from bench.ground import fill, ground
 from bench.place_speed import GIB, SHAPES, host
 from gateway.events.sequencer import Sequencer
-from gateway.service.foresight import Foresight
+from gateway.service.thinking import Thinker
 from gateway.store import checkpoints
 from gateway.store.checkpoints import Pace
 from gateway.store.pool import Store
@@ -202,7 +202,7 @@ async def _looked_back(hosts: int, requests: int) -> Line:
 async def _asked(store: Store, rules: Body) -> tuple[tuple[float, float], dict[str, Any]]:
     """The answer, and how long it took: by the clock, and of the process that gave it."""
     began_s, before = time.perf_counter(), os.times()
-    found = await Foresight().ask(store, Question(rules, [], effect=False, days=1))
+    found = await Thinker().foresee(store, Question(rules, [], effect=False, days=1))
     after = os.times()
     cpu_s = after.children_user + after.children_system
     cpu_s -= before.children_user + before.children_system

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from gateway.lifecycle import Operation
-from gateway.service.foresight import Foresight
+from gateway.service.thinking import Thinker
 from gateway.store import checkpoints
 from gateway.store.checkpoints import Pace
 from gateway.store.pool import Store
@@ -89,7 +89,7 @@ async def test_unchanged_rules_give_history_back(live: Live) -> None:
     assert found["peak"]["cpu"] == {"before": 6, "after": 6, "change": 0}
     async with live.rig.store.read() as c:
         rules = [dict(row) for row in await c.fetch("select * from rule order by id")]
-    other = await Foresight().ask(live.rig.store, Question(rules, [], days=1))
+    other = await Thinker().foresee(live.rig.store, Question(rules, [], days=1))
     assert {**other["history"], "since": None} == {**found, "since": None}
 
 
