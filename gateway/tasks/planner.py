@@ -34,12 +34,16 @@ from scheduler.held import Held, asked_of, place_held, rows_without
 from scheduler.inventory import NO_RULES, Datastore, Gone, Host, RuleSet, Scope
 from scheduler.ledger import RULES, Key, key_of
 from scheduler.ledger import Row as FleetRow
+from scheduler.listing import one_by_one
 from scheduler.placement import HostVerdict, Placement, Refusal
 from scheduler.plan.moves import Move
 from scheduler.plan.resident import Resident, Terms
 from scheduler.plan.validity import surprises
 from scheduler.rows import from_mapping, used
 from scheduler.share import Share
+
+LISTED_AT_ONCE = 100
+"""Hosts that are asked without a pause: about 2 ms."""
 
 _log = logging.getLogger(__name__)
 _KINDS = ("host", "datastore", "cluster", "rack", "datacenter")
@@ -200,7 +204,10 @@ class Planner:
         return self._fleet.rules
 
     async def candidates(self, vm_id: int) -> Candidates:
-        """Where a VM may be relocated to now; raises Denied VM-1 when there is no such VM."""
+        """Where a VM may be relocated to now; raises Denied VM-1 when there is no such VM.
+
+        Others have their turn in between, so hosts are told as they are when theirs comes.
+        """
         await self._sequencer.flush()
         await self.catch_up()
         async with self._store.read() as c:
@@ -212,7 +219,9 @@ class Planner:
         fitting: list[int] = []
         rejected: list[HostVerdict] = []
         policy = self.rules.policy(demand.datacenter)
-        for host, _, reasons in self._fleet.candidates(demand, policy):
+        for n, (host, _, reasons) in enumerate(one_by_one(self._fleet, demand, policy), 1):
+            if n % LISTED_AT_ONCE == 0:
+                await asyncio.sleep(0)
             if reasons:
                 rejected.append(HostVerdict(host.id, host.name, reasons))
             else:
