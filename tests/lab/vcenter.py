@@ -30,7 +30,6 @@ import shutil
 import signal
 import ssl
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -110,6 +109,7 @@ class VCenter:
     password: str
     certificate: Path
     other_certificate: Path
+    home: Path
     _child: subprocess.Popen[bytes] = field(repr=False)
     _keeper: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
@@ -170,6 +170,11 @@ class VCenter:
     def named(self, kind: str) -> dict[str, str]:
         """The managed object ids of a type, such as HostSystem, by name."""
         return dict(self.ask("GET", "inventory").get(kind, {}))
+
+    def files(self, datastore: str) -> set[str]:
+        """The files in a datastore, as its own folder shows them: `vm-1-1/disk1.vmdk`."""
+        folder = self.home / datastore
+        return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
     def set(self, kind: str, moid: str, values: Mapping[str, object]) -> None:
         """A change from outside, such as {"runtime.inMaintenanceMode": True}; told to who waits."""
@@ -271,7 +276,7 @@ def vcenter(home: Path, shape: Shape | None = None) -> Iterator[VCenter]:
         )
     assert child.stdout is not None
     said = child.stdout.readline()
-    running = VCenter("", user, password, certificate, other, child)
+    running = VCenter("", user, password, certificate, other, home, child)
     try:
         if not said:
             raise VCenterError(f"it did not start: {log.read_text(errors='replace')[:1000]}")
@@ -280,18 +285,3 @@ def vcenter(home: Path, shape: Shape | None = None) -> Iterator[VCenter]:
     finally:
         running.stop()
         shutil.rmtree(home, ignore_errors=True)
-
-
-def main() -> None:
-    """Runs one until its input ends: `python -m tests.lab.vcenter hosts=5 task_ms=300`."""
-    sizes: dict[str, Any] = {}
-    for word in sys.argv[1:]:
-        name, _, value = word.partition("=")
-        sizes[name] = int(value)
-    with vcenter(Path("var/vcenter").absolute(), Shape(**sizes)) as vc:
-        print(f"{vc.url} {vc.user} {vc.password} {vc.certificate}", flush=True)
-        sys.stdin.read()
-
-
-if __name__ == "__main__":
-    main()
