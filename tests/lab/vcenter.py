@@ -17,8 +17,7 @@ What it does not check, whatever a test there may say:
 - DRS, HA, EVC, affinity rules, admission control, limits of pools; DRS only says that it is on.
 - Compatibility of CPUs, networks and VM hardware for a vMotion; the API's own checks are absent
   (QueryVMotionCompatibility, CheckMigrate_Task, RecommendHostsForVm).
-- Pages: RetrievePropertiesEx ignores maxObjects, WaitForUpdatesEx never says `truncated`, and its
-  version is always "-". Updates come up to 250 ms late, and slowly with thousands of VMs.
+- Pages that a vCenter cuts by itself: only maxObjects and maxObjectUpdates cut here.
 - Privileges: the only user may do all. Sessions have no cap, calls no rate limit.
 - Maintenance mode is a flag: VMs stay. The files of disks are empty; nothing boots.
 - The content library, tags, the REST API, storage policies, customisation.
