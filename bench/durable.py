@@ -11,6 +11,8 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 
+import uvloop
+
 from bench.figures import Line, middle, share, show
 from bench.ground import SIZE, fill, ground
 from bench.placing import Placer, booked, make_ready
@@ -86,7 +88,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--vms", type=int, default=VMS)
     given = parser.parse_args(arguments)
     sizes = [int(size) for size in given.hosts.split(",")]
-    asyncio.run(run(sizes, given.callers, given.vms))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the service runs
+        runner.run(run(sizes, given.callers, given.vms))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,32 @@
 """How long it takes to ask what other rules would do: to recorded requests, and to what is there.
 
-`python -m bench.whatif` prints two JSON lines. `replay`: 100,000 recorded requests over 1,000
-hosts decided again, first under their own rules (all must come back bit for bit), then under a
-draft. `preview`: the effect of one edit on the same hosts, full of VMs.
+`python -m bench.whatif` prints three JSON lines. `replay`: 100,000 recorded requests over 1,000
+hosts decided again in memory, first under their own rules (all must come back bit for bit), then
+under a draft. `preview`: the effect of one edit on the same hosts, full of VMs. `recorded`: as many
+decisions on record in PostgreSQL, asked of the service's own process: read with the feed, made
+again under their own rules, and under a draft that puts nearly every VM elsewhere.
 """
 
 import argparse
+import asyncio
+import os
 import random
 import time
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
+from bench import recorded as record
 from bench.figures import Line, middle, show
+from bench.ground import fill, ground
 from bench.place_speed import GIB, SHAPES, host
+from gateway.events.sequencer import Sequencer
+from gateway.service.thinking import Thinker
+from gateway.store import checkpoints
+from gateway.store.checkpoints import Pace
+from gateway.store.pool import Store
+from gateway.store.rule_versions import Body
+from gateway.tasks.foreseeing import Question
 from scheduler.cluster import Cluster, Resident, fleet
 from scheduler.demand import Demand
 from scheduler.effect import effect
@@ -84,7 +98,7 @@ def recorded(cluster: Cluster, requests: int) -> tuple[list[Happened], list[Resi
 
 
 def main() -> None:
-    """Measure, and print both lines."""
+    """Measure, and print the lines."""
     read = argparse.ArgumentParser(description=__doc__)
     read.add_argument("--hosts", type=int, default=1000)
     read.add_argument("--requests", type=int, default=100_000)
@@ -95,6 +109,7 @@ def main() -> None:
     history, residents = recorded(cluster, given.requests)
     show(_replayed(cluster, history, rules, draft))
     show(_previewed(cluster, residents, draft))
+    show(asyncio.run(_looked_back(given.hosts, given.requests)))
 
 
 def _replayed(cluster: Cluster, history: list[Happened], rules: Rules, draft: Rules) -> Line:
@@ -149,6 +164,49 @@ def _previewed(cluster: Cluster, residents: list[Resident], draft: Rules) -> Lin
         "over": found.over_count,
         "stranded": found.stranded_count,
     }
+
+
+async def _looked_back(hosts: int, requests: int) -> Line:
+    async with ground() as made, Store.open(made.store()) as store:
+        await fill(store, hosts=hosts, vms=requests)
+        await record.prepare(store, hosts)
+        position = await checkpoints.take(store, Pace(), Sequencer(store).flush)
+        assert position is not None
+        written = await record.write(store, requests, position)
+        async with store.read() as c:
+            rules = [dict(row) for row in await c.fetch("select * from rule order by id")]
+        (unchanged_s, unchanged_cpu_s), same = await _asked(store, rules)
+        stricter = [
+            row | ({"cpu_percent": 300, "ram_percent": 95} if row["kind"] == "machine_load" else {})
+            for row in rules
+        ]
+        (draft_s, draft_cpu_s), other = await _asked(store, stricter)
+    return {
+        "bench": "whatif",
+        "figure": "recorded",
+        "hosts": hosts,
+        "requests": same["requests"],
+        "changes": written.position - position,
+        "unchanged_s": round(unchanged_s, 2),
+        "draft_s": round(draft_s, 2),
+        "unchanged_cpu_s": round(unchanged_cpu_s, 2),
+        "draft_cpu_s": round(draft_cpu_s, 2),
+        "same": same["same"],
+        "bit_for_bit": same["exact"] and same["complete"] and same["same"] == requests,
+        "draft_complete": other["complete"],
+        "draft_refused_more": other["refusedMore"]["count"],
+        "draft_moved": other["moved"]["count"],
+    }
+
+
+async def _asked(store: Store, rules: Body) -> tuple[tuple[float, float], dict[str, Any]]:
+    """The answer, and how long it took: by the clock, and of the process that gave it."""
+    began_s, before = time.perf_counter(), os.times()
+    found = await Thinker().foresee(store, Question(rules, [], effect=False, days=1))
+    after = os.times()
+    cpu_s = after.children_user + after.children_system
+    cpu_s -= before.children_user + before.children_system
+    return (time.perf_counter() - began_s, cpu_s), found["history"]
 
 
 if __name__ == "__main__":

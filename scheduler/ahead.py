@@ -6,6 +6,7 @@ again, they are laid over the rows as the feed had told them.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ Ahead = tuple[str, int, Mapping[str, Any] | None]
 _FIELDS = {
     kind: tuple(field.name for field in fields(kind)) for kind in (Host, Datastore, Scope, RuleSet)
 }
+_VALUES = {kind: attrgetter(*names) for kind, names in _FIELDS.items()}
 
 
 def difference(key: Key, told: Row | None, present: Row | None) -> Ahead | None:
@@ -30,10 +32,13 @@ def difference(key: Key, told: Row | None, present: Row | None) -> Ahead | None:
         return (*key, None)
     if told is None:
         return (*key, _plain(present))
+    values = _VALUES[type(present)]
     changed = {
         name: _plain(value)
-        for name in _FIELDS[type(present)]
-        if (value := getattr(present, name)) != getattr(told, name)
+        for name, value, before in zip(
+            _FIELDS[type(present)], values(present), values(told), strict=True
+        )
+        if value is not before and value != before
     }
     return (*key, changed) if changed else None
 

@@ -3,13 +3,11 @@
 Where nobody is elsewhere, every row is as history had it, bit for bit.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scheduler.course import Stay
-from scheduler.inventory import Datastore, Host, Scope
-from scheduler.ledger import Key, Row
+from scheduler.ledger import Key, Use
 
 Vm = int
 """The number that the store gives a VM."""
@@ -17,6 +15,9 @@ Sums = tuple[int, int, int]
 """Virtual CPUs, MiB, bytes."""
 Parts = Mapping[Key, Sums]
 NOTHING: Sums = (0, 0, 0)
+UNTOLD = 0
+"""In place of a datastore that history did not name; none has this id."""
+_NOBODY: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +28,36 @@ class Place:
     now: Stay | None
 
 
-@dataclass(slots=True)
 class _Crowd:
     """Enterprises or layers on a host by how many of the VMs that asked are there."""
 
-    was: Counter[int]
-    now: Counter[int]
+    __slots__ = ("_came", "_now", "_was", "_went")
+
+    def __init__(self) -> None:
+        self._was: dict[int, int] = {}
+        self._now: dict[int, int] = {}
+        self._went: set[int] = set()
+        self._came: set[int] = set()
+
+    def count(self, one: int, was: int, now: int) -> None:
+        """So many more were there in history, and so many are there now."""
+        before = self._was[one] = self._was.get(one, 0) + was
+        present = self._now[one] = self._now.get(one, 0) + now
+        (self._went.add if before and not present else self._went.discard)(one)
+        (self._came.add if present > before else self._came.discard)(one)
+        if not before and not present:
+            del self._was[one], self._now[one]
+
+    def asked(self) -> bool:
+        """Whether any of history's VMs asked."""
+        return any(self._was.values())
 
     def on(self, told: frozenset[int], before: frozenset[int]) -> frozenset[int]:
         """Those of a row; who was there `before` anybody asked is there still."""
-        went = {one for one, count in self.was.items() if count and not self.now[one]} - before
-        came = {one for one, count in self.now.items() if count > self.was[one]}
-        return (told - went) | came
+        went = self._went - before
+        if went:
+            told = told - went
+        return told | self._came if self._came else told
 
 
 class Divergence:
@@ -51,8 +70,7 @@ class Divergence:
         self._scopes_of = scopes_of
         self._places: dict[Vm, tuple[Place, ...]] = {}
         self._parts: dict[Vm, Parts] = {}
-        self._apart: Counter[Key] = Counter()
-        self._more: dict[Key, Sums] = {}
+        self._apart: dict[Key, list[int]] = {}
         self._owners: dict[int, _Crowd] = {}
         self._layers: dict[int, _Crowd] = {}
         self._before: dict[int, frozenset[int]] = {}
@@ -80,55 +98,67 @@ class Divergence:
             places[-1] = Place(places[-1].was, left.now)
         self._become(vm, tuple(places))
 
-    def resize(self, vm: Vm, host: int, amounts: Sequence[int]) -> None:
-        """The VM holds so much there; where it is elsewhere now it holds as much there."""
+    def resize(self, vm: Vm, host: int, was: Sequence[int], now: Sequence[int]) -> None:
+        """The VM holds so much there in history, and so much where it is now."""
         places = tuple(
-            Place(_sized(place.was, amounts), place.now and _sized(place.now, amounts))
+            Place(_sized(place.was, was), place.now and _sized(place.now, now))
             if place.was is not None and place.was.host == host
             else place
             for place in self._places.get(vm, ())
         )
         self._become(vm, places)
 
+    def meet(self, vm: Vm, stay: Stay) -> None:
+        """The VM is there in history; so it is now, unless it is known to be elsewhere."""
+        if vm not in self._places:
+            self.enter(vm, stay, stay)
+            return
+        self._become(
+            vm,
+            tuple(
+                Place(_known(place.was, stay), _known(place.now, stay))
+                for place in self._places[vm]
+            ),
+        )
+
     def knows(self, vm: Vm) -> bool:
         """Whether the VM has, or had in history, a place that was asked for."""
         return vm in self._places
+
+    def was(self, vm: Vm, host: int) -> Stay | None:
+        """The place that the VM has on a host in history, as far as it is known."""
+        stays = (place.was for place in self._places.get(vm, ()))
+        return next((stay for stay in stays if stay is not None and stay.host == host), None)
 
     def now(self, vm: Vm) -> list[Stay]:
         """Where the VM is now, the oldest place first."""
         return [place.now for place in self._places.get(vm, ()) if place.now is not None]
 
-    def told(self, row: Host) -> None:
+    def told(self, host: int, enterprises: frozenset[int]) -> None:
         """History has these enterprises on the host: those of VMs that never asked, too."""
-        crowd = self._owners.get(row.id)
-        asked = crowd is not None and crowd.was.total() > 0
-        before = self._before.get(row.id, frozenset()) if asked else row.enterprises
-        self._before[row.id] = before & row.enterprises
+        crowd = self._owners.get(host)
+        if crowd is not None and crowd.asked():
+            enterprises &= self._before.get(host, _NOBODY)
+        self._before[host] = enterprises
 
-    def on(self, row: Row) -> Row:
-        """The row of history as it is now."""
-        match row:
-            case Host() if self._apart["host", row.id]:
-                cpu, ram_mib, _ = self._more["host", row.id]
-                before = self._before.get(row.id, frozenset())
-                return replace(
-                    row,
-                    cpu_used=max(0, row.cpu_used + cpu),
-                    ram_used_mib=max(0, row.ram_used_mib + ram_mib),
-                    enterprises=self._owners[row.id].on(row.enterprises, before),
-                    layers=self._layers[row.id].on(row.layers, frozenset()),
-                )
-            case Datastore() if self._apart["datastore", row.id]:
-                disk = self._more["datastore", row.id][2]
-                return replace(row, used_bytes=max(0, row.used_bytes + disk))
-            case Scope() if self._apart[row.kind, row.id]:
-                cpu, ram_mib, _ = self._more[row.kind, row.id]
-                return replace(
-                    row,
-                    cpu_used=max(0, row.cpu_used + cpu),
-                    ram_used_mib=max(0, row.ram_used_mib + ram_mib),
-                )
-        return row
+    def on(self, key: Key, use: Use) -> Use:
+        """What is promised of a row of history as it is now."""
+        apart = self._apart.get(key)
+        if apart is None:
+            return use
+        _, cpu, ram_mib, disk = apart
+        kind, id = key
+        owners, layers = use.enterprises, use.layers
+        if kind == "host":
+            owners = self._owners[id].on(owners, self._before.get(id, _NOBODY))
+            layers = self._layers[id].on(layers, _NOBODY)
+        return Use(
+            max(0, use.cpu + cpu),
+            max(0, use.ram_mib + ram_mib),
+            max(0, use.disk_bytes + disk),
+            owners,
+            layers,
+        )
 
     def _become(self, vm: Vm, places: tuple[Place, ...]) -> None:
         """These are the VM's places from now on."""
@@ -144,33 +174,43 @@ class Divergence:
         if any(place.was != place.now for place in places):
             was = self._held([place.was for place in places if place.was is not None])
             now = self._held([place.now for place in places if place.now is not None])
-            self._parts[vm] = {
-                key: plus(now.get(key, NOTHING), was.get(key, NOTHING), -1)
-                for key in was.keys() | now.keys()
-            }
-        for key, amounts in self._parts.get(vm, {}).items():
-            self._add(key, amounts, 1)
+            for key, amounts in was.items():
+                now[key] = plus(now.get(key, NOTHING), amounts, -1)
+            self._parts[vm] = now
+            for key, amounts in now.items():
+                self._add(key, amounts, 1)
 
     def _add(self, key: Key, amounts: Sums, sign: int) -> None:
+        """One VM more, or less, that is elsewhere makes so much of a difference to the row."""
         self.changed.add(key)
-        self._apart[key] += sign
-        self._more[key] = plus(self._more.get(key, NOTHING), amounts, sign)
+        apart = self._apart.get(key)
+        if apart is None:
+            apart = self._apart[key] = [0, 0, 0, 0]
+        cpu, ram_mib, disk = amounts
+        apart[0] += sign
+        apart[1] += sign * cpu
+        apart[2] += sign * ram_mib
+        apart[3] += sign * disk
+        if not apart[0]:
+            del self._apart[key]
         if key[0] in ("host", "datastore"):
             self.sums = plus(self.sums, amounts, sign)
 
     def _dwell(self, place: Place, sign: int) -> None:
-        for stay, past in ((place.was, True), (place.now, False)):
+        for stay, was, now in ((place.was, sign, 0), (place.now, 0, sign)):
             if stay is None:
                 continue
             for crowds, one in (
                 (self._owners, stay.demand.enterprise),
                 (self._layers, stay.demand.layer),
             ):
-                crowd = crowds.setdefault(stay.host, _Crowd(Counter(), Counter()))
+                crowd = crowds.get(stay.host)
+                if crowd is None:
+                    crowd = crowds[stay.host] = _Crowd()
                 if one is not None:
-                    (crowd.was if past else crowd.now)[one] += sign
+                    crowd.count(one, was, now)
 
-    def _held(self, stays: Sequence[Stay]) -> Parts:
+    def _held(self, stays: Sequence[Stay]) -> dict[Key, Sums]:
         """What one VM with these stays holds: its disk once in each datastore, itself once in
         each aggregated element."""
         held: dict[Key, Sums] = {}
@@ -188,6 +228,16 @@ class Divergence:
 def plus(left: Sums, right: Sums, sign: int) -> Sums:
     """The sum, or with a sign of -1 the difference."""
     return (left[0] + sign * right[0], left[1] + sign * right[1], left[2] + sign * right[2])
+
+
+def _known(stay: Stay | None, like: Stay) -> Stay | None:
+    if stay is None or stay.datastore != UNTOLD:
+        return stay
+    demand = stay.demand
+    told = replace(
+        like.demand, cpu=demand.cpu, ram_mib=demand.ram_mib, disk_bytes=demand.disk_bytes
+    )
+    return replace(like, demand=told)
 
 
 def _sized(stay: Stay, amounts: Sequence[int]) -> Stay:

@@ -14,7 +14,7 @@ from scheduler.disks import choose
 from scheduler.index import Index
 from scheduler.inventory import Candidate, Datastore, Gone, Host, RuleSet, Scope
 from scheduler.last_look import Shared
-from scheduler.ledger import RULES, Entry, Key, Ledger, Row, key_of
+from scheduler.ledger import RULES, Entry, Key, Ledger, Row, Use, key_of
 from scheduler.listing import Listed, candidates, refuse
 from scheduler.placement import Placement, Refusal, Seen
 from scheduler.policy import FitPolicy, glad_of, score_of
@@ -54,6 +54,15 @@ class Fleet:
                 self._scope_changed(key, entry)
         return True
 
+    def use(self, key: Key, promised: Use) -> None:
+        """So much is promised in all of a row that is there.
+
+        No generation says which of two uses is newer: for whoever keeps their order himself.
+        """
+        entry = self._ledger.entries[key]
+        entry.use(promised)
+        self._promised(*key, entry)
+
     def place(
         self, demand: Demand, policy: FitPolicy, share: Share | None = None
     ) -> Placement | Refusal:
@@ -63,9 +72,16 @@ class Fleet:
         `share` are tried before the others; a policy that fills hosts then tries these in an order
         that is the share's own, since another process is filling the gladdest of them.
         """
+        found = self.find(demand, policy, share)
+        return refuse(self, demand) if found is None else found
+
+    def find(
+        self, demand: Demand, policy: FitPolicy, share: Share | None = None
+    ) -> Placement | None:
+        """The same without the reasons, which take longest: None when no host does."""
         index = self._indexes.get(demand.datacenter)
         if index is None:
-            return refuse(self, demand)
+            return None
         if demand.only is not None:
             share = None
         section, huge = index.section, max(demand.cpu, demand.ram_mib) > AMOUNT_MAX
@@ -79,7 +95,7 @@ class Fleet:
             share = None
             found = index.find(demand, policy, None)
         if found is None:
-            return refuse(self, demand)
+            return None
         slot, datastore = found
         seen = self._seen(demand, section.entries[slot], datastore)
         score = score_of(policy, glad_of(policy, demand, index.short(policy))(section, slot))
@@ -224,7 +240,7 @@ class Fleet:
 
     def _first(
         self, index: Index, slots: Iterable[int], demand: Demand, policy: FitPolicy
-    ) -> Placement | Refusal:
+    ) -> Placement | None:
         """The first of these that the rules let pass, asked host by host."""
         glad = glad_of(policy, demand, index.short(policy))
         for slot in slots:
@@ -237,7 +253,7 @@ class Fleet:
                 seen = self._seen(demand, index.section.entries[slot], entry)
                 score = score_of(policy, glad(index.section, slot))
                 return Placement(at.host.id, datastore.id, seen, policy, score)
-        return refuse(self, demand)
+        return None
 
     def _seen(self, demand: Demand, at: Entry, store: Entry) -> tuple[Seen, ...]:
         """Every ledger row that a claim touches, also where it adds nothing, in locking order."""
@@ -270,8 +286,8 @@ class Fleet:
         return tuple(sorted(found, key=lambda each: (each.kind, each.id)))
 
 
-def _owned(answer: Placement | Refusal, share: Share | None) -> Placement | Refusal:
+def _owned(answer: Placement | None, share: Share | None) -> Placement | None:
     """The answer, with the share where the host is in it."""
-    if share is None or isinstance(answer, Refusal) or not in_share(answer.host, share):
+    if share is None or answer is None or not in_share(answer.host, share):
         return answer
     return structs.replace(answer, share=share)

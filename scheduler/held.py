@@ -4,9 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from scheduler.demand import Demand
+from scheduler.fit_policy import FitPolicy
 from scheduler.fleet import Fleet
 from scheduler.inventory import Datastore, Host, Scope
 from scheduler.placement import Placement, Refusal
+from scheduler.policy import score
+from scheduler.scores.filling import filling
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,20 @@ def place_held(fleet: Fleet, demand: Demand, held: Held) -> Placement | Refusal:
     answer = _fleet_of(fleet, rows).place(asked, policy)
     if isinstance(answer, Refusal):
         return _fleet_of(fleet, (*rows, *_all_rows(fleet))).place(asked, policy)
-    return answer
+    found = _score(fleet, rows, asked, policy)
+    return Placement(answer.host, answer.datastore, answer.seen, policy, found)
+
+
+def _score(
+    fleet: Fleet, rows: Iterable[Host | Datastore | Scope], asked: Demand, policy: FitPolicy
+) -> int:
+    """What asking all hosts would give, of which the held one may be unused but for its hold."""
+    (host,) = (row for row in rows if isinstance(row, Host))
+    index, present = fleet.index(host.datacenter), fleet.host(host.id)
+    assert index is not None
+    assert present is not None
+    freed = (filling(host) == 0) - (filling(present) == 0)
+    return score(policy, host, asked, index.short(policy, freed))
 
 
 def _fleet_of(fleet: Fleet, rows: Iterable[Host | Datastore | Scope]) -> Fleet:
@@ -95,4 +111,5 @@ def _less(scope: Scope, held: Held) -> Scope:
         scope,
         cpu_used=scope.cpu_used - held.cpu,
         ram_used_mib=scope.ram_used_mib - held.ram_mib,
+        disk_used_bytes=max(0, scope.disk_used_bytes - held.disk_bytes),
     )

@@ -9,18 +9,19 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from scheduler.course import Stay
-from scheduler.decision import Decision, Refused, of_answer
+from scheduler.decision import Decision, Refused, record
 from scheduler.demand import Demand, Origin
-from scheduler.divergence import NOTHING, Sums, plus
+from scheduler.divergence import NOTHING, UNTOLD, Sums, plus
 from scheduler.inventory import Host
-from scheduler.ledger import Key
+from scheduler.ledger import Key, Use
 from scheduler.limits import Rules
 from scheduler.otherwise import Otherwise, Unchanged
-from scheduler.placement import Placement, Refusal
+from scheduler.placement import Placement
 from scheduler.replay import Picture, difference
-from scheduler.told import Told
+from scheduler.told import Changes, Stand, Told
 
 LISTED_MAX = 50
 """Of each sort of difference; all are counted."""
@@ -28,11 +29,12 @@ LISTED_MAX = 50
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A decision on record: by its id, of the VM with this number."""
+    """A decision on record: by its id, of the VM with this number; `body` is how it is kept."""
 
     id: str
     vm: int
     decision: Decision
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,9 @@ class Hindsight:
     another host, `restored` to another datastore of the same; `absent` were about a VM that is
     nowhere now. `unasked` cannot be made again and count as they were. `unlike` are decisions
     that do not come back even under unchanged rules, `first_unlike` says of the first why.
+    `grown` were given more where they were, `grown_refused` would not have been, `grown_absent`
+    are nowhere now. `unnamed` are places given back of which nobody told whose: who had them
+    keeps what it has under the draft.
     """
 
     def __init__(self, picture: Picture, rules: Rules) -> None:
@@ -66,26 +71,32 @@ class Hindsight:
         self.peak_before = self.peak_after = self._told.use
         for row in picture.rows.values():
             if isinstance(row, Host):
-                self._draft.divergence.told(row)
+                self._draft.divergence.told(row.id, row.enterprises)
 
     def hear(self, key: Key, payload: Mapping[str, Any]) -> None:
         """Take in the next change of the feed."""
-        divergence = self._draft.divergence
-        for vm, amounts in payload.get("vms", {}).items():
+        vms, before = payload.get("vms"), self._told.stand(key)
+        for vm, amounts in vms.items() if vms else ():
             if amounts is None:
-                divergence.leave(int(vm), key[1])
-            else:
-                divergence.resize(int(vm), key[1], amounts)
+                self._draft.divergence.leave(int(vm), key[1])
         self._told.hear(key, payload)
-        row = self._told.row(key)
-        if isinstance(row, Host):
-            divergence.told(row)
+        after = self._told.stand(key)
+        if key[0] == "host" and after is not None and after is not before:
+            self._draft.divergence.told(key[1], after.use.enterprises)
+            if vms is None and before is not None and _freer(before.use, after.use):
+                self.counts["unnamed"] += 1
+            for vm, amounts in vms.items() if vms else ():
+                if amounts is not None:
+                    more = plus(_sums(after), NOTHING if before is None else _sums(before), -1)
+                    self._resize(int(vm), key[1], tuple(amounts), more)
         self._look_at_peaks()
 
     def ask(self, asked: Asked) -> None:
         """Make the next decision again."""
         decision = asked.decision
         self.counts["requests"] += 1
+        if decision.question.demand.origin is None:
+            self._draft.divergence.forget_unasked(asked.vm)
         if decision.cut and decision.cut != ("nearest",):
             self._leave_as_it_was(asked)
             return
@@ -95,12 +106,12 @@ class Hindsight:
             self._notice(asked, str(missing))
             self._leave_as_it_was(asked)
             return
-        self._unchanged.show(changes)
+        self._show(changes)
         again = self._unchanged.ask(decision.question)
-        why = difference(decision, again)
-        if why:
-            self._notice(asked, why)
-        self._draft.show(changes)
+        if asked.body != record(again):
+            why = difference(decision, again)
+            if why:
+                self._notice(asked, why)
         self._ask_otherwise(asked)
         self._look_at_peaks()
 
@@ -110,8 +121,8 @@ class Hindsight:
 
     def host(self, id: int) -> str:
         """The name of a host, empty where there is none."""
-        row = self._told.row(("host", id))
-        return row.name if isinstance(row, Host) else ""
+        stand = self._told.stand(("host", id))
+        return stand.row.name if stand is not None and isinstance(stand.row, Host) else ""
 
     def _ask_otherwise(self, asked: Asked) -> None:
         question, divergence = asked.decision.question, self._draft.divergence
@@ -121,15 +132,13 @@ class Hindsight:
         if demand.origin is not None:
             self._meet(asked.vm, demand, demand.origin)
             demand = self._from_where_it_is(asked.vm, demand, demand.origin)
-        else:
-            divergence.forget_unasked(asked.vm)
         was, now = _recorded(asked.decision), None
         if demand is None:
             self.counts["absent"] += 1
         else:
             answer = self._draft.place(demand, question.share)
-            self._judge(asked, answer)
-            if isinstance(answer, Placement):
+            self._judge(asked, demand, answer)
+            if answer is not None:
                 now = _stay(answer.host, answer.datastore, demand)
         # Of a move that history refused nothing tells the end: it is over at once.
         if was is not None or (now is not None and not moves):
@@ -137,15 +146,16 @@ class Hindsight:
 
     def _meet(self, vm: int, demand: Demand, origin: Origin) -> None:
         """A VM from before history began is where it moves from."""
-        if not self._draft.divergence.knows(vm):
-            stay = _stay(origin.host, origin.datastore, demand)
-            self._draft.divergence.enter(vm, stay, stay)
+        self._draft.divergence.meet(vm, _stay(origin.host, origin.datastore, demand))
 
     def _from_where_it_is(self, vm: int, demand: Demand, origin: Origin) -> Demand | None:
         stays = self._draft.divergence.now(vm)
         if not stays:
             return None
         at = stays[-1]
+        size = at.demand
+        if (size.cpu, size.ram_mib) != (demand.cpu, demand.ram_mib):
+            demand = replace(demand, cpu=size.cpu, ram_mib=size.ram_mib)
         if (at.host, at.datastore) == (origin.host, origin.datastore):
             return demand
         fleet = self._draft.fleet
@@ -163,28 +173,59 @@ class Hindsight:
         )
         return replace(demand, origin=there)
 
-    def _judge(self, asked: Asked, answer: Placement | Refusal) -> None:
+    def _resize(self, vm: int, host: int, amounts: Sums, more: Sums) -> None:
+        """The VM holds so much where it is, and the host holds so much more than before.
+
+        What history granted is asked of the draft. Nothing less is asked for; where a growth was
+        refused the VM keeps the smaller of its size and of what history goes on to give it.
+        """
+        divergence = self._draft.divergence
+        known, stays = divergence.was(vm, host), divergence.now(vm)
+        if known is None:
+            more = (min(more[0], amounts[0]), min(more[1], amounts[1]), 0)
+        else:
+            more = plus(amounts, _size(known), -1)
+        size = _size(stays[-1]) if stays else plus(amounts, more, -1)
+        wanted = _wanted(amounts, more, size)
+        if more[0] <= 0 and more[1] <= 0:
+            divergence.resize(vm, host, amounts, wanted)
+            return
+        self.counts["grown"] += 1
+        divergence.resize(vm, host, amounts, wanted)
+        if known is not None and not stays:
+            self.counts["grown_absent"] += 1
+            return
+        self._show(self._told.at(()))
+        if self._draft.within(stays[-1].host if stays else host, plus(wanted, size, -1)):
+            return
+        self.counts["grown_refused"] += 1
+        if known is None:
+            nobody = Demand(UUID(int=0), *amounts, "", 0)
+            divergence.enter(vm, *[Stay(host, UNTOLD, nobody)] * 2)
+        divergence.resize(vm, host, amounts, size)
+
+    def _show(self, changes: Changes) -> None:
+        self._unchanged.show(changes)
+        self._draft.show(changes)
+
+    def _judge(self, asked: Asked, demand: Demand, answer: Placement | None) -> None:
         chosen = asked.decision.chosen
-        match answer:
-            case Refusal() if chosen is None:
-                word = "same"
-            case Refusal():
-                word = "refused_more"
-            case Placement() if chosen is None:
-                word = "refused_less"
-            case Placement() if chosen is not None and answer.host != chosen.host:
-                word = "moved"
-            case Placement() if chosen is not None and answer.datastore != chosen.datastore:
-                word = "restored"
-            case _:
-                word = "same"
+        if answer is None:
+            word = "same" if chosen is None else "refused_more"
+        elif chosen is None:
+            word = "refused_less"
+        elif answer.host != chosen.host:
+            word = "moved"
+        else:
+            word = "same" if answer.datastore == chosen.datastore else "restored"
         self.counts[word] += 1
         listed = self.others.setdefault(word, [])
         if word == "same" or len(listed) >= LISTED_MAX:
             return
-        if isinstance(answer, Refusal):
-            refused = of_answer(asked.decision.question, answer).refused
-            listed.append(Other(asked, None, None, refused))
+        if answer is None:
+            listed.append(
+                Other(asked, None, None, self._draft.refused(asked.decision.question, demand))
+            )
         else:
             listed.append(Other(asked, answer.host, answer.datastore, None))
 
@@ -200,16 +241,37 @@ class Hindsight:
             self.first_unlike = (asked, why)
 
     def _look_at_peaks(self) -> None:
-        use, more = self._told.use, self._draft.divergence.sums
-        self.peak_before = _larger(self.peak_before, use)
-        if more == NOTHING:
-            self.peak_after = _larger(self.peak_after, use)
-        else:
-            self.peak_after = _larger(self.peak_after, plus(use, more, 1))
+        before, more = self._told.use, self._draft.divergence.sums
+        after = before if more == NOTHING else plus(before, more, 1)
+        self.peak_before = _larger(self.peak_before, before)
+        self.peak_after = _larger(self.peak_after, after)
 
 
-def _larger(left: Sums, right: Sums) -> Sums:
-    return (max(left[0], right[0]), max(left[1], right[1]), max(left[2], right[2]))
+def _freer(before: Use, after: Use) -> bool:
+    return after.cpu < before.cpu or after.ram_mib < before.ram_mib
+
+
+def _sums(stand: Stand) -> Sums:
+    return (stand.use.cpu, stand.use.ram_mib, 0)
+
+
+def _size(stay: Stay) -> Sums:
+    return (stay.demand.cpu, stay.demand.ram_mib, stay.demand.disk_bytes)
+
+
+def _wanted(amounts: Sums, more: Sums, size: Sums) -> Sums:
+    """What grew is wanted as it is in history, of the rest the smaller of both."""
+    cpu, ram_mib, disk = (
+        there if grown > 0 else min(there, here)
+        for there, grown, here in zip(amounts, more, size, strict=True)
+    )
+    return (cpu, ram_mib, disk)
+
+
+def _larger(peak: Sums, use: Sums) -> Sums:
+    if use[0] <= peak[0] and use[1] <= peak[1] and use[2] <= peak[2]:
+        return peak
+    return (max(peak[0], use[0]), max(peak[1], use[1]), max(peak[2], use[2]))
 
 
 def _recorded(decision: Decision) -> Stay | None:

@@ -63,10 +63,13 @@ class Index:
         """Drop what was worked out from the rules and the tenants, which changed."""
         self._sorts: dict[Known, Sort] = {}
 
-    def short(self, policy: FitPolicy) -> bool:
-        """Whether unused hosts are so few that the policy tries them last."""
+    def short(self, policy: FitPolicy, freed: int = 0) -> bool:
+        """Whether unused hosts, with those `freed` counted in, are so few that the policy tries
+        them last."""
         section = self.section
-        return policy is FitPolicy.PACKING and short_of_unused(section.unused, len(section.ids))
+        return policy is FitPolicy.PACKING and short_of_unused(
+            section.unused + freed, len(section.ids)
+        )
 
     def put(self, id: int, entry: Entry) -> None:
         """A host came or changed otherwise than by a promise."""

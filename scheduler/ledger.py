@@ -5,7 +5,7 @@ last ones until the store's numbers arrive.
 """
 
 from dataclasses import replace
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from scheduler.demand import Demand
 from scheduler.inventory import Datastore, Gone, Host, RuleSet, Scope
@@ -18,6 +18,55 @@ RULES: Key = ("rules", 0)
 Claimant = tuple[int, int]
 """A VM (the number of its UUID) and the host that it was promised: a relocating VM holds two."""
 Promise = tuple[Seen, Demand]
+_NOBODY: frozenset[int] = frozenset()
+
+
+class Use(NamedTuple):
+    """What is promised of a row: virtual CPUs, MiB, bytes, and of a host by whom."""
+
+    cpu: int
+    ram_mib: int
+    disk_bytes: int
+    enterprises: frozenset[int]
+    layers: frozenset[int]
+
+
+def use_of(row: Row) -> Use:
+    """What the row says is promised of it; nothing of a rule set."""
+    match row:
+        case Host():
+            return Use(row.cpu_used, row.ram_used_mib, 0, row.enterprises, row.layers)
+        case Datastore():
+            return Use(0, 0, row.used_bytes, _NOBODY, _NOBODY)
+        case Scope():
+            return Use(row.cpu_used, row.ram_used_mib, row.disk_used_bytes, _NOBODY, _NOBODY)
+        case RuleSet():
+            return Use(0, 0, 0, _NOBODY, _NOBODY)
+        case _:
+            assert_never(row)
+
+
+def with_use(row: Row, use: Use) -> Row:
+    """The row with that promised of it instead."""
+    match row:
+        case Host():
+            return replace(
+                row,
+                cpu_used=use.cpu,
+                ram_used_mib=use.ram_mib,
+                enterprises=use.enterprises,
+                layers=use.layers,
+            )
+        case Datastore():
+            return replace(row, used_bytes=use.disk_bytes)
+        case Scope():
+            return replace(
+                row, cpu_used=use.cpu, ram_used_mib=use.ram_mib, disk_used_bytes=use.disk_bytes
+            )
+        case RuleSet():
+            return row
+        case _:
+            assert_never(row)
 
 
 class Entry:
@@ -26,9 +75,21 @@ class Entry:
     Mutable, since a decision has no time to copy rows; `current` makes the row a value again.
     """
 
-    __slots__ = ("cpu", "disk", "enterprises", "layers", "promises", "ram", "row")
+    __slots__ = (
+        "_shown",
+        "_told",
+        "cpu",
+        "disk",
+        "enterprises",
+        "layers",
+        "promises",
+        "ram",
+        "row",
+    )
 
     row: Row
+    _shown: Row | None
+    _told: Use
     cpu: int
     ram: int
     disk: int
@@ -44,53 +105,29 @@ class Entry:
     def take(self, row: Row) -> None:
         """The store's numbers replace what was here, promises too."""
         self.row = row
+        self.use(use_of(row))
+        self._shown = row
+
+    def use(self, told: Use) -> None:
+        """So much is promised of the row in all; promises of before are in it or ended."""
+        self._told = told
+        self._shown = None
         self.promises.clear()
-        self.enterprises = self.layers = frozenset()
-        self.cpu = self.ram = self.disk = 0
-        match row:
-            case Host():
-                self.cpu, self.ram = row.cpu_used, row.ram_used_mib
-                self.enterprises, self.layers = row.enterprises, row.layers
-            case Datastore():
-                self.disk = row.used_bytes
-            case Scope():
-                self.cpu, self.ram = row.cpu_used, row.ram_used_mib
-                self.disk = row.disk_used_bytes
-            case RuleSet():
-                pass
-            case _:
-                assert_never(row)
+        self.cpu, self.ram, self.disk, self.enterprises, self.layers = told
 
     def current(self) -> Row:
         """The row with all promises counted in."""
-        row = self.row
-        if not self.promises:
-            return row
-        match row:
-            case Host():
-                return replace(
-                    row,
-                    cpu_used=self.cpu,
-                    ram_used_mib=self.ram,
-                    enterprises=self.enterprises,
-                    layers=self.layers,
-                )
-            case Datastore():
-                return replace(row, used_bytes=self.disk)
-            case Scope():
-                return replace(
-                    row, cpu_used=self.cpu, ram_used_mib=self.ram, disk_used_bytes=self.disk
-                )
-            case RuleSet():
-                return row
-            case _:
-                assert_never(row)
+        if self._shown is None:
+            use = Use(self.cpu, self.ram, self.disk, self.enterprises, self.layers)
+            self._shown = with_use(self.row, use)
+        return self._shown
 
     def add(self, claimant: Claimant, promise: Promise) -> None:
         """Count a promise in; by one claimant it counts once."""
         if claimant in self.promises:
             self.remove(claimant)
         self.promises[claimant] = promise
+        self._shown = None
         seen, demand = promise
         self.cpu += seen.cpu
         self.ram += seen.ram_mib
@@ -106,17 +143,18 @@ class Entry:
         promise = self.promises.pop(claimant, None)
         if promise is None:
             return False
+        self._shown = None
         seen, demand = promise
         self.cpu -= seen.cpu
         self.ram -= seen.ram_mib
         self.disk -= seen.disk_bytes
-        row = self.row
-        if type(row) is Host and (demand.enterprise is not None or demand.layer is not None):
+        host = type(self.row) is Host
+        if host and (demand.enterprise is not None or demand.layer is not None):
             demands = [each for _, each in self.promises.values()]
             owners = {each.enterprise for each in demands if each.enterprise is not None}
             layers = {each.layer for each in demands if each.layer is not None}
-            self.enterprises = row.enterprises | owners
-            self.layers = row.layers | layers
+            self.enterprises = self._told.enterprises | owners
+            self.layers = self._told.layers | layers
         return True
 
 

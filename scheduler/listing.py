@@ -1,6 +1,7 @@
 """Listings tell of many hosts at once, for people: candidates, verdicts, and why a refusal."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from scheduler.demand import Demand
@@ -23,12 +24,20 @@ def candidates(fleet: "Fleet", demand: Demand, policy: FitPolicy) -> tuple[Liste
 
     The first one is what `place` would choose. Asks the rules host by host.
     """
-    listed: list[Listed] = []
-    for host in (*_ordered(fleet, demand, policy), *_strangers(fleet, demand)):
-        at = fleet.candidate(host)
-        listed.append((at.host, choose(demand, at), objections(demand, at)))
+    listed = list(one_by_one(fleet, demand, policy))
     listed.sort(key=lambda each: bool(each[2]))
     return tuple(listed)
+
+
+def one_by_one(fleet: "Fleet", demand: Demand, policy: FitPolicy) -> Iterator[Listed]:
+    """Every host with its datastore or its reasons, gladdest first; asked as it is its turn.
+
+    A host that has left meanwhile is left out.
+    """
+    for host in (*_ordered(fleet, demand, policy), *_strangers(fleet, demand)):
+        if fleet.host(host) is not None:
+            at = fleet.candidate(host)
+            yield at.host, choose(demand, at), objections(demand, at)
 
 
 def verdicts(fleet: "Fleet", demand: Demand) -> tuple[HostVerdict, ...]:

@@ -14,7 +14,6 @@ from scheduler.inventory import Datastore, Gone, Host, Scope
 from scheduler.ledger import Key, key_of
 from scheduler.limits import Rules, resolve
 from scheduler.placement import Placement, Seen
-from scheduler.section import AMOUNT_MAX
 from scheduler.share import Share
 
 Place = Host | Datastore | Scope
@@ -52,15 +51,8 @@ class Lived(Course):
     def place(
         self, demand: Demand, policy: FitPolicy, share: Share | None = None
     ) -> Placement | None:
-        """What the fleet would choose; why it refuses is not asked, since that takes longest."""
-        index = self.fleet.index(demand.datacenter)
-        anywhere = demand.origin is None and demand.only is None
-        small = demand.cpu < AMOUNT_MAX and demand.ram_mib < AMOUNT_MAX
-        indexed = index is not None and anywhere and small and not index.section.beyond
-        if index is not None and indexed and index.find(demand, policy, None) is None:
-            return None
-        found = self.fleet.place(demand, policy, share)
-        return found if isinstance(found, Placement) else None
+        """What the fleet would choose; why it refuses is not asked."""
+        return self.fleet.find(demand, policy, share)
 
     def enter(self, stay: Stay) -> None:
         """The VM has one more place, and the fleet knows."""

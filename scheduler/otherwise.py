@@ -2,18 +2,20 @@
 
 from dataclasses import replace
 
-from scheduler.decision import Chosen, Decision, Question, of_answer
+from scheduler.decision import Chosen, Decision, Question, Refused, of_answer
 from scheduler.demand import Demand
 from scheduler.divergence import NOTHING, Divergence, Sums, plus
 from scheduler.fleet import Fleet
 from scheduler.inventory import Datastore, Gone, Host, RuleSet, Scope
-from scheduler.ledger import RULES, Key, Row
+from scheduler.ledger import RULES, Key, Row, Use, with_use
+from scheduler.limiting import Limiting, elements, shape
 from scheduler.limits import Rules
-from scheduler.placement import Placement, Refusal
+from scheduler.placement import Placement, Seen
 from scheduler.share import Share
-from scheduler.told import Changes, Limiting, elements, shape
+from scheduler.told import Changes, Stand, stand_of
 
 _SCOPES = frozenset({"cluster", "rack", "datacenter"})
+_NOBODY: frozenset[int] = frozenset()
 
 
 class Shown:
@@ -22,32 +24,38 @@ class Shown:
     def __init__(self) -> None:
         """Nothing was shown."""
         self.fleet = Fleet()
-        self._rows: dict[Key, Row] = {}
+        self._stands: dict[Key, Stand] = {}
         self._generations: dict[Key, int] = {}
 
     def show(self, changes: Changes) -> None:
         """These rows are so now."""
-        for key, row in changes.items():
-            if self._rows.get(key) == row:
-                continue
-            known = self._generations.get(key, -1)
-            if row is None:
-                del self._rows[key]
-                self._generations[key] = known + 1
-                self.fleet.apply(Gone(*key, known + 1))
-                continue
-            self._rows[key] = row
-            self._generations[key] = newer = max(known + 1, row.generation)
-            if row.generation == newer:
-                self.fleet.apply(row)
-            elif isinstance(row, RuleSet):
-                self.fleet.apply(replace(row, version=newer))
-            else:
-                self.fleet.apply(replace(row, generation=newer))
+        for key, stand in changes.items():
+            self._show(key, stand)
 
-    def row(self, key: Key) -> Row | None:
+    def stand(self, key: Key) -> Stand | None:
         """A row as it was shown."""
-        return self._rows.get(key)
+        return self._stands.get(key)
+
+    def _show(self, key: Key, stand: Stand | None) -> None:
+        known = self._stands.get(key)
+        if stand is None:
+            if known is not None:
+                del self._stands[key]
+                self.fleet.apply(Gone(*key, self._next(key)))
+            return
+        self._stands[key] = stand
+        if known is None or not (known.row is stand.row or known.row == stand.row):
+            row, generation = with_use(stand.row, stand.use), self._next(key)
+            if isinstance(row, RuleSet):
+                self.fleet.apply(replace(row, version=generation))
+            else:
+                self.fleet.apply(replace(row, generation=generation))
+        elif known.use != stand.use:
+            self.fleet.use(key, stand.use)
+
+    def _next(self, key: Key) -> int:
+        generation = self._generations[key] = self._generations.get(key, 0) + 1
+        return generation
 
 
 class Unchanged(Shown):
@@ -56,28 +64,30 @@ class Unchanged(Shown):
     def ask(self, question: Question) -> Decision:
         """The decision that the question is now, with the generations that were recorded."""
         answer = self.fleet.place(question.demand, question.policy, question.share)
-        rules = self.row(RULES)
-        version = rules.version if isinstance(rules, RuleSet) else 0
+        rules = self.stand(RULES)
+        version = 0 if rules is None else rules.generation
         made = of_answer(_asked_now(question, version), answer)
         if made.chosen is None:
             return made
-        return replace(made, chosen=self._as_recorded(made.chosen))
+        return Decision(made.question, self._as_recorded(made.chosen))
 
     def _as_recorded(self, chosen: Chosen) -> Chosen:
-        rows = ((seen, self.row((seen.kind, seen.id))) for seen in chosen.seen)
+        stands = [(one, self.stand((one.kind, one.id))) for one in chosen.seen]
         seen = tuple(
-            type(one)(
-                one.kind,
-                one.id,
-                0 if row is None else row.generation,
-                one.character,
-                one.cpu,
-                one.ram_mib,
-                one.disk_bytes,
-            )
-            for one, row in rows
+            [
+                Seen(
+                    one.kind,
+                    one.id,
+                    0 if stand is None else stand.generation,
+                    one.character,
+                    one.cpu,
+                    one.ram_mib,
+                    one.disk_bytes,
+                )
+                for one, stand in stands
+            ]
         )
-        return replace(chosen, seen=seen)
+        return Chosen(chosen.host, chosen.datastore, chosen.score, seen)
 
 
 class Otherwise(Shown):
@@ -88,77 +98,115 @@ class Otherwise(Shown):
         super().__init__()
         self.divergence = Divergence(self._scopes_of)
         self._limiting = Limiting(rules)
-        self._past: dict[Key, Row] = {}
+        self._past: dict[Key, Stand] = {}
+        self._limited: dict[Key, tuple[Row, Row]] = {}
         self._scopes: dict[Key, Scope] = {}
-        self._use: dict[Key, Sums] = {}
+        self._sums: dict[Key, Sums] = {}
 
-    def place(self, demand: Demand, share: Share | None) -> Placement | Refusal:
-        """What is chosen under these rules."""
+    def place(self, demand: Demand, share: Share | None) -> Placement | None:
+        """What is chosen under these rules, None where nothing is."""
         policy = self.fleet.rules.policy(demand.datacenter)
-        return self.fleet.place(demand, policy, share)
+        return self.fleet.find(demand, policy, share)
+
+    def refused(self, question: Question, demand: Demand) -> Refused | None:
+        """Why nothing is chosen."""
+        policy = self.fleet.rules.policy(demand.datacenter)
+        return of_answer(question, self.fleet.place(demand, policy, question.share)).refused
+
+    def within(self, host: int, more: Sums) -> bool:
+        """Whether so much more, counted in already, is within the limits of host and sums."""
+        row = self.fleet.host(host)
+        if row is None:
+            return False
+        scopes = (self.fleet.scope(*key) for key in elements(row))
+        rows: list[Host | Scope] = [row, *(scope for scope in scopes if scope is not None)]
+        cpu, ram_mib, _ = more
+        return all(
+            (cpu <= 0 or each.cpu_limit is None or each.cpu_used <= each.cpu_limit)
+            and (
+                ram_mib <= 0
+                or each.ram_limit_mib is None
+                or each.ram_used_mib <= each.ram_limit_mib
+            )
+            for each in rows
+        )
 
     def show(self, changes: Changes) -> None:
         """These rows of history are so now; those of whoever is elsewhere follow."""
         touched = set(changes)
         resized = False
-        for key, row in changes.items():
+        for key, stand in changes.items():
             old = self._past.pop(key, None)
-            if row is not None:
-                self._past[key] = row
-            resized |= shape(old) != shape(row)
-            resized |= key[0] in _SCOPES and (old is None) != (row is None)
-            for each, sign in ((old, -1), (row, 1)):
-                if isinstance(each, Host):
-                    touched |= self._sum_up(each, sign)
+            if stand is not None:
+                self._past[key] = stand
+            was, now = old and old.row, stand and stand.row
+            if was is not now:
+                resized |= shape(was) != shape(now)
+                resized |= key[0] in _SCOPES and (was is None) != (now is None)
+            if self._sums:
+                touched |= self._sum_up(old, -1) | self._sum_up(stand, 1)
         if resized:
             touched |= self._measure()
         touched |= self.divergence.changed
         self.divergence.changed.clear()
-        super().show({key: self._now(key) for key in touched})
+        for key in touched:
+            self._show(key, self._now(key))
 
-    def _now(self, key: Key) -> Row | None:
-        row = self._past.get(key)
-        if key == RULES:
-            return self._limiting.rule_set(row)
+    def _now(self, key: Key) -> Stand | None:
+        past = self._past.get(key)
         if key[0] in _SCOPES:
             scope = self._scopes.get(key)
             if scope is None:
                 return None
-            return self.divergence.on(self._limited(scope, row))
-        assert row is None or isinstance(row, Host | Datastore)
-        return None if row is None else self.divergence.on(self._limiting.on(row))
+            stand = stand_of(scope) if past is None else past
+            row: Row = self._with_limits_of(scope, stand.row)
+            use = stand.use if past is not None else Use(*self._sums[key], _NOBODY, _NOBODY)
+            return Stand(row, self.divergence.on(key, use), 0)
+        if key == RULES:
+            return stand_of(self._limiting.rule_set(past and past.row))
+        if past is None:
+            return None
+        known = self._limited.get(key)
+        if known is None or known[0] is not past.row:
+            assert isinstance(past.row, Host | Datastore)
+            known = self._limited[key] = (past.row, self._limiting.on(past.row))
+        return Stand(known[1], self.divergence.on(key, past.use), 0)
 
-    def _limited(self, scope: Scope, row: Row | None) -> Scope:
-        if isinstance(row, Scope):
-            return replace(
-                row,
-                cpu_limit=scope.cpu_limit,
-                ram_limit_mib=scope.ram_limit_mib,
-                rule=scope.rule,
-            )
-        cpu, ram_mib, _ = self._use.get((scope.kind, scope.id), NOTHING)
-        return replace(scope, cpu_used=cpu, ram_used_mib=ram_mib)
+    def _with_limits_of(self, scope: Scope, row: Row) -> Scope:
+        assert isinstance(row, Scope)
+        return replace(
+            row,
+            cpu_limit=scope.cpu_limit,
+            ram_limit_mib=scope.ram_limit_mib,
+            rule=scope.rule,
+        )
 
-    def _sum_up(self, host: Host, sign: int) -> set[Key]:
-        """Elements that history kept no sum of have that of their hosts; those are told."""
-        keys = elements(host)
+    def _sum_up(self, host: Stand | None, sign: int) -> set[Key]:
+        """Elements that history kept no sum of have that of their hosts: these."""
+        if host is None or not isinstance(host.row, Host):
+            return set()
+        keys = self._sums.keys() & set(elements(host.row))
         for key in keys:
-            use = (host.cpu_used, host.ram_used_mib, 0)
-            self._use[key] = plus(self._use.get(key, NOTHING), use, sign)
-        return {key for key in keys if key in self._scopes}
+            use = (host.use.cpu, host.use.ram_mib, 0)
+            self._sums[key] = plus(self._sums[key], use, sign)
+        return keys
 
     def _measure(self) -> set[Key]:
         """Work out the limits of sums anew; the sums that may be otherwise."""
         before = set(self._scopes)
-        hosts = [row for row in self._past.values() if isinstance(row, Host)]
-        scopes = [row for row in self._past.values() if isinstance(row, Scope)]
+        stands = list(self._past.values())
+        hosts = [stand.row for stand in stands if isinstance(stand.row, Host)]
+        scopes = [stand.row for stand in stands if isinstance(stand.row, Scope)]
         found = self._limiting.scopes(hosts, scopes)
         self._scopes = {(scope.kind, scope.id): scope for scope in found}
+        self._sums = dict.fromkeys(self._scopes.keys() - self._past.keys(), NOTHING)
+        for stand in stands if self._sums else ():
+            self._sum_up(stand, 1)
         return before | set(self._scopes)
 
     def _scopes_of(self, host: int) -> tuple[Key, ...]:
-        row = self._past.get(("host", host))
-        return elements(row) if isinstance(row, Host) else ()
+        past = self._past.get(("host", host))
+        return elements(past.row) if past is not None and isinstance(past.row, Host) else ()
 
 
 def _asked_now(question: Question, rule_set: int) -> Question:

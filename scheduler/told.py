@@ -1,18 +1,34 @@
-"""What history told: the rows at each decision, and the same rows under other rules."""
+"""What history told: the rows at each decision, and what was promised of them.
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+A row that only gets fuller or emptier stays the same value beside its use: few rows change.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from scheduler.ahead import Ahead, lay_over
 from scheduler.divergence import NOTHING, Sums, plus
-from scheduler.inventory import Datastore, Host, RuleSet, Scope
-from scheduler.ledger import Key, Row
-from scheduler.limits import Rules, resolve
+from scheduler.inventory import Gone, Host, RuleSet
+from scheduler.ledger import Key, Row, Use, use_of, with_use
 from scheduler.replay import Picture
+from scheduler.rows import from_mapping
 
-Changes = Mapping[Key, Row | None]
+
+class Stand(NamedTuple):
+    """A row as it was told whole the last time, its use since then, and its generation."""
+
+    row: Row
+    use: Use
+    generation: int
+
+
+Changes = Mapping[Key, Stand | None]
 """Rows that are otherwise than before; None for one that is gone."""
+
+_USE = frozenset({
+    "cpu_used", "ram_used_mib", "used_bytes", "disk_used_bytes", "enterprises", "layers",
+    "generation",
+})  # fmt: skip
 
 
 class Told:
@@ -23,99 +39,98 @@ class Told:
 
     def __init__(self, picture: Picture) -> None:
         """All rows are news at first."""
-        self._picture = picture
+        self._stands = {key: stand_of(row) for key, row in picture.rows.items()}
         self._news = set(picture.rows)
-        self._over: set[Key] = set()
+        self._over: dict[Key, Stand | None] = {}
         self.use = NOTHING
-        for row in picture.rows.values():
-            self.use = plus(self.use, _use(row), 1)
+        for key, stand in self._stands.items():
+            self.use = plus(self.use, _promised(key, stand), 1)
 
-    def row(self, key: Key) -> Row | None:
+    def stand(self, key: Key) -> Stand | None:
         """A row as the feed told it."""
-        return self._picture.rows.get(key)
+        return self._stands.get(key)
 
     def hear(self, key: Key, payload: Mapping[str, Any]) -> None:
-        """Take in the next change of the feed."""
-        before = _use(self.row(key))
-        self._picture.hear(key, payload)
-        self.use = plus(plus(self.use, before, -1), _use(self.row(key)), 1)
+        """Take in the next change of the feed, unless a newer one is known."""
+        known = self._stands.get(key)
+        found = _after(known, payload)
+        if found is known:
+            return
+        if found is None:
+            del self._stands[key]
+        else:
+            self._stands[key] = found
+        if key[0] in ("host", "datastore"):
+            self.use = plus(plus(self.use, _promised(key, found), 1), _promised(key, known), -1)
         self._news.add(key)
 
     def at(self, ahead: Sequence[Ahead]) -> Changes:
         """What changed since the last call, with these rows ahead; ValueError where the log
         lacks one."""
-        keys = [(kind, id) for kind, id, _ in ahead]
-        below = {key: row for key in keys if (row := self.row(key)) is not None}
-        over = lay_over(below, ahead)
-        changed = self._news | self._over | set(keys)
-        self._news = set()
-        self._over = set(keys)
-        return {key: over.get(key) if key in self._over else self.row(key) for key in changed}
+        before, told = self._over, self._stands
+        over = {(kind, id): self._ahead(kind, id, values) for kind, id, values in ahead}
+        changed = {key: told.get(key) for key in self._news if key not in over}
+        for key in before.keys() - over.keys():
+            changed[key] = told.get(key)
+        changed |= {
+            key: stand for key, stand in over.items() if key not in before or before[key] != stand
+        }
+        self._news.clear()
+        self._over = over
+        return changed
+
+    def _ahead(self, kind: str, id: int, values: Mapping[str, Any] | None) -> Stand | None:
+        told = self._stands.get((kind, id))
+        if values is None:
+            return None
+        if told is not None and values.keys() <= _USE:
+            return _fuller(told, values)
+        below = {} if told is None else {(kind, id): with_use(told.row, told.use)}
+        return stand_of(lay_over(below, [(kind, id, values)])[kind, id])
 
 
-def _use(row: Row | None) -> Sums:
-    match row:
-        case Host():
-            return (row.cpu_used, row.ram_used_mib, 0)
-        case Datastore():
-            return (0, 0, row.used_bytes)
-        case _:
-            return NOTHING
+def stand_of(row: Row) -> Stand:
+    """The row as it is told whole."""
+    return Stand(row, use_of(row), row.generation)
 
 
-class Limiting:
-    """Limits under some rules, worked out once for each place while it stays the same."""
-
-    def __init__(self, rules: Rules) -> None:
-        """No row has been seen."""
-        self._rules = rules
-        self._known: dict[tuple[Any, ...], Host | Datastore] = {}
-
-    def on(self, row: Host | Datastore) -> Host | Datastore:
-        """The row with the limits that the rules give it."""
-        if isinstance(row, Host):
-            about = (row.id, row.cluster, row.rack, row.datacenter, row.cpus, row.memory_mib)
-            one = self._known.get(about)
-            if one is None:
-                one = self._known[about] = resolve(self._rules, [row], []).hosts[0]
-            assert isinstance(one, Host)
-            return replace(
-                row,
-                cpu_limit=one.cpu_limit,
-                ram_limit_mib=one.ram_limit_mib,
-                cpu_rule=one.cpu_rule,
-                ram_rule=one.ram_rule,
-            )
-        tier = row.tier.id if row.tier else None
-        of = (row.id, tier, row.datacenter, row.capacity_bytes, "")
-        two = self._known.get(of)
-        if two is None:
-            two = self._known[of] = resolve(self._rules, [], [row]).datastores[0]
-        assert isinstance(two, Datastore)
-        return replace(row, limit_bytes=two.limit_bytes, rule=two.rule)
-
-    def scopes(self, hosts: Sequence[Host], scopes: Iterable[Scope]) -> tuple[Scope, ...]:
-        """The aggregated elements; those that no row tells of sum up their hosts."""
-        return resolve(self._rules, hosts, [], scopes).scopes
-
-    def rule_set(self, told: Row | None) -> RuleSet:
-        """What the rules say besides; who is restricted, and names, are as they were told."""
-        row = self._rules.row()
-        if not isinstance(told, RuleSet):
-            return row
-        return replace(
-            row, restricted=told.restricted, enterprises=told.enterprises, tiers=told.tiers
-        )
-
-
-def elements(host: Host) -> tuple[Key, ...]:
-    """The aggregated elements that a host is part of."""
-    found: tuple[Key, ...] = (("rack", host.rack), ("datacenter", host.datacenter))
-    return found if host.cluster is None else (("cluster", host.cluster), *found)
-
-
-def shape(row: Row | None) -> object:
-    """What of a host makes the sums of its elements' sizes."""
-    if not isinstance(row, Host):
+def _after(known: Stand | None, payload: Mapping[str, Any]) -> Stand | None:
+    """The row once the feed told this of it; None when it is gone."""
+    word = payload.get("row")
+    generation = int(payload["version"] if word == "rules" else payload["generation"])
+    # At one generation a row that is gone outranks one that is there, as in a ledger.
+    if known is not None and generation < known.generation + (word != "gone"):
+        return known
+    if word is not None:
+        row = from_mapping(payload)
+        return None if isinstance(row, Gone) else stand_of(row)
+    if known is None or isinstance(known.row, RuleSet):
         return None
-    return (elements(row), row.cpus, row.memory_mib)
+    use = Use(
+        payload["cpu_used"],
+        payload["ram_used"],
+        0 if isinstance(known.row, Host) else payload["disk_used"],
+        frozenset(payload.get("enterprises", ())),
+        frozenset(payload.get("layers", ())),
+    )
+    return Stand(known.row, use, generation)
+
+
+def _fuller(told: Stand, values: Mapping[str, Any]) -> Stand:
+    """The row with other use; values are named as the row's fields are."""
+    cpu, ram_mib, disk, enterprises, layers = told.use
+    disk = values.get("disk_used_bytes", disk)
+    use = Use(
+        values.get("cpu_used", cpu),
+        values.get("ram_used_mib", ram_mib),
+        values.get("used_bytes", disk),
+        frozenset(values["enterprises"]) if "enterprises" in values else enterprises,
+        frozenset(values["layers"]) if "layers" in values else layers,
+    )
+    return Stand(told.row, use, values.get("generation", told.generation))
+
+
+def _promised(key: Key, stand: Stand | None) -> Sums:
+    if stand is None or key[0] not in ("host", "datastore"):
+        return NOTHING
+    return (stand.use.cpu, stand.use.ram_mib, stand.use.disk_bytes)

@@ -4,6 +4,7 @@ needs."""
 from gateway.api import (
     datacenters,
     decisions,
+    default_tiers,
     enterprises,
     login,
     machines,
@@ -21,6 +22,7 @@ Route = tuple[str, str, Handler, str | Access]
 _ANY = Access.LOGGED_IN
 _SEE = Privilege.PHYS_DC_ENUMERATE.value
 _CHANGE = Privilege.PHYS_DC_MANAGE.value
+_RULES = Privilege.PHYS_DC_RULES.value
 _VDC = Privilege.VDC_MANAGE.value
 _EDIT = Privilege.VAPP_CUSTOMISE_SETTINGS.value
 _E = "/admin/enterprises"
@@ -29,7 +31,9 @@ _V = "/cloud/virtualdatacenters"
 _A = f"{_V}/{{vdc}}/virtualappliances"
 _D = "/admin/datacenters"
 _H = f"{_D}/{{dc}}/racks/{{rack}}/machines"
-_REPOSITORY = f"{_E}/{{enterprise}}/datacenterrepositories/{{dc}}"
+_TEMPLATE = (
+    f"{_E}/{{enterprise}}/datacenterrepositories/{{dc}}/virtualmachinetemplates/{{template}}"
+)
 
 CATALOG_ROUTES: tuple[Route, ...] = (
     ("GET", "/version", login.version, Access.PUBLIC),
@@ -41,7 +45,8 @@ CATALOG_ROUTES: tuple[Route, ...] = (
     ("GET", f"{_E}/{{enterprise}}", enterprises.read, _ANY),
     ("GET", f"{_E}/{{enterprise}}/users", enterprises.list_users, _ANY),
     ("GET", f"{_E}/{{enterprise}}/users/{{user}}", enterprises.read_user, _ANY),
-    ("GET", f"{_REPOSITORY}/virtualmachinetemplates/{{template}}", enterprises.read_template, _ANY),
+    ("GET", _TEMPLATE, default_tiers.read_template, _ANY),
+    ("PUT", _TEMPLATE, default_tiers.edit_template, _RULES),
     ("GET", _L, enterprises.list_locations, _ANY),
     ("GET", f"{_L}/{{dc}}", enterprises.read_location, _ANY),
     ("GET", f"{_L}/{{dc}}/templates", enterprises.location_templates, _ANY),

@@ -12,7 +12,7 @@ from gateway.api.vm_body import as_object, id_of, invalid, links, text
 from gateway.api.vm_reading import conflict
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
-from gateway.events.event import Event, emit
+from gateway.events.event import Event
 from gateway.store import host_clusters, ledger, rules
 from gateway.store.host_clusters import HostCluster
 from gateway.store.places import Rack
@@ -134,15 +134,13 @@ async def _require_free(
 
 
 async def _tell(turn: Turn, c: Connection, one: HostCluster, action: str) -> None:
-    await emit(
+    await turn.tell(
         c,
         Event(
             "CLUSTER",
             action,
             one.id,
             message=f"Cluster {one.name}: {action.lower()}",
-            user_id=turn.caller.user_id,
-            user=turn.caller.nick,
             entity_name=one.name,
             details={"machines": [host_id for host_id, _ in one.hosts]},
         ),

@@ -6,7 +6,7 @@ from gateway.api.representations import places as shown
 from gateway.api.vm_body import as_object, flag, invalid
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
-from gateway.events.event import Event, emit
+from gateway.events.event import Event
 from gateway.store import ledger, places
 from gateway.store.places import Datacenter, DatastoreRow, Rack
 from gateway.store.pool import Connection
@@ -99,15 +99,13 @@ async def edit_datastore(request: web.Request) -> web.Response:
             await places.set_datastore_enabled(c, one.id, enabled)
             await ledger.refresh_limits(c, datastores=[one.id])
             word = "enabled" if enabled else "disabled"
-            await emit(
+            await turn.tell(
                 c,
                 Event(
                     "DATASTORE",
                     "MODIFY",
                     one.id,
                     message=f"Datastore {one.name} was {word}",
-                    user_id=turn.caller.user_id,
-                    user=turn.caller.nick,
                     entity_name=one.name,
                 ),
             )

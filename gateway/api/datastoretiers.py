@@ -12,7 +12,7 @@ from gateway.api.vm_body import as_object, flag, invalid, text
 from gateway.api.vm_reading import conflict
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
-from gateway.events.event import Event, emit
+from gateway.events.event import Event
 from gateway.store import ledger, rules, tiers
 from gateway.store.pool import Connection
 from gateway.store.tiers import NewTier, TierRow
@@ -141,15 +141,13 @@ async def tell(
     details: dict[str, Any] | None = None,
 ) -> None:
     """An event about a tier."""
-    await emit(
+    await turn.tell(
         c,
         Event(
             "DATASTORE_TIER",
             action,
             one.id,
             message=f"Datastore tier {one.name}: {action.lower()}",
-            user_id=turn.caller.user_id,
-            user=turn.caller.nick,
             entity_name=one.name,
             details=details or {},
         ),

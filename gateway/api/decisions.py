@@ -6,7 +6,6 @@ import msgspec
 from aiohttp import web
 
 from gateway.api.events import moment
-from gateway.api.privileges import Privilege
 from gateway.api.representations.decisions import (
     MEDIA,
     decision,
@@ -39,7 +38,7 @@ async def list_all(request: web.Request) -> web.Response:
     async with turn.store.read() as c:
         page = await decisions.page(c, await _filter(c, turn), sort)
         names = await _names(c, page.rows)
-    hosts = sees_hosts(turn)
+    hosts = turn.caller.sees_hosts
     shown = [decision(turn.links, one, names, hosts=hosts) for one in page.rows]
     return turn.page("decisions", shown, page.total, sort)
 
@@ -51,9 +50,9 @@ async def read(request: web.Request) -> web.Response:
         stored = await _find(c, turn)
         names = await _names(c, (stored,))
     if request.headers.get("Accept", "").split(";")[0].strip() == "text/plain":
-        text = decision_text(stored, names, hosts=sees_hosts(turn))
+        text = decision_text(stored, names, hosts=turn.caller.sees_hosts)
         return web.Response(text=text, content_type="text/plain")
-    return turn.ok(MEDIA, decision(turn.links, stored, names, hosts=sees_hosts(turn)))
+    return turn.ok(MEDIA, decision(turn.links, stored, names, hosts=turn.caller.sees_hosts))
 
 
 async def table(request: web.Request) -> web.Response:
@@ -62,7 +61,7 @@ async def table(request: web.Request) -> web.Response:
     async with turn.store.read() as c:
         stored = await _find(c, turn)
     try:
-        found = await turn.services.recompute(stored.id)
+        found = await turn.services.recompute(turn.store, stored.id)
     except NotReplayable as lacking:
         raise conflict("DECISION-1", f"It cannot be made again: {lacking}") from lacking
     body = {
@@ -74,11 +73,6 @@ async def table(request: web.Request) -> web.Response:
         "links": [decision_link(turn.links, stored.id)],
     }
     return turn.ok("decisiontable", body)
-
-
-def sees_hosts(turn: Turn) -> bool:
-    """Whether the caller may know of hosts."""
-    return Privilege.PHYS_DC_ENUMERATE in turn.caller.privileges
 
 
 async def _find(c: Connection, turn: Turn) -> Stored:
@@ -105,7 +99,7 @@ async def _filter(c: Connection, turn: Turn) -> Filter:
 
 
 async def _vm(c: Connection, turn: Turn) -> int | None:
-    """The VM of the query, by its number or its uuid; 0, which none has, for one not known."""
+    """The VM of the query, by its number or its uuid; -1, which none has, for one not known."""
     given = turn.query_text("vm")
     if given is None:
         return None
@@ -113,7 +107,7 @@ async def _vm(c: Connection, turn: Turn) -> int | None:
         return int(given)
     found = _uuid(turn, "vm")
     assert found is not None
-    return await decisions.vm_of(c, found) or 0
+    return await decisions.vm_of(c, found) or -1
 
 
 def _uuid(turn: Turn, name: str) -> UUID | None:

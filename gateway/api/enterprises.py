@@ -83,19 +83,3 @@ async def location_templates(request: web.Request) -> web.Response:
     owner = turn.caller.enterprise_id
     rows = [shown.template(turn.links, one, owner) for one in found]
     return turn.whole("virtualmachinetemplates", rows)
-
-
-async def read_template(request: web.Request) -> web.Response:
-    """GET: one template, at its full path."""
-    turn = Turn(request)
-    enterprise_id, datacenter_id, template_id = turn.ids("enterprise", "dc", "template")
-    turn.require_sight(enterprise_id)
-    async with turn.store.read() as c:
-        one = await tenants.template(c, template_id)
-    if (
-        one is None
-        or one.datacenter_id != datacenter_id
-        or one.enterprise_id not in (None, enterprise_id)
-    ):
-        raise Denied(Kind.ABSENT, "VMTEMPLATE-0", "The template does not exist")
-    return turn.ok("virtualmachinetemplate", shown.template(turn.links, one, enterprise_id))

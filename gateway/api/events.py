@@ -7,7 +7,6 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.api.privileges import Privilege
 from gateway.api.representations.events import event
 from gateway.api.vm_body import invalid
 from gateway.api.vm_reading import EVERYWHERE, find_vm
@@ -45,8 +44,7 @@ async def read(request: web.Request) -> web.Response:
         seen = await events_view.get(c, position, _enterprise(turn))
     if seen is None:
         raise Denied(Kind.ABSENT, "404-NOT-FOUND", "The event does not exist")
-    hosts = Privilege.PHYS_DC_ENUMERATE in turn.caller.privileges
-    return turn.ok("event", event(turn.links, seen, hosts=hosts))
+    return turn.ok("event", event(turn.links, seen, hosts=turn.caller.sees_hosts))
 
 
 async def _listing(turn: Turn, wanted: Filter) -> web.Response:
@@ -54,7 +52,7 @@ async def _listing(turn: Turn, wanted: Filter) -> web.Response:
     sort: Sort = turn.sort(_SORTS, by="timestamp", ascending=onwards)
     async with turn.store.read() as c:
         page = await events_view.page(c, wanted, sort)
-    hosts = Privilege.PHYS_DC_ENUMERATE in turn.caller.privileges
+    hosts = turn.caller.sees_hosts
     shown: list[dict[str, Any]] = [event(turn.links, seen, hosts=hosts) for seen in page.rows]
     return turn.page("events", shown, page.total, sort)
 
@@ -78,6 +76,7 @@ def _filter(turn: Turn) -> Filter:
         since=moment(turn, "datefrom"),
         until=moment(turn, "dateto"),
         after=_number(turn, "after"),
+        hosts=turn.caller.sees_hosts,
     )
 
 

@@ -15,7 +15,7 @@ from scheduler.demand import Demand
 
 
 def _holder(turn: Turn) -> Holder:
-    return Holder(turn.store, turn.services.planner)
+    return Holder(turn.store, turn.services.planner, turn.services.adviser)
 
 
 async def list_all(request: web.Request) -> web.Response:

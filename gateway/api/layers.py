@@ -11,7 +11,7 @@ from gateway.api.vm_groups import enter, require_leaving
 from gateway.api.vm_reading import conflict, find_ground, readable, require_free
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
-from gateway.events.event import Event, emit
+from gateway.events.event import Event
 from gateway.store import bookings, layers, vms
 from gateway.store.layers import Layer
 from gateway.store.pool import Connection
@@ -173,7 +173,7 @@ def _vms(given: tuple[Link, ...]) -> list[int]:
 
 async def _tell(turn: Turn, c: Connection, ground: Ground, one: Layer, what: str) -> None:
     details: dict[str, Any] = {"layer": one.name, "virtualmachines": [id_ for id_, _ in one.vms]}
-    await emit(
+    await turn.tell(
         c,
         Event(
             "VIRTUAL_APPLIANCE",
@@ -181,8 +181,6 @@ async def _tell(turn: Turn, c: Connection, ground: Ground, one: Layer, what: str
             ground.id,
             message=f"Layer {one.name} of {ground.name} {what}",
             enterprise_id=ground.enterprise_id,
-            user_id=turn.caller.user_id,
-            user=turn.caller.nick,
             entity_name=ground.name,
             details=details,
         ),

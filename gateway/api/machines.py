@@ -12,7 +12,7 @@ from gateway.api.vm_body import as_object, checked_text, invalid, text
 from gateway.api.vm_reading import conflict
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
-from gateway.events.event import Event, emit
+from gateway.events.event import Event
 from gateway.store import ledger, places
 from gateway.store.places import HostRow, NewHost, Rack
 from gateway.store.pool import Connection
@@ -204,15 +204,13 @@ def _datastores(body: Mapping[str, Any]) -> list[str]:
 
 
 async def _tell(c: Connection, turn: Turn, one: HostRow, action: str) -> None:
-    await emit(
+    await turn.tell(
         c,
         Event(
             "MACHINE",
             action,
             one.id,
             message=f"Machine {one.name}: {action.lower()}",
-            user_id=turn.caller.user_id,
-            user=turn.caller.nick,
             entity_name=one.name,
         ),
     )

@@ -15,8 +15,9 @@ from gateway.denial import Denied, Kind
 from gateway.lifecycle import Operation, require
 from gateway.store import headroom
 from gateway.store.vms import Vm
+from gateway.tasks.advising import refuse_on_record
+from gateway.tasks.candidates import Candidates
 from gateway.tasks.deciding import Subject
-from gateway.tasks.planner import Candidates, refuse_on_record
 from gateway.tasks.submission import Order, submit
 from scheduler.placement import HostVerdict
 from scheduler.reason import Lack
@@ -43,7 +44,8 @@ async def candidates(request: web.Request) -> web.Response:
         hosts.add(found.current)
     async with turn.store.read() as c:
         rooms = await headroom.of_hosts(c, sorted(hosts))
-    return turn.ok("machines", machines(turn.links, vm, found, rooms))
+    told = found if turn.caller.sees_hosts else found.without_tenants()
+    return turn.ok("machines", machines(turn.links, vm, told, rooms))
 
 
 async def relocate(request: web.Request) -> web.Response:
@@ -98,11 +100,13 @@ async def _require_fitting(turn: Turn, vm: Vm, host: int) -> None:
             raise Denied(
                 Kind.ABSENT, "MACHINE-0", f"{_REL}: the machine does not exist", field=_REL
             )
-    refused = refusal(await turn.services.planner.candidates(vm.id), host)
+    found = await turn.services.planner.candidates(vm.id)
+    refused = refusal(found if turn.caller.sees_hosts else found.without_tenants(), host)
     if refused is None:
         return
     subject = Subject("relocate", vm.id, vm.enterprise_id)
-    record = await refuse_on_record(turn.store, turn.services.planner, subject, host)
+    services = turn.services
+    record = await refuse_on_record(turn.store, services.planner, subject, host, services.adviser)
     if record is not None:
         refused.decision = str(record)
         raise refused

@@ -11,7 +11,7 @@ from gateway.api.vm_body import as_object, flag, id_of, invalid, links, text
 from gateway.api.vm_reading import conflict
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
-from gateway.events.event import Event, emit
+from gateway.events.event import Event
 from gateway.store import ledger, places, reservations, rules, tenants
 from gateway.store.pool import Connection
 from gateway.store.tenants import Enterprise
@@ -136,15 +136,13 @@ async def _machine(turn: Turn, c: Connection, host_id: int) -> dict[str, Any]:
 async def _tell(turn: Turn, c: Connection, host_id: int, message: str) -> None:
     one = await places.host(c, host_id)
     assert one is not None
-    await emit(
+    await turn.tell(
         c,
         Event(
             "MACHINE",
             "MODIFY",
             host_id,
             message=message,
-            user_id=turn.caller.user_id,
-            user=turn.caller.nick,
             entity_name=one.name,
             details={"reserved_for": one.reserved_for},
         ),
@@ -152,7 +150,7 @@ async def _tell(turn: Turn, c: Connection, host_id: int, message: str) -> None:
 
 
 async def _tell_enterprise(turn: Turn, c: Connection, one: Enterprise, message: str) -> None:
-    await emit(
+    await turn.tell(
         c,
         Event(
             "ENTERPRISE",
@@ -160,8 +158,6 @@ async def _tell_enterprise(turn: Turn, c: Connection, one: Enterprise, message: 
             one.id,
             message=message,
             enterprise_id=one.id,
-            user_id=turn.caller.user_id,
-            user=turn.caller.nick,
             entity_name=one.name,
         ),
     )

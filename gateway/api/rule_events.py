@@ -3,7 +3,7 @@
 from typing import Any
 
 from gateway.api.vm_turn import Turn
-from gateway.events.event import Event, emit
+from gateway.events.event import Event
 from gateway.store import rules
 from gateway.store.pool import Connection
 from gateway.store.rules import Rule
@@ -19,15 +19,13 @@ _TOPICS = {
 async def tell_rule(turn: Turn, c: Connection, one: Rule, *, gone: bool = False) -> None:
     """A rule is applied, or lifted."""
     word = one.kind.replace("_", " ")
-    await emit(
+    await turn.tell(
         c,
         Event(
             "RULES",
             f"{_TOPICS[one.kind]}_{'DELETE' if gone else 'APPLY'}",
             one.id,
             message=f"{word.capitalize()} rule {one.id} was {'lifted' if gone else 'applied'}",
-            user_id=turn.caller.user_id,
-            user=turn.caller.nick,
             details=_details(one),
         ),
     )
@@ -38,15 +36,13 @@ async def tell_all(
 ) -> None:
     """All rules, of a datacenter or of everything, were replaced by so many of each kind."""
     where = "" if datacenter_id is None else f" of datacenter {datacenter_id}"
-    await emit(
+    await turn.tell(
         c,
         Event(
             "RULES",
             "APPLY",
             datacenter_id or 0,
             message=f"The rules{where} were replaced",
-            user_id=turn.caller.user_id,
-            user=turn.caller.nick,
             details=counts,
         ),
     )

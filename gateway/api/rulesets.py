@@ -11,7 +11,7 @@ from gateway.api.vm_body import CAUSE_MAX, checked_text
 from gateway.api.vm_reading import conflict
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
-from gateway.events.event import Event, emit
+from gateway.events.event import Event
 from gateway.store import ledger, rule_versions, rules
 from gateway.store.pool import Connection
 from gateway.store.rule_checks import require_elements
@@ -86,15 +86,13 @@ async def enforce(
     await ledger.refresh_limits(c)
     made = await rule_versions.complete(c, content)
     told: dict[str, Any] = {"version": made.version, "parent": made.parent, "comment": comment}
-    await emit(
+    await turn.tell(
         c,
         Event(
             "RULES",
             "ACTIVATE",
             made.version,
             message=f"Version {made.version} of the rules is in force",
-            user_id=caller.user_id,
-            user=caller.nick,
             details=told,
         ),
     )

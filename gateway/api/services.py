@@ -10,16 +10,13 @@ from aiohttp import web
 from drivers.contract import Capabilities
 from gateway.store.pool import Store
 from gateway.store.users import User
+from gateway.tasks.advising import Adviser
 from gateway.tasks.foreseeing import Question, foresee
 from gateway.tasks.planner import Planner
 from gateway.tasks.reckoning import Reckoning, reckon
-from gateway.tasks.replaying import NotReplayable, Recomputed
+from gateway.tasks.replaying import Recomputed, recompute
 from gateway.tasks.submission import Caller
-
-
-async def _nowhere(decision: UUID) -> Recomputed:
-    """No decision is made again here."""
-    raise NotReplayable("this process does not make decisions again")
+from scheduler.plan.timeline import Capacities
 
 
 async def _nothing(host_id: int) -> None:
@@ -34,7 +31,8 @@ class Services:
     commit. `host_changed` tells the drivers of a host that came, changed or went. `foresee` says
     what rules would do, elsewhere than on the event loop; with `two_person` nobody activates
     rules that they wrote. `recompute` makes a decision again, off the event loop, too, and `reckon`
-    answers what takes long.
+    answers what takes long. `capacities` are what places carry at once while a plan runs;
+    `adviser` advises on what is refused at once.
     """
 
     store: Store
@@ -44,11 +42,13 @@ class Services:
     secret: bytes = field(repr=False)
     wake: Callable[[], None]
     hypervisors: Mapping[str, str] = field(default_factory=dict)
+    capacities: Capacities = field(default_factory=Capacities)
+    adviser: Adviser | None = None
     host_changed: Callable[[int], Awaitable[None]] = _nothing
     reckon: Callable[[Store, Reckoning], Awaitable[dict[str, Any]]] = reckon
     foresee: Callable[[Store, Question], Awaitable[dict[str, Any]]] = foresee
     two_person: bool = False
-    recompute: Callable[[UUID], Awaitable[Recomputed]] = _nowhere
+    recompute: Callable[[Store, UUID], Awaitable[Recomputed]] = recompute
 
 
 CALLER = web.RequestKey("caller", Caller)

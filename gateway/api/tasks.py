@@ -7,7 +7,7 @@ from aiohttp import web
 
 from gateway.api.representations.tasks import task
 from gateway.api.vm_body import CAUSE_MAX, checked_text
-from gateway.api.vm_reading import EVERYWHERE, conflict, find_task, find_vm
+from gateway.api.vm_reading import conflict, find_task, find_vm
 from gateway.api.vm_turn import Turn
 from gateway.store import tasks_view
 from gateway.store.pool import Store
@@ -21,8 +21,7 @@ async def list_of_vm(request: web.Request) -> web.Response:
     async with turn.store.read() as c:
         vm = await find_vm(c, turn.vm_path(), turn.caller)
         found = await tasks_view.of_vm(c, vm.id)
-    may = EVERYWHERE in turn.caller.privileges
-    return turn.whole("tasks", [task(turn.links, vm, one, may_resolve=may) for one in found])
+    return turn.whole("tasks", [task(turn.links, vm, one, turn.caller) for one in found])
 
 
 async def pending(request: web.Request) -> web.Response:
@@ -42,8 +41,7 @@ async def read(request: web.Request) -> web.Response:
     async with turn.store.read() as c:
         vm = await find_vm(c, turn.vm_path(), turn.caller)
         found = await find_task(c, vm, turn.task_id())
-    may = EVERYWHERE in turn.caller.privileges
-    body = task(turn.links, vm, found, may_resolve=may)
+    body = task(turn.links, vm, found, turn.caller)
     return turn.ok(turn.preferred("task", "taskextended"), body)
 
 

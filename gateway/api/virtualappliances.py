@@ -13,7 +13,7 @@ from gateway.api.vm_body import as_object, text
 from gateway.api.vm_reading import EVERYWHERE, conflict, sees
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
-from gateway.events.event import Event, emit
+from gateway.events.event import Event
 from gateway.store import tenants
 from gateway.store.pool import Connection
 from gateway.store.tenants import NAME_SORTS, Virtualappliance
@@ -128,7 +128,7 @@ def _shown(turn: Turn, one: Virtualappliance) -> dict[str, Any]:
 
 
 async def _tell(c: Connection, turn: Turn, one: Virtualappliance, action: str) -> None:
-    await emit(
+    await turn.tell(
         c,
         Event(
             "VIRTUAL_APPLIANCE",
@@ -136,8 +136,6 @@ async def _tell(c: Connection, turn: Turn, one: Virtualappliance, action: str) -
             one.id,
             message=f"Virtual appliance {one.name}: {action.lower()}",
             enterprise_id=one.enterprise_id,
-            user_id=turn.caller.user_id,
-            user=turn.caller.nick,
             entity_name=one.name,
         ),
     )

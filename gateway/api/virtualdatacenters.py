@@ -6,13 +6,14 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.api.default_tiers import OF_VDC, linked
 from gateway.api.representations import tenants as shown
 from gateway.api.vm_body import Link, as_object, id_of, invalid, links, text
 from gateway.api.vm_reading import EVERYWHERE, conflict, sees
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
-from gateway.events.event import Event, emit
-from gateway.store import places, tenants
+from gateway.events.event import Event
+from gateway.store import places, tenants, tiers
 from gateway.store.pool import Connection
 from gateway.store.tenants import NAME_SORTS, Virtualdatacenter
 
@@ -79,21 +80,25 @@ async def create(request: web.Request) -> web.Response:
         await tenants.add_network(c, made, network)
         one = await tenants.virtualdatacenter(c, made)
         assert one is not None
+        one = await _prefer(c, one, await linked(c, body, OF_VDC, one, None))
         await _tell(c, turn, one, "CREATE")
     turn.services.wake()
     return turn.created("virtualdatacenter", shown.virtualdatacenter(turn.links, one))
 
 
 async def edit(request: web.Request) -> web.Response:
-    """PUT: another name."""
+    """PUT: another name, and the default tier by a link."""
     turn = Turn(request)
-    name = name_of(as_object(await turn.json()))
+    body = as_object(await turn.json())
+    name = name_of(body)
     async with turn.store.transaction() as c:
         one = await find(turn, c)
+        # The tier is held before the virtual datacenter, as by whoever removes it.
+        tier_id = await linked(c, body, OF_VDC, one, one.tier_id)
         if not await tenants.rename_virtualdatacenter(c, one.id, name):
             raise conflict("VDC-4", "The enterprise has a virtual datacenter of that name", "name")
         await _tell(c, turn, one, "MODIFY")
-        one = await find(turn, c)
+        one = await _prefer(c, await find(turn, c), tier_id)
     turn.services.wake()
     return turn.ok("virtualdatacenter", shown.virtualdatacenter(turn.links, one))
 
@@ -127,6 +132,15 @@ async def read_network(request: web.Request) -> web.Response:
     if one.network_id != network_id:
         raise Denied(Kind.ABSENT, "VLAN-0", "The network does not exist")
     return turn.ok("vlan", shown.network(turn.links, one))
+
+
+async def _prefer(c: Connection, one: Virtualdatacenter, tier_id: int | None) -> Virtualdatacenter:
+    if tier_id == one.tier_id:
+        return one
+    await tiers.prefer(c, one.id, tier_id)
+    changed = await tenants.virtualdatacenter(c, one.id)
+    assert changed is not None
+    return changed
 
 
 def name_of(body: Mapping[str, Any]) -> str:
@@ -186,7 +200,7 @@ def _gateway(network: Mapping[str, Any], address: IPv4Network) -> str | None:
 
 
 async def _tell(c: Connection, turn: Turn, one: Virtualdatacenter, action: str) -> None:
-    await emit(
+    await turn.tell(
         c,
         Event(
             "VIRTUAL_DATACENTER",
@@ -194,8 +208,6 @@ async def _tell(c: Connection, turn: Turn, one: Virtualdatacenter, action: str) 
             one.id,
             message=f"Virtual datacenter {one.name}: {action.lower()}",
             enterprise_id=one.enterprise_id,
-            user_id=turn.caller.user_id,
-            user=turn.caller.nick,
             entity_name=one.name,
         ),
     )

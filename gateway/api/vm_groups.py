@@ -19,8 +19,8 @@ class Owned(Protocol):
     """Of an enterprise, in a datacenter."""
 
     @property
-    def enterprise_id(self) -> int:
-        """Whose it is."""
+    def enterprise_id(self) -> int | None:
+        """Whose it is; None for everybody's."""
 
     @property
     def datacenter_id(self) -> int:
@@ -45,15 +45,19 @@ async def group(c: Connection, vm: Vm, body: VmBody) -> list[str]:
 
 
 async def tier_named(c: Connection, link: Link, owner: Owned) -> int:
-    """The tier a link names, which the owner's enterprise may use."""
+    """The tier a link names, which the owner's enterprise may use; it stays there until the
+    caller's transaction ends."""
+    field = f"links[{link.rel}]"
     tier_id = _id(link)
+    await tiers.keep(c, tier_id)
     one = await tiers.get(c, tier_id)
     if one is None or one.datacenter_id != owner.datacenter_id:
-        message = f"{_TIER}: the location has no such tier"
-        raise Denied(Kind.INVALID, "DSTIER-4", message, field=_TIER)
-    if not one.allows(owner.enterprise_id):
-        message = f"{_TIER}: the enterprise may not use the tier"
-        raise conflict("ENTERPRISE-16", message, _TIER)
+        message = f"{field}: the location has no such tier"
+        raise Denied(Kind.INVALID, "DSTIER-4", message, field=field)
+    if owner.enterprise_id is None and not one.open_to_all:
+        raise conflict("ENTERPRISE-16", f"{field}: not every enterprise may use the tier", field)
+    if owner.enterprise_id is not None and not one.allows(owner.enterprise_id):
+        raise conflict("ENTERPRISE-16", f"{field}: the enterprise may not use the tier", field)
     return tier_id
 
 
@@ -61,7 +65,8 @@ def _id(link: Link) -> int:
     try:
         return id_of(link, "datastoretiers")
     except Denied as denied:
-        raise Denied(Kind.INVALID, "DSTIER-4", denied.message, field=_TIER) from denied
+        field = f"links[{link.rel}]"
+        raise Denied(Kind.INVALID, "DSTIER-4", denied.message, field=field) from denied
 
 
 async def join(c: Connection, vm: Vm, link: Link) -> bool:
@@ -107,5 +112,5 @@ async def require_leaving(c: Connection, vm: Vm, field: str) -> None:
 async def enter(c: Connection, vm: Vm, layer_id: int, field: str) -> None:
     """Put a locked VM into a layer, unless a VM of it lives where this one does."""
     if await bookings.join_layer(c, vm.id, layer_id) is not None:
-        message = f"{field}: {vm.label} is on {vm.host_name}, where a VM of the layer is"
+        message = f"{field}: {vm.label} is on a machine where a VM of the layer is"
         raise conflict("LAYER-8", message, field)

@@ -16,8 +16,9 @@ from gateway.api.vm_body import as_object, checked_text
 from gateway.api.vm_reading import sees
 from gateway.api.vm_writes import Writer
 from gateway.denial import Denied, Kind
+from gateway.events.event import Event, emit
 from gateway.store.paged import Sort
-from gateway.store.pool import Store
+from gateway.store.pool import Connection, Store
 from gateway.store.vms import Scope
 from gateway.tasks.submission import Caller
 
@@ -98,6 +99,11 @@ class Turn:
         """A scope narrowed by the query's `has`, and the page asked for."""
         sort = self.sort(sorts, by="name", ascending=True)
         return replace(scope, has=self.query_text("has")), sort
+
+    async def tell(self, c: Connection, event: Event) -> None:
+        """Put an event about something that the caller did into the feed."""
+        by = self.caller
+        await emit(c, replace(event, user_id=by.user_id, user=by.nick))
 
     async def json(self) -> object:
         """The body as JSON of a media type of ours."""

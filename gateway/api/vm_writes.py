@@ -188,8 +188,8 @@ async def _forget(c: Connection, writer: Writer, vm: Vm, may: bool) -> str:
         )
     await bookings.release_all(c, vm.id)
     await vms.delete(c, vm.id)
-    warning = f"{vm.name} was deleted while UNKNOWN; a copy may remain on {vm.host_name}"
-    event = vm_event(writer.caller, vm, "DELETE", warning)
+    told = f"{vm.name} was deleted while UNKNOWN; a copy may remain"
+    event = vm_event(writer.caller, vm, "DELETE", f"{told} on {vm.host_name}")
     details = {
         **event.details,
         "uuid": str(vm.uuid),
@@ -197,8 +197,8 @@ async def _forget(c: Connection, writer: Writer, vm: Vm, may: bool) -> str:
         "host": vm.host_name,
         "last_known_state": vm.known_state.value,
     }
-    await emit(c, replace(event, severity=Severity.WARN, details=details))
-    return warning
+    await emit(c, replace(event, severity=Severity.WARN, details=details, told=told))
+    return event.message if writer.caller.sees_hosts else told
 
 
 async def protect(writer: Writer, vm_id: int, cause: str) -> None:

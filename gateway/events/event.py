@@ -21,7 +21,8 @@ class Event:
     """`type` and `action` as on the wire (VIRTUAL_MACHINE, DEPLOY_FINISHED, ...).
 
     `entity_id` is the id of the thing of that type. `user` is the nick of who asked, empty for
-    the gateway itself. `details` holds structured rows, JSON-able, free of secrets.
+    the gateway itself. `details` holds structured rows, JSON-able, free of secrets. `told` is the
+    message for who may not know of hosts, empty where `message` names no place.
     """
 
     type: str
@@ -35,6 +36,7 @@ class Event:
     entity_name: str = ""
     task_id: str = ""
     details: dict[str, Any] = field(default_factory=dict)
+    told: str = ""
 
 
 async def emit(c: Connection, event: Event) -> None:
@@ -44,6 +46,7 @@ async def emit(c: Connection, event: Event) -> None:
         "action": event.action,
         "severity": event.severity.value,
         "message": event.message,
+        "told": event.told,
         "enterprise_id": event.enterprise_id,
         "user_id": event.user_id,
         "user": event.user,

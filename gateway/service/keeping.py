@@ -46,7 +46,7 @@ class Keeper:
         async with self._store.read() as c:
             due = await checkpoints.due(c, self._pace)
         if due:
-            await self._thinker.checkpoint(self._pace)
+            await self._thinker.checkpoint(self._store, self._pace)
         while await self._trim():
             pass
 

@@ -21,9 +21,7 @@ from gateway.config import Config, ConfigError
 from gateway.config.reading import secret
 from gateway.service.declare import declare
 from gateway.service.engine import Engine
-from gateway.service.foresight import Foresight
 from gateway.service.probes import Health, build_probes
-from gateway.service.reckoner import Reckoner
 from gateway.store import migrate
 from gateway.store.locate import Source
 from gateway.store.pool import Store, StoreSettings
@@ -154,9 +152,11 @@ def _services(config: Config, engine: Engine) -> Services:
         secret=secrets.token_bytes(32),
         wake=engine.wake,
         hypervisors={name: block.type for name, block in config.hypervisor.items()},
+        capacities=engine.capacities,
+        adviser=engine.adviser,
         host_changed=engine.attaching.host_changed,
-        reckon=Reckoner().reckon,
-        foresee=Foresight().ask,
+        reckon=engine.thinker.reckon,
+        foresee=engine.thinker.foresee,
         two_person=config.rules.two_person,
         recompute=engine.thinker.recompute,
     )

@@ -1,14 +1,14 @@
 """Thinking takes long and would hold up the event loop, so each thought has a process of its own.
 
-It reads what to do from its standard input and answers in one line of JSON. It opens the store by
-itself, and a gateway that dies meanwhile leaves nothing but a thought that ends alone.
+It reads the thought from its standard input and answers in JSON. It opens the store by itself, and
+a gateway that dies meanwhile leaves nothing but a process that soon ends.
 """
 
 import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar, assert_never
 from uuid import UUID
 
 import msgspec
@@ -17,23 +17,53 @@ from gateway.events.sequencer import Sequencer
 from gateway.store import checkpoints
 from gateway.store.checkpoints import Pace
 from gateway.store.pool import Store, StoreError, StoreSettings
+from gateway.tasks.foreseeing import Question, foresee
+from gateway.tasks.reckoning import Reckoning, reckon
 from gateway.tasks.replaying import NotReplayable, Recomputed, recompute
 
-_PATIENCE_S = 120.0
-_SESSIONS = 3
+PATIENCE_S = 120.0
+_SESSIONS = 4
 
 
-class Thought(msgspec.Struct, frozen=True):
-    """What to think about: a decision to make again, or a checkpoint that may be due."""
+class Foresee(msgspec.Struct, frozen=True, tag=True):
+    """What rules would do."""
+
+    question: Question
+
+
+class Reckon(msgspec.Struct, frozen=True, tag=True):
+    """Headroom, or a plan."""
+
+    question: Reckoning
+
+
+class Recompute(msgspec.Struct, frozen=True, tag=True):
+    """A decision to make again."""
+
+    decision: UUID
+
+
+class Checkpoint(msgspec.Struct, frozen=True, tag=True):
+    """A checkpoint that may be due."""
+
+    pace: Pace
+
+
+Thought: TypeAlias = Foresee | Reckon | Recompute | Checkpoint
+AT_ONCE: dict[type[Thought], int] = {Foresee: 1, Reckon: 2, Recompute: 1, Checkpoint: 1}
+"""How many of a kind one process of ours thinks about at the same time."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A thought, and where the store is."""
 
     home: str
     url: str
-    decision: UUID | None = None
-    pace: Pace | None = None
+    thought: Thought
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What came of it; `lacking` says why a decision cannot be made again."""
+class Table(msgspec.Struct, frozen=True):
+    """A decision made again; `lacking` says why it cannot be."""
 
     lacking: str = ""
     identical: bool = False
@@ -42,28 +72,39 @@ class Answer(msgspec.Struct, frozen=True):
     hosts: msgspec.Raw = msgspec.Raw(b"[]")
 
 
+_A = TypeVar("_A")
+
+
 class Thinker:
-    """Thinks about one thing at a time."""
+    """Thinks elsewhere, about a few things at once; each raises StoreError when it is not done in
+    time."""
 
-    def __init__(self, store: Store) -> None:
-        """Against the same database as the store."""
-        self._store = store
-        self._turn = asyncio.Lock()
+    def __init__(self, patience_s: float = PATIENCE_S) -> None:
+        self._patience_s = patience_s
+        self._turns = {kind: asyncio.Semaphore(most) for kind, most in AT_ONCE.items()}
 
-    async def recompute(self, decision: UUID) -> Recomputed:
-        """The whole table of a decision; raises NotReplayable, or StoreError."""
-        found = await self._think(decision=decision)
+    async def foresee(self, store: Store, question: Question) -> dict[str, Any]:
+        """What `foresee` answers."""
+        return await self._think(store, Foresee(question), dict[str, Any])
+
+    async def reckon(self, store: Store, question: Reckoning) -> dict[str, Any]:
+        """What `reckon` answers."""
+        return await self._think(store, Reckon(question), dict[str, Any])
+
+    async def recompute(self, store: Store, decision: UUID) -> Recomputed:
+        """The whole table of a decision; raises NotReplayable, too."""
+        found = await self._think(store, Recompute(decision), Table)
         if found.lacking:
             raise NotReplayable(found.lacking)
         return Recomputed(found.identical, found.why, bytes(found.derived), bytes(found.hosts))
 
-    async def checkpoint(self, pace: Pace) -> None:
-        """Take a checkpoint if one is due; raises StoreError."""
-        await self._think(pace=pace)
+    async def checkpoint(self, store: Store, pace: Pace) -> None:
+        """Take a checkpoint if one is due."""
+        await self._think(store, Checkpoint(pace), None)
 
-    async def _think(self, **about: Any) -> Answer:
-        thought = Thought(str(self._store.home), self._store.url, **about)
-        async with self._turn:
+    async def _think(self, store: Store, thought: Thought, answer: type[_A] | None) -> _A:
+        asked = msgspec.json.encode(Asked(str(store.home), store.url, thought))
+        async with self._turns[type(thought)]:
             child = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -73,41 +114,52 @@ class Thinker:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
             try:
-                async with asyncio.timeout(_PATIENCE_S):
-                    told, _ = await child.communicate(msgspec.json.encode(thought))
+                async with asyncio.timeout(self._patience_s):
+                    told, _ = await child.communicate(asked)
             except TimeoutError as late:
-                raise StoreError(f"it was not done within {_PATIENCE_S:.0f} s") from late
+                raise StoreError(f"not done within {self._patience_s:.0f} s") from late
             finally:
                 if child.returncode is None:
                     child.kill()
                     await child.wait()
         if child.returncode != 0:
             raise StoreError(f"the process that thinks ended with {child.returncode}")
-        return msgspec.json.decode(told, type=Answer)
+        return msgspec.json.decode(told, type=answer)
 
 
-async def think(thought: Thought) -> Answer:
+async def think(asked: Asked) -> bytes:
     """What the process of its own does."""
     settings = StoreSettings(
-        home=Path(thought.home), database_url=thought.url, connections_max=_SESSIONS
+        home=Path(asked.home), database_url=asked.url, connections_max=_SESSIONS
     )
     async with Store.open(settings) as store:
-        if thought.pace is not None:
-            await checkpoints.take(store, thought.pace, Sequencer(store).flush)
-        if thought.decision is None:
-            return Answer()
-        try:
-            found = await recompute(store, thought.decision)
-        except NotReplayable as lacking:
-            return Answer(lacking=str(lacking))
-    return Answer(
-        identical=found.identical,
-        why=found.why,
-        derived=msgspec.Raw(found.derived),
-        hosts=msgspec.Raw(found.hosts),
+        return msgspec.json.encode(await _answer(store, asked.thought))
+
+
+async def _answer(store: Store, thought: Thought) -> Any:
+    match thought:
+        case Foresee(question):
+            return await foresee(store, question)
+        case Reckon(question):
+            return await reckon(store, question)
+        case Recompute(decision):
+            return await _table(store, decision)
+        case Checkpoint(pace):
+            await checkpoints.take(store, pace, Sequencer(store).flush)
+            return None
+    assert_never(thought)
+
+
+async def _table(store: Store, decision: UUID) -> Table:
+    try:
+        found = await recompute(store, decision)
+    except NotReplayable as lacking:
+        return Table(lacking=str(lacking))
+    return Table(
+        "", found.identical, found.why, msgspec.Raw(found.derived), msgspec.Raw(found.hosts)
     )
 
 
 if __name__ == "__main__":
-    asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Thought)
-    sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(think(asked))))
+    read = msgspec.json.decode(sys.stdin.buffer.read(), type=Asked)
+    sys.stdout.buffer.write(asyncio.run(think(read)))

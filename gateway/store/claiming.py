@@ -5,13 +5,43 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from gateway.store import clashes, counting, decisions, ledger, outbox, rule_set, seats
+from gateway.store import clashes, counting, decisions, ledger, rule_set, seats
 from gateway.store.clashes import Dweller
 from gateway.store.counting import Booked
 from gateway.store.decisions import NewDecision
 from gateway.store.ledger import Delta, Key, Row
+from gateway.store.outbox import Change, Topic
 from gateway.store.pool import Connection
 from gateway.store.seats import Seat
+
+_LIVE = """
+select task.id, task.epoch from task
+join unnest($1::uuid[], $2::int[]) as held(id, epoch)
+  on task.id = held.id and task.epoch = held.epoch
+where task.state = 'running' order by task.id for update of task
+"""
+_GRANT = """
+with granted as (
+  select * from unnest($1::uuid[], $2::int[], $3::text[], $4::jsonb[], $5::bigint[], $6::bigint[],
+    $7::bigint[], $8::int[], $9::int[], $10::bigint[], $11::bool[], $12::uuid[]) with ordinality
+    as g(task_id, epoch, step, detail, vm_id, host_id, datastore_id, cpu, ram_mib, disk_bytes,
+      moving, decision_id, nth)),
+booked as (
+  insert into booking (vm_id, host_id, datastore_id, task_id, cpu, ram_mib, disk_bytes)
+  select vm_id, host_id, datastore_id, task_id, cpu, ram_mib, disk_bytes from granted),
+journalled as (
+  insert into journal (task_id, n, step, entry, epoch, detail)
+  select task_id, (select count(*) from journal j where j.task_id = g.task_id)
+    + row_number() over (partition by task_id order by nth) - 1, step, 'DONE', epoch, detail
+  from granted g),
+placed as (
+  update vm set host_id = g.host_id, datastore_id = g.datastore_id,
+    volume = vm.uuid || '-' || g.task_id, state = 'ALLOCATED', known_state = 'ALLOCATED',
+    version = version + 1, decision_id = g.decision_id
+  from granted g where vm.id = g.vm_id and not g.moving)
+update job set state = 'DONE', progress = 100, updated_at = clock_timestamp()
+from granted g where job.task_id = g.task_id and job.n = 0
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +87,10 @@ class Claim:
             self.ram_mib,
             self.disk_bytes,
         )
+
+    def told(self) -> Change:
+        """Its event, as it goes to the feed."""
+        return Change(Topic.EVENT, "VIRTUAL_MACHINE", self.vm_id, self.event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +155,8 @@ async def claim(c: Connection, claims: Sequence[Claim]) -> list[Answer]:
     if granted:
         await _write(c, [claims[n] for n in sorted(granted)])
         added = [delta for n in granted for delta in wanted[n]]
-        counted = await ledger.add(c, added, neighbours.moved_in)
+        events = [claims[n].told() for n in sorted(granted)]
+        counted = await ledger.add(c, added, neighbours.moved_in, events=events)
         rows |= counted
     return [
         Granted(
@@ -168,14 +203,15 @@ def lacking(
 
 def _fits(delta: Delta, row: Row, taken: Sequence[int] | None) -> bool:
     cpu, ram_mib, disk_bytes = taken or (0, 0, 0)
-    tests = (
-        (delta.cpu, row.cpu_used + cpu, row.cpu_limit),
-        (delta.ram_mib, row.ram_used + ram_mib, row.ram_limit),
-        (delta.disk_bytes, row.disk_used + disk_bytes, row.disk_limit),
+    return (
+        _has_room(delta.cpu, row.cpu_used + cpu, row.cpu_limit)
+        and _has_room(delta.ram_mib, row.ram_used + ram_mib, row.ram_limit)
+        and _has_room(delta.disk_bytes, row.disk_used + disk_bytes, row.disk_limit)
     )
-    return all(
-        wanted <= 0 or limit is None or used + wanted <= limit for wanted, used, limit in tests
-    )
+
+
+def _has_room(wanted: int, used: int, limit: int | None) -> bool:
+    return wanted <= 0 or limit is None or used + wanted <= limit
 
 
 def _take(delta: Delta, taken: dict[Key, list[int]]) -> None:
@@ -195,49 +231,26 @@ def _stale(one: Claim, deltas: Sequence[Delta], rows: Mapping[Key, Row]) -> bool
 
 
 async def _live(c: Connection, claims: Sequence[Claim]) -> set[tuple[UUID, int]]:
-    rows = await c.fetch(
-        """select task.id, task.epoch from task
-           join unnest($1::uuid[], $2::int[]) as held(id, epoch)
-             on task.id = held.id and task.epoch = held.epoch
-           where task.state = 'running' order by task.id for update of task""",
-        [one.task for one in claims],
-        [one.epoch for one in claims],
-    )
+    rows = await c.fetch(_LIVE, [one.task for one in claims], [one.epoch for one in claims])
     return {(row["id"], row["epoch"]) for row in rows}
 
 
 async def _write(c: Connection, granted: Sequence[Claim]) -> None:
-    """The bookings, the VMs' new places, and the journal's lines, one statement each."""
-    await c.executemany(
-        """insert into booking (vm_id, host_id, datastore_id, task_id, cpu, ram_mib, disk_bytes)
-           values ($1, $2, $3, $4, $5, $6, $7)""",
-        [
-            (g.vm_id, g.host_id, g.datastore_id, g.task, g.cpu, g.ram_mib, g.disk_bytes)
-            for g in granted
-        ],
-    )
-    await c.executemany(
-        """insert into journal (task_id, n, step, entry, epoch, detail)
-           select $1, count(*), $3, 'DONE', $2, $4 from journal where task_id = $1""",
-        [(g.task, g.epoch, g.step, g.detail) for g in granted],
-    )
-    await c.executemany(
-        """update vm set host_id = $2, datastore_id = $3, volume = uuid::text || '-' || $4,
-             state = 'ALLOCATED', known_state = 'ALLOCATED', version = version + 1,
-             decision_id = $5
-           where id = $1""",
-        [
-            (g.vm_id, g.host_id, g.datastore_id, str(g.task), g.decision and g.decision.id)
-            for g in granted
-            if not g.moving
-        ],
-    )
-    await c.executemany(
-        """update job set state = 'DONE', progress = 100, updated_at = clock_timestamp()
-           where task_id = $1 and n = 0""",
-        [(g.task,) for g in granted],
+    """The bookings, the VMs' new places, the journal's lines, and the decisions."""
+    await c.execute(
+        _GRANT,
+        [g.task for g in granted],
+        [g.epoch for g in granted],
+        [g.step for g in granted],
+        [g.detail for g in granted],
+        [g.vm_id for g in granted],
+        [g.host_id for g in granted],
+        [g.datastore_id for g in granted],
+        [g.cpu for g in granted],
+        [g.ram_mib for g in granted],
+        [g.disk_bytes for g in granted],
+        [g.moving for g in granted],
+        [g.decision and g.decision.id for g in granted],
     )
     await decisions.put_many(c, [g.decision for g in granted if g.decision is not None])
     await seats.pass_on(c, {g.seat: g.vm_id for g in granted if g.seat is not None})
-    told: list[tuple[str, Mapping[str, Any]]] = [(str(g.vm_id), g.event) for g in granted]
-    await outbox.put_many(c, outbox.Topic.EVENT, "VIRTUAL_MACHINE", told)

@@ -65,8 +65,10 @@ def taken(old: Booked, others: Sequence[Booked]) -> tuple[Delta, ...]:
 
 def _element(key: Key, one: Booked, others: Sequence[Booked]) -> Delta:
     held = [other for other in others if key in other.elements()]
+    if not held:
+        return Delta(*key, one.cpu, one.ram_mib)
     return Delta(
         *key,
-        max(0, one.cpu - max((each.cpu for each in held), default=0)),
-        max(0, one.ram_mib - max((each.ram_mib for each in held), default=0)),
+        max(0, one.cpu - max(each.cpu for each in held)),
+        max(0, one.ram_mib - max(each.ram_mib for each in held)),
     )

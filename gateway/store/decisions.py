@@ -13,9 +13,9 @@ from gateway.store.pool import Connection
 
 _INSERT = """
 insert into decision (id, kind, outcome, task_id, vm_id, enterprise_id, host_id, position, rule_set,
-  scheduler, body)
+  scheduler, body, hold_id)
 select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::bigint[],
-  $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::bytea[])
+  $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::bytea[], $12::uuid[])
 """
 _ADVISE = "update decision set advice = $2 where id = $1"
 _COLUMNS = """
@@ -23,13 +23,14 @@ decision.id, decision.at, decision.kind, decision.outcome, decision.task_id, dec
 decision.enterprise_id, decision.host_id, decision.position, decision.rule_set,
 decision.scheduler, decision.body, decision.advice, coalesce(vm.name, task.vm_name, '') as vm_name,
 vm.virtualdatacenter_id, vm.virtualappliance_id, host.name as host_name, host.rack_id,
-host.datacenter_id
+host.datacenter_id, hold.id as hold_id
 """
 _FROM = """
 from decision
   left join vm on vm.id = decision.vm_id
   left join task on task.id = decision.task_id
   left join host on host.id = decision.host_id
+  left join hold on hold.id = decision.hold_id
 """
 _MATCHES = """
 where ($1::bigint is null or decision.enterprise_id = $1)
@@ -42,12 +43,16 @@ where ($1::bigint is null or decision.enterprise_id = $1)
 
 _LOWEST = """
 select min(position) from decision where at >= clock_timestamp() - make_interval(secs => $1)
+  and kind <> 'hold'
 """
-_IN_ORDER = f"""
-select {_COLUMNS} {_FROM}
-where decision.at >= clock_timestamp() - make_interval(secs => $1)
-  and (decision.position, decision.at, decision.id) > ($2, $3, $4)
-order by decision.position, decision.at, decision.id limit $5
+_IN_ORDER = """
+select id, at, kind, vm_id, position, body from decision
+where at >= clock_timestamp() - make_interval(secs => $1) and kind <> 'hold'
+  and (position, at, id) > ($2, $3, $4)
+order by position, at, id limit $5
+"""
+_VM_NAMES = f"""
+select decision.id, coalesce(vm.name, task.vm_name, '') {_FROM} where decision.id = any($1)
 """
 
 
@@ -67,6 +72,7 @@ class NewDecision:
     scheduler: str
     body: bytes
     advice: Sequence[Mapping[str, Any]] = ()
+    hold: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,19 @@ class Stored:
     host_name: str | None
     rack_id: int | None
     datacenter_id: int | None
+    hold_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """As much of a decision as is needed to make it again."""
+
+    id: UUID
+    at: datetime
+    kind: str
+    vm_id: int
+    position: int
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +122,10 @@ class Filter:
     task: UUID | None = None
     outcome: str | None = None
     since: datetime | None = None
+
+
+OF_NO_VM = 0
+"""In place of the number of a VM, where a place is held for one to come."""
 
 
 def new_id() -> UUID:
@@ -130,6 +153,7 @@ async def put_many(c: Connection, made: Sequence[NewDecision]) -> None:
         [one.rule_set for one in made],
         [one.scheduler for one in made],
         [one.body for one in made],
+        [one.hold for one in made],
     )
     for one in made:
         if one.advice:
@@ -158,18 +182,24 @@ async def page(c: Connection, wanted: Filter, sort: Sort) -> Page[Stored]:
 
 
 async def first_position(c: Connection, days: float) -> int | None:
-    """The lowest position that a decision of the last days was made at, None without any."""
+    """The lowest position that a decision on a VM of the last days was made at, None without
+    any."""
     found: int | None = await c.fetchval(_LOWEST, days * 86_400)
     return found
 
 
 async def in_order(
     c: Connection, days: float, after: tuple[int, datetime, UUID] | None, limit: int
-) -> list[Stored]:
-    """Decisions of the last days by (position, time, id), those after the given one."""
+) -> list[Recorded]:
+    """Decisions on VMs of the last days by (position, time, id), those after the given one."""
     since = after or (-1, datetime.min.replace(tzinfo=UTC), UUID(int=0))
     rows = await c.fetch(_IN_ORDER, days * 86_400, *since, limit)
-    return [Stored(**row) for row in rows]
+    return [Recorded(*row) for row in rows]
+
+
+async def vm_names(c: Connection, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """What the VMs of these decisions are called, empty for those that nobody remembers."""
+    return {row[0]: row[1] for row in await c.fetch(_VM_NAMES, ids)}
 
 
 async def vm_of(c: Connection, uuid: UUID) -> int | None:

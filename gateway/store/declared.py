@@ -15,7 +15,8 @@ insert into host as h (rack_id, datacenter_id, hypervisor, name, type, address, 
 select r.id, r.datacenter_id, $2, $3, $4, $5, $6, $7, $8 from rack r where r.id = $1
 on conflict (hypervisor, name) do update set rack_id = excluded.rack_id,
   datacenter_id = excluded.datacenter_id, type = excluded.type, address = excluded.address,
-  networks = excluded.networks
+  networks = excluded.networks, cluster_id =
+    (select c.id from cluster c where c.id = h.cluster_id and c.rack_id = excluded.rack_id)
 returning id
 """
 _TEMPLATE = """
@@ -172,7 +173,8 @@ async def tier(c: Connection, datacenter_id: int, name: str) -> int:
 
 
 async def host(c: Connection, rack_id: int, one: DeclaredHost) -> int:
-    """Its id; it sees the datastores it names, and no others."""
+    """Its id; it sees the datastores it names, and no others, and is in no cluster of another
+    rack."""
     found: int = await c.fetchval(
         _HOST,
         rack_id,

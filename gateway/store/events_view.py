@@ -16,8 +16,9 @@ where feed.topic = 'event'
   and ($4::text is null or feed.payload->>'action' = $4)
   and ($5::text is null or feed.payload->>'severity' = $5)
   and ($6::text is null or feed.payload->>'user' = $6)
-  and ($7::text is null or feed.payload->>'message' ilike $7
-    or feed.payload->>'entity_name' ilike $7)
+  and ($7::text is null or feed.payload->>'entity_name' ilike $7 or coalesce(
+    case when not $11 then nullif(feed.payload->>'told', '') end, feed.payload->>'message')
+    ilike $7)
   and ($8::timestamptz is null or feed.at >= $8)
   and ($9::timestamptz is null or feed.at < $9)
   and ($10::bigint is null or feed.position > $10)
@@ -41,7 +42,8 @@ from page
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events are wanted; None leaves that side open. `after` is a feed position."""
+    """Which events are wanted; None leaves that side open. `after` is a feed position. Without
+    `hosts`, `has` looks at what is told to who may not know of hosts."""
 
     enterprise_id: int | None = None
     entity: str | None = None
@@ -53,6 +55,7 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
     after: int | None = None
+    hosts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ def _bounds(wanted: Filter) -> tuple[Any, ...]:
         wanted.since,
         wanted.until,
         wanted.after,
+        wanted.hosts,
     )
 
 
@@ -94,7 +98,7 @@ async def page(c: Connection, wanted: Filter, sort: Sort) -> Page[Seen]:
     total = await c.fetchval(f"select count(*) from feed {_MATCHES}", *bounds)
     rows = await c.fetch(
         f"""with page as (select * from feed {_MATCHES}
-             order by position {way} offset $11 limit $12)
+             order by position {way} offset $12 limit $13)
             {_NAMED} order by page.position {way}""",
         *bounds,
         sort.start,

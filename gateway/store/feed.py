@@ -9,6 +9,14 @@ from gateway.store.pool import Connection
 FEED_CHANNEL = "vmgate_feed"
 
 
+Told = tuple[int, str, str, dict[str, Any]]
+"""Position, entity, its id and the payload of a change."""
+_TOLD = """
+select position, entity, entity_id, payload from feed where position > $1 and topic = $2
+order by position limit $3
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One change of the feed."""
@@ -61,6 +69,12 @@ async def bounds(c: Connection) -> tuple[int, int]:
     row = await c.fetchrow("select position, trimmed from feed_head")
     assert row is not None
     return row["position"], row["trimmed"]
+
+
+async def told(c: Connection, position: int, topic: str, limit: int) -> list[Told]:
+    """The same changes with no more than their readers in bulk need, past `position`, in order."""
+    rows = await c.fetch(_TOLD, position, topic, limit)
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 async def after(c: Connection, position: int, topic: str, limit: int = 1000) -> list[Change]:

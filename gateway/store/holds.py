@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from gateway.store import clashes, counting, ledger, rule_set, seats
+from gateway.store import clashes, counting, decisions, ledger, rule_set, seats
 from gateway.store.claiming import Conflict, Granted, fits
 from gateway.store.clashes import Dweller, Neighbours
 from gateway.store.counting import Booked
+from gateway.store.decisions import NewDecision
 from gateway.store.ledger import Dwellers, Key, Row
 from gateway.store.pool import Connection
 
@@ -27,7 +28,8 @@ from hold h left join enterprise e on e.id = h.enterprise_id
 """
 _PLACES = """
 select s.hold_id, s.id, s.host_id, x.name, x.rack_id, x.datacenter_id, s.datastore_id, d.name,
-  s.type, s.network, s.tier_id, s.layer_id, s.cpu, s.ram_mib, s.disk_bytes, s.vm_id
+  s.type, s.network, s.tier_id, s.layer_id, s.cpu, s.ram_mib, s.disk_bytes, s.vm_id,
+  s.decision_id
 from hold_booking s join host x on x.id = s.host_id join datastore d on d.id = s.datastore_id
 where s.hold_id = any($1) order by s.id
 """
@@ -35,7 +37,7 @@ where s.hold_id = any($1) order by s.id
 
 @dataclass(frozen=True, slots=True)
 class NewSeat:
-    """One place to hold; `characters` are the ledger rows that its choice rests on."""
+    """One place to hold, as decided; `characters` are the ledger rows that its choice rests on."""
 
     booked: Booked
     type: str
@@ -43,6 +45,7 @@ class NewSeat:
     tier: int | None
     layer: int | None
     characters: tuple[tuple[str, int, int], ...]
+    decision: NewDecision
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class HeldPlace:
     ram_mib: int
     disk_bytes: int
     vm_id: int | None
+    decision_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +161,8 @@ async def _insert(c: Connection, new: NewHold) -> None:
     )
     await c.executemany(
         """insert into hold_booking (hold_id, host_id, datastore_id, type, network, tier_id,
-             layer_id, cpu, ram_mib, disk_bytes)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)""",
+             layer_id, cpu, ram_mib, disk_bytes, decision_id)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)""",
         [
             (
                 new.id,
@@ -171,10 +175,12 @@ async def _insert(c: Connection, new: NewHold) -> None:
                 seat.booked.cpu,
                 seat.booked.ram_mib,
                 seat.booked.disk_bytes,
+                seat.decision.id,
             )
             for seat in new.seats
         ],
     )
+    await decisions.put_many(c, [seat.decision for seat in new.seats])
 
 
 async def get(c: Connection, hold: UUID) -> Hold | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.store import inventory, outbox, over_limit, rule_set
+from gateway.store.outbox import Change, Topic
 from gateway.store.pool import Connection
 from gateway.store.recount import recount, vanished
 from scheduler.rows import to_mapping
@@ -110,12 +111,11 @@ async def refresh_limits(
     for kind, ids in (await recount(c, wanted_hosts, wanted_datastores)).items():
         rows = await inventory.fetch(c, kind, ids)
         await outbox.put_many(
-            c, outbox.Topic.INVENTORY, kind, [(str(row.id), to_mapping(row)) for row in rows]
+            c, [Change(Topic.INVENTORY, kind, row.id, to_mapping(row)) for row in rows]
         )
     if everything:
         for gone in await vanished(c):
-            told = to_mapping(gone)
-            await outbox.put(c, outbox.Topic.INVENTORY, gone.kind, gone.id, told)
+            await outbox.put(c, Topic.INVENTORY, gone.kind, gone.id, to_mapping(gone))
     after = await over_limit.find(c, wanted_hosts, wanted_datastores)
     await over_limit.tell(c, before, after)
 
@@ -146,8 +146,9 @@ async def add(
     deltas: Iterable[Delta],
     dwellers: Mapping[int, Dwellers] | None = None,
     told_of: Mapping[int, Amounts] | None = None,
+    events: Sequence[Change] = (),
 ) -> dict[Key, Row]:
-    """Add to locked rows, summed per row, in one statement, and tell the feed.
+    """Add to locked rows, summed per row, in one statement, and tell the feed: the events first.
 
     `dwellers` says, by host, who has VMs there from now on, where that changes; `told_of`, by
     host, what VMs hold there from now on, so that the feed tells who left. The rows that were
@@ -161,28 +162,35 @@ async def add(
     changes = {key: cell for key, cell in total.items() if any(cell)}
     living = {("host", host): of_host for host, of_host in (dwellers or {}).items()}
     keys = sorted({*changes, *living})
-    if not keys:
-        return {}
-    rows = await c.fetch(
-        _ADD,
-        [kind for kind, _ in keys],
-        [id_ for _, id_ in keys],
-        *([changes.get(key, (0, 0, 0))[n] for key in keys] for n in range(3)),
-        [_array(living[key].enterprises) if key in living else None for key in keys],
-        [_array(living[key].layers) if key in living else None for key in keys],
-    )
-    found = [Row(*row.values()) for row in rows]
-    for kind in sorted({row.kind for row in found}):
-        told: list[tuple[str, Mapping[str, Any]]] = [
-            (str(row.id), row.payload() | _vms(row, told_of)) for row in found if row.kind == kind
-        ]
-        await outbox.put_many(c, outbox.Topic.INVENTORY, kind, told)
+    found: list[Row] = []
+    if keys:
+        rows = await c.fetch(
+            _ADD,
+            [kind for kind, _ in keys],
+            [id_ for _, id_ in keys],
+            *([changes.get(key, (0, 0, 0))[n] for key in keys] for n in range(3)),
+            [_array(living[key].enterprises) if key in living else None for key in keys],
+            [_array(living[key].layers) if key in living else None for key in keys],
+        )
+        found = [Row(*row.values()) for row in rows]
+    # Hosts are told last, since they name VMs: what became of these is in all other rows by then.
+    told = [
+        Change(Topic.INVENTORY, row.kind, row.id, row.payload() | _vms(row, total, told_of))
+        for row in sorted(found, key=lambda row: (row.kind == "host", row.kind))
+    ]
+    await outbox.put_many(c, [*events, *told])
     return {(row.kind, row.id): row for row in found}
 
 
-def _vms(row: Row, told_of: Mapping[int, Amounts] | None) -> dict[str, Any]:
-    amounts = told_of.get(row.id) if told_of and row.kind == "host" else None
-    return {} if amounts is None else {"vms": {str(vm): held for vm, held in amounts.items()}}
+def _vms(
+    row: Row, total: Mapping[Key, Sequence[int]], told_of: Mapping[int, Amounts] | None
+) -> dict[str, Any]:
+    """Whose part of a host is another; where one got freer and it is nobody's, that is said too."""
+    if row.kind != "host":
+        return {}
+    amounts = (told_of or {}).get(row.id, {})
+    freer = min(total.get((row.kind, row.id), (0,))) < 0
+    return {"vms": {str(vm): held for vm, held in amounts.items()}} if amounts or freer else {}
 
 
 def _array(ids: frozenset[int]) -> str:

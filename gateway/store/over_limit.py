@@ -6,26 +6,32 @@ from dataclasses import dataclass
 from gateway.store import outbox
 from gateway.store.pool import Connection
 
-_OVER = """
-select 'host', h.id, h.name, 'CPU', 'vCPUs', l.cpu_used, l.cpu_limit, l.cpu_rule
-from ledger l join host h on h.id = l.id
-where l.kind = 'host' and l.cpu_used > l.cpu_limit and ($1::bigint[] is null or l.id = any($1))
-union all
-select 'host', h.id, h.name, 'RAM', 'MiB', l.ram_used, l.ram_limit, l.ram_rule
-from ledger l join host h on h.id = l.id
-where l.kind = 'host' and l.ram_used > l.ram_limit and ($1::bigint[] is null or l.id = any($1))
-union all
-select 'datastore', d.id, d.name, 'DATASTORE', 'bytes', l.disk_used, l.disk_limit, l.disk_rule
-from ledger l join datastore d on d.id = l.id
-where l.kind = 'datastore' and l.disk_used > l.disk_limit
-  and ($2::bigint[] is null or l.id = any($2))
-order by 1, 2, 4
+OVER = (
+    "((l.cpu_used > l.cpu_limit or l.ram_used > l.ram_limit or l.disk_used > l.disk_limit) is true)"
+)
+"""Whether the ledger's row `l` has more promised than the rules allow now: the only place that
+says so. No limit is never passed."""
+_FIND = f"""
+select l.kind, l.id, coalesce(h.name, d.name, g.name, k.name, c.name, '') name,
+  l.cpu_used, l.cpu_limit, l.cpu_rule, l.ram_used, l.ram_limit, l.ram_rule,
+  l.disk_used, l.disk_limit, l.disk_rule
+from ledger l
+left join host h on l.kind = 'host' and h.id = l.id
+left join datastore d on l.kind = 'datastore' and d.id = l.id
+left join cluster g on l.kind = 'cluster' and g.id = l.id
+left join rack k on l.kind = 'rack' and k.id = l.id
+left join datacenter c on l.kind = 'datacenter' and c.id = l.id
+where {OVER} and case l.kind when 'host' then $1::bigint[] is null or l.id = any($1)
+  when 'datastore' then $2::bigint[] is null or l.id = any($2) else true end
+order by l.kind, l.id
 """
+_RESOURCES = (("CPU", "vCPUs", "cpu"), ("RAM", "MiB", "ram"), ("DATASTORE", "bytes", "disk"))
 
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """One resource ("CPU", "RAM" or "DATASTORE") of a place with more promised than allowed."""
+    """One resource ("CPU", "RAM" or "DATASTORE") of a ledger row with more promised than allowed:
+    of a host or a datastore, or of all hosts of a cluster, a rack or a datacenter."""
 
     kind: str
     id: int
@@ -40,8 +46,16 @@ class Over:
 async def find(
     c: Connection, hosts: Sequence[int] | None, datastores: Sequence[int] | None
 ) -> list[Over]:
-    """What is over its limit among these hosts and datastores, None for all."""
-    return [Over(*row.values()) for row in await c.fetch(_OVER, hosts, datastores)]
+    """What is over its limit among these hosts and datastores, None for all, and every sum."""
+    return [
+        Over(
+            *(row["kind"], row["id"], row["name"], resource, unit),
+            *(row[f"{column}_used"], row[f"{column}_limit"], row[f"{column}_rule"]),
+        )
+        for row in await c.fetch(_FIND, hosts, datastores)
+        for resource, unit, column in _RESOURCES
+        if row[f"{column}_limit"] is not None and row[f"{column}_used"] > row[f"{column}_limit"]
+    ]
 
 
 async def tell(c: Connection, before: Sequence[Over], after: Sequence[Over]) -> None:

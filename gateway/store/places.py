@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from gateway.store import rule_set
+from gateway.store.over_limit import OVER
 from gateway.store.pool import Connection
 
 
@@ -33,7 +34,8 @@ class Rack:
 class HostRow:
     """A host with its limits and use: virtual CPUs and MiB; None for what was never seen.
 
-    `reserved_for` is the enterprise whose VMs alone it takes.
+    `reserved_for` is the enterprise whose VMs alone it takes. One `over_limit` has more promised
+    than the rules allow now, by itself or in a sum with others.
     """
 
     id: int
@@ -61,11 +63,7 @@ class HostRow:
     cluster: str | None
     reserved_for: int | None
     reserved_name: str | None
-
-    @property
-    def over_limit(self) -> bool:
-        """Whether more is promised than the rules allow now: no VM is touched, none is added."""
-        return self.cpu_used > self.cpu_limit or self.ram_used > self.ram_limit
+    over_limit: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +83,7 @@ class DatastoreRow:
     capacity_bytes: int | None
     free_bytes: int | None
     used_bytes: int
+    over_limit: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +105,20 @@ _DATACENTER = """
 select d.id, d.uuid, d.name, d.location, t.id
 from datacenter d left join tier t on t.datacenter_id = d.id and t.is_default
 """
-_HOST = """
+_HOST = f"""
 select h.id, h.rack_id, h.datacenter_id, h.hypervisor, h.name, h.type, h.address, h.description,
   h.state, h.networks, h.cpus, h.memory_mib, h.product, h.version, h.reachable, h.observed_at,
   coalesce(l.cpu_limit, 0), coalesce(l.cpu_used, 0), coalesce(l.ram_limit, 0),
   coalesce(l.ram_used, 0), (select count(*) from vm where vm.host_id = h.id),
-  h.cluster_id, cl.name, h.reserved_for, e.name
+  h.cluster_id, cl.name, h.reserved_for, e.name,
+  exists (select from ledger l where {OVER} and (l.kind, l.id) in (('host', h.id),
+    ('cluster', h.cluster_id), ('rack', h.rack_id), ('datacenter', h.datacenter_id)))
 from host h left join ledger l on l.kind = 'host' and l.id = h.id
 left join cluster cl on cl.id = h.cluster_id left join enterprise e on e.id = h.reserved_for
 """
-_DATASTORE = """
+_DATASTORE = f"""
 select d.id, d.uuid, d.datacenter_id, d.name, d.pool, d.path, d.tier_id, t.name, d.shared,
-  d.enabled, d.capacity_bytes, d.free_bytes, coalesce(l.disk_used, 0)
+  d.enabled, d.capacity_bytes, d.free_bytes, coalesce(l.disk_used, 0), {OVER}
 from datastore d left join ledger l on l.kind = 'datastore' and l.id = d.id
 left join tier t on t.id = d.tier_id
 """

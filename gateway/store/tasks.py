@@ -93,13 +93,15 @@ async def claim(
     """
     rows = await c.fetch(
         """with queued as (
-             select id from task where state = 'queued' and run_at <= clock_timestamp()
+             select id, n from task where state = 'queued' and run_at <= clock_timestamp()
              order by n limit $3 for update skip locked),
            lapsed as (
-             select id from task where state = 'running' and lease_until < clock_timestamp()
+             select id, n from task where state = 'running' and lease_until < clock_timestamp()
                and $4 and pg_postmaster_start_time() < clock_timestamp() - make_interval(secs => $2)
-             order by lease_until limit $3 for update skip locked),
-           chosen as (select id from queued union all select id from lapsed limit $3)
+             order by n limit $3 for update skip locked),
+           chosen as (
+             select id from (select * from queued union all select * from lapsed) as either
+             order by n limit $3)
            update task set state = 'running', epoch = epoch + 1, worker = $1, started = true,
              lease_until = clock_timestamp() + make_interval(secs => $2),
              updated_at = clock_timestamp()

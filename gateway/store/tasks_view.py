@@ -12,7 +12,9 @@ select task.id, task.kind, task.vm_id, task.vm_name, task.user_id, task.enterpri
   task.group_id, task.state, task.result, task.error, task.acknowledged, task.started,
   task.attempts, task.created_at, task.updated_at, coalesce(app_user.nick, '') as user_nick,
   (select id from decision where decision.task_id = task.id order by at desc limit 1)
-    as decision_id
+    as decision_id,
+  coalesce((select detail->>'told' from journal where journal.task_id = task.id
+    and entry = 'FAILED' order by n limit 1), '') as told
 from task left join app_user on app_user.id = task.user_id
 """
 
@@ -34,7 +36,8 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task with its jobs in the order they run."""
+    """A task with its jobs in the order they run. `told` is why it failed, for who may not know
+    of hosts; empty where that was not written."""
 
     id: UUID
     kind: str
@@ -53,6 +56,7 @@ class Task:
     updated_at: datetime
     user_nick: str
     decision_id: UUID | None
+    told: str
     jobs: tuple[Job, ...]
 
 

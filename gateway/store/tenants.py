@@ -35,6 +35,8 @@ class Virtualdatacenter:
     address: str
     mask: int
     gateway: str
+    tier_id: int | None
+    tier: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class Template:
     ram_mib: int
     os_type: str
     source: str
+    tier_id: int | None
+    tier: str | None
 
 
 _ENTERPRISES = """
@@ -76,8 +80,9 @@ select id, name, workflow, reservation_restricted, count(*) over () total from e
 _VDC = """
 select v.id, v.name, v.enterprise_id, v.datacenter_id, d.name, v.type, n.id,
   coalesce(n.name, ''), coalesce(host(n.address), ''), coalesce(masklen(n.address), 0),
-  coalesce(host(n.gateway), '')
+  coalesce(host(n.gateway), ''), v.tier_id, r.name
 from virtualdatacenter v join datacenter d on d.id = v.datacenter_id
+left join tier r on r.id = v.tier_id
 left join network n on n.virtualdatacenter_id = v.id and n.is_default
 """
 _VAPP = """
@@ -89,8 +94,8 @@ left join task t on t.vm_id = v.id and t.state in ('queued', 'running', 'stuck')
 """
 _TEMPLATE = """
 select t.id, t.name, t.description, t.datacenter_id, t.enterprise_id, t.disk_format, t.disk_bytes,
-  t.cpu, t.ram_mib, t.os_type, t.source
-from template t
+  t.cpu, t.ram_mib, t.os_type, t.source, t.tier_id, r.name
+from template t left join tier r on r.id = t.tier_id
 """
 
 

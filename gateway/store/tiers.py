@@ -120,8 +120,14 @@ async def _no_default(c: Connection, datacenter_id: int) -> None:
     )
 
 
+async def keep(c: Connection, tier_id: int) -> None:
+    """A tier that is there now stays until the caller's transaction ends."""
+    await c.execute("select from tier where id = $1 for key share", tier_id)
+
+
 async def lock_members(c: Connection, tier_id: int) -> None:
-    """Lock the VMs that ask for a tier and its datastores; before the rules are held."""
+    """Lock a tier, the VMs that ask for it and its datastores; before the rules are held."""
+    await c.execute("select from tier where id = $1 for update", tier_id)
     for table in ("vm", "datastore"):
         await c.execute(
             f"select from {table} where tier_id = $1 order by id for no key update", tier_id
@@ -148,10 +154,13 @@ async def residents(c: Connection, tier_id: int) -> set[int]:
 
 
 async def known_to(c: Connection, tier_id: int, enterprise_id: int) -> bool:
-    """Whether a VM of the enterprise is in the tier or asks for it."""
+    """Whether a VM of the enterprise is in the tier, or something of its own asks for it."""
     found = await c.fetchval(
         """select exists (select from vm v left join datastore d on d.id = v.datastore_id
-           where v.enterprise_id = $2 and $1 in (v.tier_id, d.tier_id))""",
+             where v.enterprise_id = $2 and $1 in (v.tier_id, d.tier_id))
+           or exists (select from virtualdatacenter where enterprise_id = $2 and tier_id = $1)
+           or exists (select from template
+             where (enterprise_id is null or enterprise_id = $2) and tier_id = $1)""",
         tier_id,
         enterprise_id,
     )
@@ -212,6 +221,16 @@ async def dismiss(c: Connection, tier_id: int, enterprise_id: int | None) -> Non
 async def open_to_all(c: Connection, tier_id: int, opened: bool) -> None:
     """Whether every enterprise may use a tier."""
     await c.execute("update tier set open_to_all = $2 where id = $1", tier_id, opened)
+
+
+async def prefer(c: Connection, vdc_id: int, tier_id: int | None) -> None:
+    """The tier of those VMs of a virtual datacenter that ask for none, nor their template."""
+    await c.execute("update virtualdatacenter set tier_id = $2 where id = $1", vdc_id, tier_id)
+
+
+async def require(c: Connection, template_id: int, tier_id: int | None) -> None:
+    """The tier of those VMs of a template that ask for none."""
+    await c.execute("update template set tier_id = $2 where id = $1", template_id, tier_id)
 
 
 async def ask(c: Connection, vm_id: int, tier_id: int | None) -> None:

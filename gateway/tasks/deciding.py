@@ -16,12 +16,13 @@ from scheduler.ledger import Key, Row
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom a decision is about, and the task it is made for (None for none)."""
+    """Whom a decision is about, and the task or the hold it is made for (None for none)."""
 
     kind: str
     vm_id: int
     enterprise_id: int
     task: UUID | None = None
+    hold: UUID | None = None
 
 
 class AheadOfFeed:
@@ -78,6 +79,7 @@ def to_store(subject: Subject, made: Decision) -> NewDecision:
         rule_set=made.question.rule_set,
         scheduler=made.question.scheduler,
         body=decisions.record(made),
+        hold=subject.hold,
     )
 
 

@@ -120,7 +120,7 @@ class Executor:
                 await page.write(step, Entry.DONE, detail)
                 return await self._next(page)
         except StepFailed as failed:
-            return await self._refused(step, failed)
+            return await self._refused(step, await self.tools.reserver.advised(failed))
 
     async def _unwrite(self, step: Step, behaviour: Write | Reserve) -> Move | End:
         async with self.record.fenced() as page:
@@ -190,11 +190,13 @@ class Executor:
         counted = 0 if policy.no_way_back(move) else vain
         match policy.after(fault, counted, self.tools.limits):
             case Then.LOOK if move.step.blind:
-                return await self._fail(move, f"Indeterminate: {fault.message}", clean=False)
+                said = f"Indeterminate: {fault.message}", policy.NOBODY_KNOWS
+                return await self._fail(move, said, clean=False)
             case Then.LOOK:
                 return await self._settle(move, ticket)
             case Then.FAIL:
-                return await self._fail(move, fault.message, clean=policy.clean(fault))
+                said = fault.message, policy.told(fault, ticket.order)
+                return await self._fail(move, said, clean=policy.clean(fault))
             case Then.AGAIN:
                 await self._absent(move)
                 await self._park(fault.message, vain)
@@ -202,8 +204,7 @@ class Executor:
 
     async def _settle(self, move: Move, ticket: Ticket) -> Move | End:
         if move.step.blind:
-            reason = "Indeterminate: nobody knows whether it happened"
-            return await self._fail(move, reason, clean=False)
+            return await self._fail(move, (policy.NOBODY_KNOWS,) * 2, clean=False)
         return await self._settled(move, ticket, await self._look(move, ticket))
 
     async def _look(self, move: Move, ticket: Ticket) -> Outcome:
@@ -228,13 +229,13 @@ class Executor:
             case Verdict.DONE:
                 return await self._done(move, outcome)
             case Verdict.FAILED:
-                return await self._fail(move, outcome.reason, clean=False)
+                return await self._fail(move, (outcome.reason, policy.REFUSED), clean=False)
             case _:
                 await self._absent(move)
                 vain = tries(self.record.lines, move.step.name)
                 if policy.spent(move, vain, self.tools.limits):
                     reason = outcome.reason or f"{vain} attempts had no effect"
-                    return await self._fail(move, reason, clean=True)
+                    return await self._fail(move, (reason, policy.IN_VAIN), clean=True)
                 return next_move(self.record.saga, self.record.lines)
 
     async def _done(self, move: Move, outcome: Outcome) -> Move | End:
@@ -252,12 +253,14 @@ class Executor:
         async with self.record.fenced() as page:
             await page.write(move.step, Entry.UNDO_ABSENT if undoing else Entry.ABSENT, {})
 
-    async def _fail(self, move: Move, reason: str, *, clean: bool) -> Move | End:
-        """A step that cannot be done turns the saga back; a final or undoing one cannot turn."""
+    async def _fail(self, move: Move, said: tuple[str, str], *, clean: bool) -> Move | End:
+        """A step that cannot be done, as is `said` to administrators and to who may not know of
+        hosts, turns the saga back; a final or undoing one cannot turn."""
         if policy.no_way_back(move):
-            await self._persist(move, reason)
+            await self._persist(move, said[0])
         async with self.record.fenced() as page:
-            await page.write(move.step, Entry.FAILED, {"reason": reason, "clean": clean})
+            detail = {"reason": said[0], "told": said[1], "clean": clean}
+            await page.write(move.step, Entry.FAILED, detail)
             return await self._next(page)
 
     async def _persist(self, move: Move, reason: str) -> NoReturn:

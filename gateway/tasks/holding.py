@@ -3,21 +3,26 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
 from gateway.denial import Denied, Kind
 from gateway.events.event import Event, Severity, emit
-from gateway.store import holds
+from gateway.store import decisions, holds
 from gateway.store.claiming import Granted
 from gateway.store.counting import Booked
+from gateway.store.decisions import OF_NO_VM
 from gateway.store.holds import Hold, NewHold, NewSeat
 from gateway.store.pool import Connection, Store, StoreError
+from gateway.tasks.advising import Adviser
+from gateway.tasks.deciding import Subject, to_store
 from gateway.tasks.planner import Planner
 from gateway.tasks.submission import Caller
 from scheduler import explanation
+from scheduler.advice.scene import Scene
+from scheduler.decision import Question, of_answer
 from scheduler.demand import Demand
-from scheduler.placement import Placement, Refusal
+from scheduler.placement import HostVerdict, Placement, Refusal
 
 _log = logging.getLogger(__name__)
 CONFLICTS_MAX = 20
@@ -36,13 +41,22 @@ class Wish:
     demands: tuple[Demand, ...]
 
 
+Vicinity = tuple[Scene, tuple[HostVerdict, ...]]
+
+
 class _NoRoom(Exception):
     """One of the VMs finds no place beside the others; `number` counts from 0."""
 
-    def __init__(self, number: int, refusal: Refusal) -> None:
+    def __init__(self, number: int, question: Question, refusal: Refusal, around: Vicinity) -> None:
         super().__init__(number)
+        self.around = around
         self.number = number
+        self.question = question
         self.refusal = refusal
+
+
+Chosen = list[tuple[Question, Placement]]
+"""For each VM so far, what was asked and the place that was promised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +65,7 @@ class Holder:
 
     store: Store
     planner: Planner
+    adviser: Adviser | None = None
 
     async def hold(self, wish: Wish, caller: Caller) -> UUID:
         """Book places for all VMs; raises Denied HOLD-1 with the refusal when one has none.
@@ -58,16 +73,33 @@ class Holder:
         HOLD-3 when others were quicker each time.
         """
         made = uuid4()
+        subject = Subject("hold", OF_NO_VM, wish.enterprise or caller.enterprise_id)
         for _ in range(CONFLICTS_MAX):
             try:
                 chosen = await self._choose_surely(wish)
             except _NoRoom as refused:
-                raise _refused(refused, len(wish.demands)) from None
-            if await self._book(made, wish, chosen, caller):
+                raise await self._refuse(subject, refused, wish, caller) from None
+            if await self._book(replace(subject, hold=made), wish, chosen, caller):
                 return made
         raise Denied(Kind.CONFLICT, "HOLD-3", "The places found were taken before they were booked")
 
-    async def _choose_surely(self, wish: Wish) -> list[Placement]:
+    async def _refuse(
+        self, subject: Subject, refused: _NoRoom, wish: Wish, caller: Caller
+    ) -> Denied:
+        """Put the refusal on record with the advice on it; what to tell the caller."""
+        stored = to_store(subject, of_answer(refused.question, refused.refusal))
+        if self.adviser is not None:
+            stored = replace(stored, advice=await self.adviser.advise_on(*refused.around))
+        async with self.store.transaction() as c:
+            await decisions.put_many(c, [stored])
+        count = len(wish.demands)
+        why = explanation.summary(refused.refusal, names=caller.sees_hosts)
+        told = f"VM {refused.number + 1} of {count} finds no place, so nothing is held. {why}"
+        denied = Denied(Kind.CONFLICT, "HOLD-1", told)
+        denied.decision = str(stored.id)
+        return denied
+
+    async def _choose_surely(self, wish: Wish) -> Chosen:
         """Places for all, promised; a refusal is final at the head of the feed only."""
         try:
             return self._choose(wish)
@@ -75,57 +107,56 @@ class Holder:
             await self.planner.catch_up_to_head()
             return self._choose(wish)
 
-    def _choose(self, wish: Wish) -> list[Placement]:
-        chosen: list[Placement] = []
+    def _choose(self, wish: Wish) -> Chosen:
+        chosen: Chosen = []
         for demand in wish.demands:
             answer = self.planner.place(demand)
+            question = self.planner.question(demand)
             if isinstance(answer, Refusal):
-                self._withdraw(wish, chosen)
-                raise _NoRoom(len(chosen), answer)
+                around = self.planner.vicinity(answer)
+                self._withdraw(chosen)
+                raise _NoRoom(len(chosen), question, answer, around)
             self.planner.promise(answer, demand)
-            chosen.append(answer)
+            chosen.append((question, answer))
         return chosen
 
-    def _withdraw(self, wish: Wish, chosen: list[Placement]) -> None:
-        for placement, demand in zip(chosen, wish.demands, strict=False):
-            self.planner.withdraw(placement, demand)
+    def _withdraw(self, chosen: Chosen) -> None:
+        for question, placement in chosen:
+            self.planner.withdraw(placement, question.demand)
 
-    async def _book(self, id: UUID, wish: Wish, chosen: list[Placement], caller: Caller) -> bool:
-        rules = self.planner.rules.version
-        seats = tuple(
-            self._seat(placement, demand)
-            for placement, demand in zip(chosen, wish.demands, strict=True)
-        )
+    async def _book(self, subject: Subject, wish: Wish, chosen: Chosen, caller: Caller) -> bool:
+        assert subject.hold is not None
         new = NewHold(
-            id,
+            subject.hold,
             wish.name,
             wish.enterprise,
             wish.datacenter,
             caller.user_id,
             wish.ttl_s,
-            seats,
-            rules,
+            tuple(self._seat(subject, question, placement) for question, placement in chosen),
+            self.planner.rules.version,
         )
         try:
             async with self.store.transaction() as c:
                 answer = await holds.create(c, new)
                 if isinstance(answer, Granted):
-                    self._booked(wish, chosen, answer)
-                    await _tell(c, await holds.get(c, id), "CREATE", "Capacity held", caller)
+                    self._booked(chosen, answer)
+                    await _tell(c, await holds.get(c, new.id), "CREATE", "Capacity held", caller)
         except BaseException:
-            self._withdraw(wish, chosen)
+            self._withdraw(chosen)
             raise
         if isinstance(answer, Granted):
             return True
-        self._withdraw(wish, chosen)
+        self._withdraw(chosen)
         await self.planner.refresh(answer.rows, answer.rules)
         return False
 
-    def _booked(self, wish: Wish, chosen: list[Placement], granted: Granted) -> None:
-        for placement, demand in zip(chosen, wish.demands, strict=True):
-            self.planner.booked(placement, demand, granted.generations)
+    def _booked(self, chosen: Chosen, granted: Granted) -> None:
+        for question, placement in chosen:
+            self.planner.booked(placement, question.demand, granted.generations)
 
-    def _seat(self, placement: Placement, demand: Demand) -> NewSeat:
+    def _seat(self, subject: Subject, question: Question, placement: Placement) -> NewSeat:
+        demand = question.demand
         host = self.planner.host(placement.host)
         assert host is not None
         booked = Booked(
@@ -140,7 +171,10 @@ class Holder:
             demand.disk_bytes,
         )
         characters = tuple((row.kind, row.id, row.character) for row in placement.seen)
-        return NewSeat(booked, demand.type, demand.network, demand.tier, demand.layer, characters)
+        stored = to_store(subject, of_answer(question, placement))
+        return NewSeat(
+            booked, demand.type, demand.network, demand.tier, demand.layer, characters, stored
+        )
 
     async def renew(self, hold: UUID, ttl_s: float, caller: Caller) -> Hold:
         """Have a hold end later; raises Denied HOLD-0 when it has ended."""
@@ -191,11 +225,6 @@ class Sweeper:
 def absent() -> Denied:
     """There is no such hold, or not any more."""
     return Denied(Kind.ABSENT, "HOLD-0", "The hold does not exist or has ended")
-
-
-def _refused(refused: _NoRoom, count: int) -> Denied:
-    told = f"VM {refused.number + 1} of {count} finds no place, so nothing is held. "
-    return Denied(Kind.CONFLICT, "HOLD-1", told + explanation.summary(refused.refusal))
 
 
 async def _tell(

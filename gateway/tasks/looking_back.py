@@ -8,8 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from gateway.store import checkpoints, decisions, feed, whole
-from gateway.store.decisions import Stored
-from gateway.store.feed import Change
+from gateway.store.decisions import Recorded
+from gateway.store.feed import Told
 from gateway.store.pool import Store, StoreError
 from gateway.store.rule_versions import Body
 from scheduler import decision
@@ -18,8 +18,8 @@ from scheduler.hindsight import Asked, Hindsight, Other
 
 LOOK_BACK_S = 90.0
 """For as long decisions are made again, the oldest first; the answer says when it did not do."""
-PAGE = 500
-CHANGES = 2000
+PAGE = 1000
+CHANGES = 4000
 _WORDS = {"refused_more": "refusedMore", "refused_less": "refusedLess", "moved": "moved"}
 
 
@@ -32,12 +32,14 @@ class _Walk:
     """The position that the hindsight began at."""
     position: int
     """Of the feed, as it was read."""
-    changes: deque[Change] = field(default_factory=deque)
+    changes: deque[Told] = field(default_factory=deque)
     """Read and not yet heard."""
     first: datetime | None = None
     last: tuple[int, datetime, UUID] | None = None
     lost: int = 0
     """Decisions from before the oldest checkpoint."""
+    listed: dict[str, Recorded] = field(default_factory=dict)
+    """Those that are told one by one, by their ids."""
     complete: bool = False
 
 
@@ -55,15 +57,16 @@ async def look_back(store: Store, rules: Body, days: float) -> dict[str, Any]:
     if start is None:
         return {"days": days, "requests": 0, "exact": True, "complete": lowest is None}
     walk = _Walk(Hindsight(start[1], given), start[0], start[0])
-    names: dict[str, Stored] = {}
     while not walk.complete and time.monotonic() < end:
-        await _turn_page(store, walk, days, names)
+        await _turn_page(store, walk, days)
     if walk.complete:
         await _hear(store, walk, None)
+    async with store.read() as c:
+        names = await decisions.vm_names(c, [one.id for one in walk.listed.values()])
     return _shown(walk, days, names)
 
 
-async def _turn_page(store: Store, walk: _Walk, days: float, names: dict[str, Stored]) -> None:
+async def _turn_page(store: Store, walk: _Walk, days: float) -> None:
     async with store.read() as c:
         page = await decisions.in_order(c, days, walk.last, PAGE)
     for one in page:
@@ -74,9 +77,9 @@ async def _turn_page(store: Store, walk: _Walk, days: float, names: dict[str, St
             continue
         await _hear(store, walk, one.position)
         known = walk.hindsight.listed()
-        walk.hindsight.ask(Asked(str(one.id), one.vm_id, decision.decode(one.body)))
+        walk.hindsight.ask(Asked(str(one.id), one.vm_id, decision.decode(one.body), one.body))
         if walk.hindsight.listed() != known:
-            names[str(one.id)] = one
+            walk.listed[str(one.id)] = one
     walk.complete = len(page) < PAGE
 
 
@@ -86,10 +89,10 @@ async def _hear(store: Store, walk: _Walk, until: int | None) -> None:
         if not walk.changes and not await _read_on(store, walk, until):
             return
         while walk.changes:
-            if until is not None and walk.changes[0].position > until:
+            if until is not None and walk.changes[0][0] > until:
                 return
-            change = walk.changes.popleft()
-            walk.hindsight.hear((change.entity, int(change.entity_id)), change.payload)
+            _, kind, id, payload = walk.changes.popleft()
+            walk.hindsight.hear((kind, int(id)), payload)
 
 
 async def _read_on(store: Store, walk: _Walk, until: int | None) -> bool:
@@ -100,12 +103,12 @@ async def _read_on(store: Store, walk: _Walk, until: int | None) -> bool:
         head, trimmed = await feed.bounds(c)
         if trimmed > walk.position:
             raise StoreError("the record was trimmed while it was read: ask again")
-        walk.changes.extend(await feed.after(c, walk.position, "inventory", CHANGES))
-    walk.position = walk.changes[-1].position if len(walk.changes) == CHANGES else head
+        walk.changes.extend(await feed.told(c, walk.position, "inventory", CHANGES))
+    walk.position = walk.changes[-1][0] if len(walk.changes) == CHANGES else head
     return bool(walk.changes)
 
 
-def _shown(walk: _Walk, days: float, names: dict[str, Stored]) -> dict[str, Any]:
+def _shown(walk: _Walk, days: float, names: dict[UUID, str]) -> dict[str, Any]:
     found = walk.hindsight
     unlike = found.first_unlike
     return {
@@ -117,13 +120,19 @@ def _shown(walk: _Walk, days: float, names: dict[str, Stored]) -> dict[str, Any]
         "otherDatastore": found.counts["restored"],
         "absent": found.counts["absent"],
         "notAskedAgain": found.counts["unasked"] + walk.lost,
+        "grown": {
+            "count": found.counts["grown"],
+            "refused": found.counts["grown_refused"],
+            "absent": found.counts["grown_absent"],
+        },
+        "unknownDepartures": found.counts["unnamed"],
         "exact": found.unlike == 0,
         "unlike": found.unlike,
         "firstUnlike": None if unlike is None else {"decision": unlike[0].id, "why": unlike[1]},
         **{
             word: {
                 "count": found.counts[name],
-                "listed": [_other(each, found, names) for each in found.others.get(name, ())],
+                "listed": [_other(each, walk, names) for each in found.others.get(name, ())],
             }
             for name, word in _WORDS.items()
         },
@@ -131,15 +140,15 @@ def _shown(walk: _Walk, days: float, names: dict[str, Stored]) -> dict[str, Any]
     }
 
 
-def _other(each: Other, found: Hindsight, names: dict[str, Stored]) -> dict[str, Any]:
-    stored = names[each.asked.id]
+def _other(each: Other, walk: _Walk, names: dict[UUID, str]) -> dict[str, Any]:
+    found, recorded = walk.hindsight, walk.listed[each.asked.id]
     chosen = each.asked.decision.chosen
     shown: dict[str, Any] = {
         "decision": each.asked.id,
-        "timestamp": stored.at.isoformat(),
-        "kind": stored.kind,
-        "vm": stored.vm_id,
-        "vmName": stored.vm_name,
+        "timestamp": recorded.at.isoformat(),
+        "kind": recorded.kind,
+        "vm": recorded.vm_id,
+        "vmName": names.get(recorded.id, ""),
         "hostBefore": None if chosen is None else found.host(chosen.host),
         "hostAfter": None if each.host is None else found.host(each.host),
     }

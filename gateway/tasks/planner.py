@@ -8,31 +8,33 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 from msgspec import structs
 
 from gateway.denial import Denied, Kind
 from gateway.events.sequencer import Sequencer
-from gateway.store import decisions, feed, inventory, rule_set, vm_record
+from gateway.store import feed, inventory, rule_set, vm_record
 from gateway.store.feed import Change
 from gateway.store.ledger import Row
 from gateway.store.pool import Connection, Store, StoreError
-from gateway.tasks.deciding import AheadOfFeed, Subject, to_store
+from gateway.tasks.candidates import Candidates
+from gateway.tasks.deciding import AheadOfFeed
 from gateway.tasks.demanding import demand_of
 from gateway.tasks.promises import Promises
+from scheduler.advice.growing import growing
 from scheduler.advice.scene import Scene
 from scheduler.advice.vicinity import vicinity
 from scheduler.ahead import difference
-from scheduler.decision import Question, of_answer
+from scheduler.decision import Question
 from scheduler.demand import Demand
 from scheduler.fleet import Fleet
 from scheduler.held import Held, asked_of, place_held, rows_without
 from scheduler.inventory import NO_RULES, Datastore, Gone, Host, RuleSet, Scope
 from scheduler.ledger import RULES, Key, key_of
 from scheduler.ledger import Row as FleetRow
+from scheduler.listing import one_by_one
 from scheduler.placement import HostVerdict, Placement, Refusal
 from scheduler.plan.moves import Move
 from scheduler.plan.resident import Resident, Terms
@@ -40,33 +42,11 @@ from scheduler.plan.validity import surprises
 from scheduler.rows import from_mapping, used
 from scheduler.share import Share
 
+LISTED_AT_ONCE = 100
+"""Hosts that are asked without a pause: about 2 ms."""
+
 _log = logging.getLogger(__name__)
 _KINDS = ("host", "datastore", "cluster", "rack", "datacenter")
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """Hosts a VM may be relocated to, gladdest first, and why the others may not."""
-
-    fitting: tuple[int, ...]
-    rejected: tuple[HostVerdict, ...]
-    current: int | None
-
-
-async def refuse_on_record(
-    store: Store, planner: "Planner", subject: Subject, host: int
-) -> UUID | None:
-    """Put on record why a VM cannot move to a host; None where by now it can."""
-    async with store.read() as c:
-        vm = await vm_record.load(c, subject.vm_id)
-    demand = demand_of(vm, moving=True, only=frozenset({host}))
-    question, answer = await planner.decide(demand)
-    if isinstance(answer, Placement):
-        return None
-    stored = to_store(subject, of_answer(question, answer))
-    async with store.transaction() as c:
-        await decisions.put_many(c, [stored])
-    return stored.id
 
 
 class Planner:
@@ -180,6 +160,10 @@ class Planner:
         """What a refusal that was given at this very moment is about, small enough to be sent."""
         return vicinity(self._fleet, refusal, self.rules.policy(refusal.demand.datacenter))
 
+    def growing(self, demand: Demand, place: Held) -> tuple[Scene, tuple[HostVerdict, ...]] | None:
+        """What a VM that outgrows its place is refused for there; None where it fits."""
+        return growing(self._fleet, demand, place)
+
     def promise(self, placement: Placement, demand: Demand) -> None:
         """Count a placement at once, so that this process does not offer the room twice."""
         self._ahead.touch((row.kind, row.id) for row in placement.seen)
@@ -220,7 +204,10 @@ class Planner:
         return self._fleet.rules
 
     async def candidates(self, vm_id: int) -> Candidates:
-        """Where a VM may be relocated to now; raises Denied VM-1 when there is no such VM."""
+        """Where a VM may be relocated to now; raises Denied VM-1 when there is no such VM.
+
+        Others have their turn in between, so hosts are told as they are when theirs comes.
+        """
         await self._sequencer.flush()
         await self.catch_up()
         async with self._store.read() as c:
@@ -232,7 +219,9 @@ class Planner:
         fitting: list[int] = []
         rejected: list[HostVerdict] = []
         policy = self.rules.policy(demand.datacenter)
-        for host, _, reasons in self._fleet.candidates(demand, policy):
+        for n, (host, _, reasons) in enumerate(one_by_one(self._fleet, demand, policy), 1):
+            if n % LISTED_AT_ONCE == 0:
+                await asyncio.sleep(0)
             if reasons:
                 rejected.append(HostVerdict(host.id, host.name, reasons))
             else:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from drivers.contract import Order, Power, PowerRequest
 from drivers.faults import (
     Busy,
     Fault,
@@ -16,6 +17,9 @@ from gateway.tasks.saga import Act, Move
 
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 15.0
+REFUSED = "The hypervisor refused it; administrators see why"
+IN_VAIN = "The hypervisor was asked in vain; administrators see why"
+NOBODY_KNOWS = "Indeterminate: nobody knows whether it happened"
 
 
 class Then(StrEnum):
@@ -56,6 +60,21 @@ def clean(fault: Fault) -> bool:
             return True
         case _:
             return False
+
+
+def told(fault: Fault, order: Order) -> str:
+    """What who may not know of hosts hears of a fault: a driver's words may name any place."""
+    match fault, order:
+        case Unreachable(), _:
+            return "The hypervisor does not answer"
+        case Busy(), _:
+            return "The hypervisor is busy"
+        case Rejected(), Power(request=PowerRequest.SHUTDOWN):
+            return "The guest did not shut down"
+        case ((Rejected() | Missing() | Unsupported()), _):
+            return REFUSED
+        case _:
+            return NOBODY_KNOWS
 
 
 def wait_s(tries: int) -> float:

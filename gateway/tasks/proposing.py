@@ -26,13 +26,7 @@ class PlanQuestion(msgspec.Struct, frozen=True):
     saved_min: int = 1
     gain_min_percent: int = 5
     pinned: tuple[int, ...] = ()
-    host_units: int = 8
-    datastore_units: int = 128
-    network_units: int = 8
-
-    def capacities(self) -> Capacities:
-        """How many units places carry at once."""
-        return Capacities(self.host_units, self.datastore_units, self.network_units)
+    capacities: Capacities = Capacities()
 
 
 async def propose(store: Store, question: PlanQuestion) -> dict[str, Any]:
@@ -45,7 +39,7 @@ def work_out(picture: Picture, question: PlanQuestion) -> dict[str, Any]:
     """The plan for one moment; `told` is what `scheduler.plan.moves` reads again."""
     plan = _plan(picture, question)
     ids = {row.uuid: row for row in picture.vms}
-    times = timeline(plan, question.capacities())
+    times = timeline(plan, question.capacities)
     hosts = {move.source for move in plan.moves} | {move.target for move in plan.moves}
     found = {id_: picture.fleet.host(id_) for id_ in sorted(hosts | set(plan.closes))}
     blocked = {str(each.vm) for each in plan.blocked}

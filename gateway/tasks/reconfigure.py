@@ -6,10 +6,14 @@ from typing import Any
 
 from drivers.contract import Order, Reconfigure, VmSpec
 from gateway.store import bookings, vm_record
+from gateway.store.counting import Booked
 from gateway.store.pool import Connection
 from gateway.tasks.deciding import Subject, refusal_detail, to_store
+from gateway.tasks.demanding import demand_of
 from gateway.tasks.growing import refused_growth
 from gateway.tasks.steps import Behaviour, Call, Situation, StepFailed, Write, place_of, spec_of
+from scheduler.demand import Demand
+from scheduler.held import Held
 
 
 def _sizes(at: Situation) -> tuple[int, int]:
@@ -42,8 +46,15 @@ async def _rebook(c: Connection, at: Situation) -> Mapping[str, Any]:
             + "; ".join(_sentence(row) for row in rows),
             refusal_detail(stored, made) | {"rows": rows},
             stored,
+            f"There is no room where it is for {cpu} CPU -- {ram_mib} RAM (MiB)",
+            _outgrown(at, booked, max(cpu, booked.cpu), max(ram_mib, booked.ram_mib)),
         )
     return {"cpu": booked.cpu, "ram_mib": booked.ram_mib}
+
+
+def _outgrown(at: Situation, booked: Booked, cpu: int, ram_mib: int) -> tuple[Demand, Held]:
+    place = Held(booked.host_id, booked.datastore_id, booked.cpu, booked.ram_mib, booked.disk_bytes)
+    return replace(demand_of(at.vm), cpu=cpu, ram_mib=ram_mib), place
 
 
 def _spare(limit: int | None, used: int) -> int | None:

@@ -14,7 +14,7 @@ from gateway.store.pool import Connection, Store
 from gateway.store.tasks import Claimed
 from gateway.tasks.saga import SAGAS, Entry, Line, Saga, Step
 from gateway.tasks.steps import Situation, StepFailed
-from gateway.tasks.words import ENDED, FAILED, TITLES
+from gateway.tasks.words import ENDED, FAILED, TITLES, UNTOLD
 
 
 @dataclass(slots=True)
@@ -79,9 +79,14 @@ class Page:
         await self.write(step, entry, {"ticket": msgspec.to_builtins(ticket)})
 
     async def tell(
-        self, action: str, message: str, severity: Severity, details: Mapping[str, Any]
+        self,
+        action: str,
+        said: tuple[str, str],
+        severity: Severity = Severity.ERROR,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
-        """Put an event about the VM into the feed."""
+        """Put an event about the VM into the feed: what is `said` to administrators, and to who
+        may not know of hosts."""
         task = self.record.task
         await emit(
             self.c,
@@ -89,24 +94,25 @@ class Page:
                 "VIRTUAL_MACHINE",
                 action,
                 task.vm_id,
-                message=message,
+                message=said[0],
+                told=said[1],
                 severity=severity,
                 enterprise_id=task.enterprise_id,
                 user_id=task.user_id,
                 user=str(task.payload.get("nick", "")),
                 entity_name=task.vm_name,
                 task_id=str(task.id),
-                details=dict(details),
+                details=dict(details or {}),
             ),
         )
 
     async def refuse(self, step: Step, failed: StepFailed) -> None:
         """Journal a step that cannot be done, say so, and put the refusal on record."""
-        detail: dict[str, Any] = {"reason": failed.reason, "clean": True}
+        detail: dict[str, Any] = {"reason": failed.reason, "told": failed.told, "clean": True}
         if failed.decision is not None:
             await decisions.put_many(self.c, [failed.decision])
             detail["decision"] = str(failed.decision.id)
-        await self.tell("SCHEDULE", failed.reason, Severity.ERROR, failed.detail)
+        await self.tell("SCHEDULE", (failed.reason, failed.told), details=failed.detail)
         await self.write(step, Entry.FAILED, detail)
 
     async def finish(self, success: bool, reason: str) -> None:
@@ -114,10 +120,14 @@ class Page:
         task = self.record.task
         await tasks.finish(self.c, task.id, "success" if success else "failure", reason)
         title = TITLES[task.operation]
-        message = f"{title} finished" if success else f"{title} failed: {reason}"
-        severity = Severity.INFO if success else Severity.ERROR
-        action = ENDED[task.operation] if success else FAILED.get(task.operation)
-        await self.tell(action or ENDED[task.operation], message, severity, {})
+        if success:
+            message = f"{title} finished"
+            await self.tell(ENDED[task.operation], (message, message), Severity.INFO)
+            return
+        failed = next((line for line in self.lines if line.entry is Entry.FAILED), None)
+        told = UNTOLD if failed is None else failed.detail.get("told", UNTOLD)
+        action = FAILED.get(task.operation, ENDED[task.operation])
+        await self.tell(action, (f"{title} failed: {reason}", f"{title} failed: {told}"))
 
     async def postpone(self, wait_s: float, why: str) -> None:
         """Give the task back to the queue for a while."""
@@ -127,7 +137,8 @@ class Page:
     async def get_stuck(self, why: str) -> None:
         """Leave the task to an administrator, and say so."""
         await tasks.mark_stuck(self.c, self.record.task.id, why)
-        await self.tell("TASK_STUCK", f"The task is stuck: {why}", Severity.ERROR, {})
+        told = "The task is stuck, and an administrator has to look at it"
+        await self.tell("TASK_STUCK", (f"The task is stuck: {why}", told))
 
     async def undecided_for_s(self) -> float:
         """Seconds since the journal's last line was written."""

@@ -66,13 +66,22 @@ class Reserver:
             stored = to_store(_subject(at), made)
             if isinstance(answer, Refusal):
                 advice = [] if self.adviser is None else await self.adviser.advise(answer)
-                told = refusal_detail(stored, made) | {"advice": advice}
+                detail = refusal_detail(stored, made) | {"advice": advice}
                 on_record = replace(stored, advice=advice)
-                raise StepFailed(explanation.summary(answer), told, on_record)
-            detail = await self._try(at, step, demand, Proposal(answer, stored))
-            if detail is not None:
-                return detail
+                told = explanation.summary(answer, names=False)
+                raise StepFailed(explanation.summary(answer), detail, on_record, told)
+            granted = await self._try(at, step, demand, Proposal(answer, stored))
+            if granted is not None:
+                return granted
         raise Contended(f"{CONFLICTS_MAX} proposed places were taken before they were booked")
+
+    async def advised(self, failed: StepFailed) -> StepFailed:
+        """A refusal to grow with the advice on it; in no transaction, for it may take a moment."""
+        if failed.outgrows is not None and failed.decision is not None and self.adviser is not None:
+            advice = await self.adviser.advise_growth(*failed.outgrows)
+            failed.detail["advice"] = advice
+            failed.decision = replace(failed.decision, advice=advice)
+        return failed
 
     async def _reserve_held(
         self, at: Situation, step: str, demand: Demand, hold: str
@@ -177,6 +186,7 @@ def _event(at: Situation, host: str, decision: NewDecision) -> dict[str, Any]:
         "action": "SCHEDULER",
         "severity": "INFO",
         "message": f"{TITLES[at.task.operation]}: placed on {host}",
+        "told": f"{TITLES[at.task.operation]}: placed",
         "enterprise_id": at.task.enterprise_id,
         "user_id": at.task.user_id,
         "user": at.task.payload.get("nick", ""),

@@ -45,14 +45,15 @@ async def seated(
         found = await _first(store, planner, demand, wanted)
     if found is None:
         told = f"Hold {wanted.hold} has no place left for it, or has ended."
-        raise StepFailed(told, {"hold": str(wanted.hold)})
+        raise StepFailed(told, {"hold": str(wanted.hold)}, told=told)
     question, answer, seat = found
     made = decisions.of_answer(question, answer)
     stored = to_store(subject, made)
     if isinstance(answer, Refusal):
-        told = f"Hold {wanted.hold} has no place that will do. {explanation.summary(answer)}"
+        head = f"Hold {wanted.hold} has no place that will do. "
         detail = refusal_detail(stored, made) | {"hold": str(wanted.hold)}
-        raise StepFailed(told, detail, stored)
+        told = head + explanation.summary(answer, names=False)
+        raise StepFailed(head + explanation.summary(answer), detail, stored, told)
     return answer, stored, seat
 
 

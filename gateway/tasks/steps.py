@@ -12,6 +12,9 @@ from gateway.store.pool import Connection
 from gateway.store.tasks import Claimed
 from gateway.store.vm_record import VmRecord
 from gateway.tasks.saga import Entry, Line
+from gateway.tasks.words import UNTOLD
+from scheduler.demand import Demand
+from scheduler.held import Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +35,24 @@ class Situation:
 
 
 class StepFailed(Exception):
-    """A STORE step cannot be done; `detail` holds structured rows for the event, `decision` is
-    the refusal to put on record with the failure."""
+    """A STORE step cannot be done; `told` says so to who may not know of hosts, `detail` holds
+    structured rows for the event, `decision` is the refusal to put on record with the failure;
+    `outgrows` is what the VM was to become, and the place that has no room for it."""
 
     def __init__(
         self,
         reason: str,
         detail: Mapping[str, Any] | None = None,
         decision: NewDecision | None = None,
+        told: str = UNTOLD,
+        outgrows: tuple[Demand, Held] | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.told = told
         self.detail = dict(detail or {})
         self.decision = decision
+        self.outgrows = outgrows
 
 
 Effect = Callable[[Connection, Situation, Outcome], Awaitable[None]]

@@ -15,6 +15,7 @@ from gateway.tasks.saga import SAGAS
 from gateway.tasks.words import REQUESTED, TITLES
 
 PROTECTED_PRIVILEGE = "VM_PROTECT_ACTION"
+HOSTS_PRIVILEGE = "PHYS_DC_ENUMERATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,11 @@ class Caller:
     enterprise_id: int
     nick: str
     privileges: frozenset[str] = frozenset()
+
+    @property
+    def sees_hosts(self) -> bool:
+        """Whether the caller may know of hosts, datastores, and whose VMs are on them."""
+        return HOSTS_PRIVILEGE in self.privileges
 
 
 @dataclass(frozen=True, slots=True)

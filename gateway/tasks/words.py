@@ -27,6 +27,9 @@ ENDED: Mapping[Operation, str] = {
 FAILED: Mapping[Operation, str] = {Operation.RELOCATE: "STATE_CHANGE"}
 """The event when it failed, where that has a word of its own: nothing has moved."""
 
+UNTOLD = "Administrators see the reason"
+"""Why something failed, for who may not know of hosts, where nothing better was written."""
+
 EXPECTED: Mapping[Operation, VmState] = {
     Operation.POWER_ON: VmState.ON,
     Operation.RESUME: VmState.ON,

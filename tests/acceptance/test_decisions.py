@@ -40,3 +40,29 @@ async def test_every_answer_of_two_gateways_can_be_asked_for_and_made_again(
         assert refused["refused"]["byLack"] == {"CPU": 4}
         listed = await one.get("admin/decisions?limit=0")
         assert listed["totalSize"] == 8
+
+
+async def test_what_is_refused_at_once_is_advised(database_url: str, tmp_path: Path) -> None:
+    """B2: a hold without room, and a move to a machine that takes nobody; the 409 leads there."""
+    at = place(tmp_path, database_url, hosts=2, cpus=4)
+    async with gateways(at) as (gateway,):
+        vm = await gateway.make(await gateway.appliance())
+        await gateway.run("POST", f"{vm}/action/deploy")
+        links = [{"rel": "datacenter", "href": "http://x/api/admin/datacenters/1"}]
+        size = {"count": 9, "cpu": 1, "ram": 128, "type": "KVM"}
+        wish = {"ttl": 60, "links": links, "virtualmachines": {"collection": [size]}}
+        status, held = await gateway.call("POST", "admin/holds", wish)
+        assert status == 409
+        decision = await gateway.get(href_of(held, "decision"))
+        assert decision["kind"] == "hold"
+        assert decision["advice"]
+        here = href_of(await gateway.get(vm), "machine")
+        there = here[:-1] + {"1": "2", "2": "1"}[here[-1]]
+        status, _ = await gateway.call("PUT", there, {"state": "HALTED"})
+        assert status == 200
+        body = {"links": [{"rel": "machine", "href": there}]}
+        status, moved = await gateway.call("POST", f"{vm}/action/relocate", body)
+        assert status == 409
+        decision = await gateway.get(href_of(moved, "decision"))
+        kinds = [one["changes"][0]["kind"] for one in decision["advice"]]
+        assert "MANAGE_HOST" in kinds

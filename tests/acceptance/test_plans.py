@@ -30,6 +30,8 @@ async def test_a_drain_goes_on_after_each_kill(
         body = {"kind": "drain", "links": [{"rel": "machine", "href": machine}]}
         status, plan = await gateway.call("POST", "admin/plans", body)
         assert (status, plan["totalMoves"]) == (201, before)
+        begins = [move["beginsAtMib"] for move in plan["moves"]["collection"]]
+        assert len(set(begins)) == before  # one unit a host: one after the other, by [plans]
         path = f"admin/plans/{plan['id']}"
         status, _ = await gateway.call("POST", href_of(plan, "approve"))
         assert status == 200

@@ -2,8 +2,7 @@
 
 import pytest
 
-from gateway.service import foresight
-from gateway.service.foresight import Foresight
+from gateway.service.thinking import Thinker
 from gateway.store.pool import Store, StoreError
 from gateway.tasks.foreseeing import Question, foresee
 from tests.api import vm_world
@@ -30,13 +29,10 @@ async def test_the_process_answers_as_we_would(store: Store) -> None:
     here = await foresee(store, question)
     assert here["effect"]["headroom"]["cpu"]["change"] < 0
     assert here["failedTests"][0]["hosts"] == 1
-    assert await Foresight().ask(store, question) == here
+    assert await Thinker().foresee(store, question) == here
 
 
-async def test_a_process_that_is_late_is_ended_and_no_answer(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_process_that_is_late_is_ended_and_no_answer(store: Store) -> None:
     """The caller hears that the store does not answer, and may ask again."""
-    monkeypatch.setattr(foresight, "PATIENCE_S", 0.0)
-    with pytest.raises(StoreError, match="foreseen"):
-        await Foresight().ask(store, Question([], []))
+    with pytest.raises(StoreError, match="not done"):
+        await Thinker(patience_s=0.0).foresee(store, Question([], []))

@@ -10,7 +10,7 @@ from gateway.store.pool import Store
 from scheduler.cluster import from_mapping
 from tests.api import vm_world
 from tests.api.test_relocation import running
-from tests.api.vm_client import Api, serving
+from tests.api.vm_client import Api, link, serving
 
 GIB = 2**30
 DATACENTER = {"rel": "datacenter", "href": f"{vm_world.ROOT}admin/datacenters/1"}
@@ -42,7 +42,10 @@ async def test_a_hold_shows_its_places_and_its_end(api: Api) -> None:
     assert (made.body["name"], made.body["free"]) == ("for friday", 3)
     places = made.body["places"]["collection"]
     assert [place["cpu"] for place in places] == [2, 2, 4]
-    assert all({link["rel"] for link in one["links"]} == {"machine", "datastore"} for one in places)
+    assert all(
+        {link["rel"] for link in one["links"]} == {"machine", "datastore", "decision"}
+        for one in places
+    )
     path = f"admin/holds/{made.body['id']}"
     assert (await api.call("GET", path)).body == made.body
     listed = (await api.call("GET", "admin/holds")).body["collection"]
@@ -79,6 +82,29 @@ async def test_all_or_nothing_with_the_reasons(api: Api) -> None:
     assert (refused.status, refused.code) == (409, "HOLD-1")
     assert "finds no place, so nothing is held" in refused.message
     assert await api.row("select sum(cpu_used) from ledger where kind = 'host'") == 0
+
+
+async def test_a_hold_leads_to_its_decisions(api: Api) -> None:
+    """Each place to the one that chose it, and back; a refusal to the one that says why."""
+    made = await api.call("POST", "admin/holds", body({"count": 2}))
+    for place in made.body["places"]["collection"]:
+        path = link(place, "decision")["href"].removeprefix(vm_world.ROOT)
+        found = await api.call("GET", path)
+        assert (found.body["kind"], found.body["outcome"]) == ("hold", "placed")
+        assert found.link("machine")["href"] == link(place, "machine")["href"]
+        assert found.link("hold")["href"].endswith(made.body["id"])
+        assert (await api.call("GET", path, user="reader")).link("hold") is None
+        assert (await api.call("GET", path, user="stranger")).status == 404
+    refused = await api.call("POST", "admin/holds", body({"count": 30}))
+    path = link(refused.body, "decision")["href"].removeprefix(vm_world.ROOT)
+    found = await api.call("GET", path)
+    assert (found.body["kind"], found.body["outcome"]) == ("hold", "refused")
+    assert found.body["refused"]["hosts"] > 0
+    assert found.link("hold") is None
+    await api.call("DELETE", f"admin/holds/{made.body['id']}")
+    listed = (await api.call("GET", "admin/decisions")).body["collection"]
+    assert len(listed) == 3
+    assert not [one for one in listed if link(one, "hold")]
 
 
 async def test_held_room_is_seen_by_candidates(api: Api) -> None:

@@ -6,14 +6,17 @@ from uuid import UUID
 
 import pytest
 
-from gateway.service.foresight import Foresight
+from gateway.lifecycle import Operation
+from gateway.service.thinking import Thinker
 from gateway.store import checkpoints
 from gateway.store.checkpoints import Pace
 from gateway.store.pool import Store
 from gateway.tasks.foreseeing import Question
+from gateway.tasks.holding import Holder, Wish
+from scheduler.demand import Demand
 from tests.api.ruleset_world import FIT, SETS, load
 from tests.api.test_rules_in_effect import DC, RACK, Live, machines, serving_live, to
-from tests.tasks.rig import books_balance, ended
+from tests.tasks.rig import CALLER, DISK, books_balance, ended
 
 HOUSE = to(DC, "datacenter")
 
@@ -86,8 +89,44 @@ async def test_unchanged_rules_give_history_back(live: Live) -> None:
     assert found["peak"]["cpu"] == {"before": 6, "after": 6, "change": 0}
     async with live.rig.store.read() as c:
         rules = [dict(row) for row in await c.fetch("select * from rule order by id")]
-    other = await Foresight().ask(live.rig.store, Question(rules, [], days=1))
+    other = await Thinker().foresee(live.rig.store, Question(rules, [], days=1))
     assert {**other["history"], "since": None} == {**found, "since": None}
+
+
+async def test_growth_in_place_and_held_places_are_made_again(live: Live) -> None:
+    """The rules as they were give all back; under stricter ones the growth finds no room."""
+    holder = Holder(live.rig.store, live.rig.planner)
+    demand = Demand(UUID(int=0), 1, 1024, DISK, "KVM", 1, "default", enterprise=1)
+    hold = str(await holder.hold(Wish("", 1, 1, 60.0, (demand, demand)), CALLER))
+    for vm in (1, 2):
+        assert (await live.rig.run(vm, Operation.DEPLOY, hold=hold))["result"] == "success"
+    spare = await holder.hold(Wish("", 1, 1, 60.0, (demand,)), CALLER)
+    await holder.release(spare, CALLER)
+    assert (await live.rig.run(1, Operation.POWER_OFF))["result"] == "success"
+    moved = await live.rig.run(2, Operation.RELOCATE, host_id=None)
+    assert moved["result"] == "success"
+    for cpu, result in ((2, "success"), (3, "failure")):
+        assert (await live.rig.run(1, Operation.RECONFIGURE, cpu=cpu))["result"] == result
+    found = await simulate(live, load(13, 100, links=[HOUSE]))
+    assert (found["requests"], found["same"], found["notAskedAgain"]) == (4, 3, 1)
+    assert (found["exact"], found["firstUnlike"], found["unknownDepartures"]) == (True, None, 0)
+    assert found["grown"] == {"count": 1, "refused": 0, "absent": 0}
+    assert found["peak"]["cpu"] == {"before": 3, "after": 3, "change": 0}
+    stricter = await simulate(live, load(12, 100, links=[HOUSE]))
+    assert stricter["grown"] == {"count": 1, "refused": 1, "absent": 0}
+    nothing = await simulate(live, load(0, 100, links=[HOUSE]))
+    assert nothing["grown"] == {"count": 1, "refused": 0, "absent": 1}
+
+
+async def test_a_departure_that_nobody_named_is_unknown(live: Live) -> None:
+    """As releases were told once: the VM stays under the draft, and the answer says so."""
+    assert await act(live, 1, "deploy") == "success"
+    assert await act(live, 1, "undeploy") == "success"
+    await live.rig.sequencer.flush()
+    async with live.rig.store.transaction() as c:
+        await c.execute("update feed set payload = payload - 'vms' where topic = 'inventory'")
+    found = await simulate(live, load(13, 100, links=[HOUSE]))
+    assert (found["unknownDepartures"], found["exact"], found["same"]) == (1, True, 1)
 
 
 def told(found: dict[str, Any], word: str) -> list[int]:

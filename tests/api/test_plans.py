@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from gateway.service.reckoner import Reckoner
+from gateway.service.thinking import Thinker
 from gateway.store import ledger
 from gateway.store.pool import Store
 from gateway.tasks.reckoning import Reckoning, reckon
 from gateway.tasks.weighing import HeadroomQuestion
+from scheduler.plan.timeline import Capacities
 from tests.api import vm_world
 from tests.api.test_holds import body as hold_body
 from tests.api.test_relocation import running
@@ -21,9 +22,11 @@ DRAIN = {"kind": "drain", "links": [MACHINE]}
 
 
 @pytest.fixture
-async def api(store: Store) -> AsyncIterator[Api]:
-    """The API over the small world, with two VMs booked on the first host."""
-    async with serving(store) as opened:
+async def api(store: Store, request: pytest.FixtureRequest) -> AsyncIterator[Api]:
+    """The API over the small world, with two VMs booked on the first host; where `[plans]` is not
+    the default, its `host_units` is the parameter."""
+    units = getattr(request, "param", 8)
+    async with serving(store, capacities=Capacities(host=units)) as opened:
         for _ in range(2):
             vm = number(await running(opened))
             async with store.transaction() as c:
@@ -176,9 +179,16 @@ async def test_a_wrong_question_is_named(api: Api, query: str, status: int, fiel
     assert (answer.status, answer.body["collection"][0]["field"]) == (status, field)
 
 
+@pytest.mark.parametrize(("api", "begins"), [(1, [0, 256]), (8, [0, 0])], indirect=["api"])
+async def test_the_timeline_is_of_what_machines_carry_here(api: Api, begins: list[int]) -> None:
+    """As many moves at once as `[plans]` allows."""
+    made = await api.call("POST", "admin/plans", DRAIN)
+    assert [move["beginsAtMib"] for move in made.body["moves"]["collection"]] == begins
+
+
 async def test_a_process_of_its_own_gives_the_same_answer(api: Api) -> None:
     question = Reckoning(headroom=HeadroomQuestion(1, "KVM", 4, 1024, 1024))
-    assert await Reckoner().reckon(api.store, question) == await reckon(api.store, question)
+    assert await Thinker().reckon(api.store, question) == await reckon(api.store, question)
 
 
 async def test_tenants_neither_plan_nor_look(api: Api) -> None:

@@ -205,6 +205,32 @@ async def test_the_default_tier_is_for_who_asks_for_none(live: Live) -> None:
     assert (await live.deploy(4))["datastore"] == 1
 
 
+async def test_the_tier_of_who_asks_for_none_is_the_template_s_then_the_virtual_datacenter_s(
+    live: Live,
+) -> None:
+    """Both set over HTTP, both before the datacenter's default."""
+    tiers = []
+    for name, datastore in (("silver", 1), ("gold", 2)):
+        made = await live.set("POST", f"{DC}/datastoretiers", {"name": name})
+        path = f"{DC}/datastoretiers/{made['id']}"
+        links = [to(f"{DC}/datastores/{datastore}", "datastore")]
+        await live.set("PUT", f"{path}/action/adddatastores", {"links": links})
+        tiers.append(f"cloud/locations/1/datastoretiers/{made['id']}")
+    silver, gold = tiers
+    house = f"{DC}/datastoretiers/{silver.rpartition('/')[2]}"
+    await live.set("PUT", house, {"defaultForDatacenter": True})
+    assert (await live.deploy(1))["datastore"] == 1
+    vdc = {"name": "v", "links": [to(gold, "defaultdatastoretier")]}
+    await live.set("PUT", "cloud/virtualdatacenters/1", vdc)
+    assert (await live.deploy(2))["datastore"] == 2
+    assert (await live.deploy(5))["datastore"] == 1  # the other virtual datacenter has none
+    template = "admin/enterprises/1/datacenterrepositories/1/virtualmachinetemplates/1"
+    await live.set("PUT", template, {"links": [to(silver, "datastoretier0")]})
+    assert (await live.deploy(3))["datastore"] == 1
+    await live.set("PUT", template, {"links": []})
+    assert (await live.deploy(4))["datastore"] == 2
+
+
 async def test_a_cluster_s_rule_comes_before_the_machine_s(live: Live) -> None:
     """M-039; the rule is tuned and the next deploy sees it."""
     body = {"name": "blue", "links": machines(1, 2, 3, 4)}

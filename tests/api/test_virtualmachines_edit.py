@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.store import users
 from gateway.store.pool import Store
 from tests.api.vm_client import Api, serving
 
@@ -76,16 +77,29 @@ async def test_delete_never_hides_an_undeploy(api: Api) -> None:
 
 
 async def test_deleting_an_unknown_vm_takes_its_own_privilege(api: Api) -> None:
-    """M-070."""
+    """M-070. Where a copy may be is for who may know of hosts."""
     vm = await api.make()
     await api.put(vm, "UNKNOWN", 1)
     assert (await api.call("DELETE", vm, user="actor")).status == 403
+    other = await api.make()
+    await api.put(other, "UNKNOWN", 1)
+    async with api.store.transaction() as c:
+        await c.execute(
+            """insert into app_user (id, nick, enterprise_id, password_hash, privileges) values
+                 (7, 'cleaner', 1, 'x', '{VAPP_CUSTOMISE_SETTINGS,VM_DELETE_UNKNOWN}')"""
+        )
+        await users.keep_token(c, "token-of-cleaner", 7, 3600)
+    told = (await api.call("DELETE", other, user="cleaner")).headers["Warning"]
+    assert told.endswith('a copy may remain"')
     answer = await api.call("DELETE", vm)
     assert answer.status == 204
-    assert "copy may remain" in answer.headers["Warning"]
+    assert answer.headers["Warning"].endswith('a copy may remain on h1"')
     await api.sequence()
     event = (await api.call("GET", "events")).body["collection"][0]
     assert (event["action"], event["severity"]) == ("DELETE", "WARN")
+    assert (event["message"][-5:], event["details"]["host"]) == ("on h1", "h1")
+    event = (await api.call("GET", "events", user="actor")).body["collection"][0]
+    assert "h1" not in str(event)
 
 
 async def test_every_change_is_an_event(api: Api) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +15,6 @@ from gateway.api.services import Services
 from gateway.events.sequencer import Sequencer
 from gateway.store.pool import Store
 from gateway.tasks.planner import Planner
-from gateway.tasks.replaying import recompute
 from tests.api import vm_world
 
 CAPABILITIES = {
@@ -146,7 +144,6 @@ async def serving(store: Store, **more: Any) -> AsyncIterator[Api]:
         wake=lambda: woken.append(1),
         hypervisors={"sim": "KVM", "vc": "VMX_04"},
         **more,
-        recompute=partial(recompute, store),
     )
     async with TestClient(TestServer(build_app(services))) as client:
         yield Api(client, store, woken)

@@ -10,8 +10,11 @@ import pytest
 
 from gateway.api import passwords
 from gateway.cli import app
+from gateway.store import checkpoints
+from gateway.store.checkpoints import Pace
 from gateway.store.pool import Store
 from scheduler.cluster import from_mapping
+from tests.api.test_rules_in_effect import serving_live
 from tests.api.vm_client import Api, serving
 
 Ran = tuple[int, str, str]
@@ -21,16 +24,22 @@ Ran = tuple[int, str, str]
 async def api(store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
     """A served API; the environment says where, and who asks."""
     async with serving(store) as opened:
-        hashed = passwords.hash_password("secret")
         async with store.transaction() as c:
-            await c.execute("update app_user set password_hash = $1 where id = 1", hashed)
             await c.execute(
                 "insert into rule (kind, level, fit_policy) "
                 "values ('fit_policy', 'global', 'PROGRESSIVE')"
             )
-        monkeypatch.setenv("VMGATE_URL", str(opened._client.make_url("/")).rstrip("/"))
-        monkeypatch.setenv("VMGATE_PASSWORD", "secret")
+        await log_in(opened, monkeypatch)
         yield opened
+
+
+async def log_in(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment says where the service is, and who asks."""
+    hashed = passwords.hash_password("secret")
+    async with api.store.transaction() as c:
+        await c.execute("update app_user set password_hash = $1 where id = 1", hashed)
+    monkeypatch.setenv("VMGATE_URL", str(api._client.make_url("/")).rstrip("/"))
+    monkeypatch.setenv("VMGATE_PASSWORD", "secret")
 
 
 async def run(capsys: pytest.CaptureFixture[str], *words: str) -> Ran:
@@ -78,6 +87,38 @@ async def test_rules_from_export_to_rollback(
     # The oldest is from before there was a fit policy.
     status, _, err = await run(capsys, "rules", "rollback", oldest)
     assert (status, err[:16]) == (1, "vmgate: RULE-4: ")
+
+
+async def test_a_draft_is_asked_what_it_would_have_made_of_the_last_days(
+    store: Store,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Against a service with a running engine: what it refused, in as many days as are named."""
+    file = tmp_path / "rules.toml"
+    file.write_text(
+        '[[fitPolicyRules]]\nfitPolicy = "PROGRESSIVE"\n'
+        "[[machineLoadRules]]\ndatacenter = 1\ncpuLoadPercentage = 0\nramLoadPercentage = 100\n",
+        encoding="utf-8",
+    )
+    async with serving_live(store) as live:
+        await checkpoints.take(store, Pace(), live.rig.sequencer.flush)
+        assert (await live.deploy(1))["result"] == "success"
+        await live.rig.sequencer.flush()
+        await log_in(live.api, monkeypatch)
+        assert await run(capsys, "rules", "import", str(file)) == (0, "d1\n", "")
+        status, out, _ = await run(capsys, "rules", "simulate", "d1", "--days", "2")
+        found = json.loads(out)["history"]
+        assert (status, found["days"], found["requests"], found["exact"]) == (0, 2, 1, True)
+        (refused,) = found["refusedMore"]["listed"]
+        assert (refused["vm"], refused["hostAfter"], "CPU" in refused["reasons"]) == (1, None, True)
+        _, out, _ = await run(capsys, "rules", "simulate", "d1")
+        assert json.loads(out)["history"]["days"] == 7
+        status, out, _ = await run(capsys, "rules", "simulate", "d1", "--days", "0")
+        assert (status, "history" in json.loads(out)) == (0, False)
+        status, out, err = await run(capsys, "rules", "simulate", "d1", "--days", "3651")
+        assert (status, out, err.count("\n")) == (1, "", 1)
 
 
 async def test_what_is_refused_is_one_line_and_status_1(

@@ -11,17 +11,24 @@ from tests.scheduler.players import Step
 words = st.sampled_from(
     ["deploy"] * 6 + ["remove", "remove", "grow", "move", "move", "settle", "close", "resize"]
 )
-steps = st.builds(
-    Step,
-    words,
-    st.integers(0, 50),
-    st.integers(1, 6),
-    st.integers(0, 6),
-    st.integers(0, 6),
-    st.sampled_from(FitPolicy),
-    st.sampled_from([None, None, 1, 2]),
-    st.sampled_from([None, None, None, 7]),
-)
+
+
+def steps_of(words: st.SearchStrategy[str]) -> st.SearchStrategy[Step]:
+    """Steps of these words, of small sizes, tenants and one layer."""
+    return st.builds(
+        Step,
+        words,
+        st.integers(0, 50),
+        st.integers(1, 6),
+        st.integers(0, 6),
+        st.integers(0, 6),
+        st.sampled_from(FitPolicy),
+        st.sampled_from([None, None, 1, 2]),
+        st.sampled_from([None, None, None, 7]),
+    )
+
+
+steps = steps_of(words)
 percents = st.sampled_from([50, 100, 150, 300])
 
 

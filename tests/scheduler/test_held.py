@@ -6,9 +6,10 @@ from uuid import UUID
 from hypothesis import given
 
 from scheduler.demand import Demand
+from scheduler.fit_policy import FitPolicy
 from scheduler.fleet import Fleet
 from scheduler.held import Held, place_held
-from scheduler.inventory import HostState
+from scheduler.inventory import HostState, RuleSet
 from scheduler.placement import Placement, Refusal
 from tests.scheduler.places import DATASTORE, DEMAND, HOST, World, fleet_of
 from tests.scheduler.test_headroom import peopled, sizes
@@ -49,3 +50,17 @@ def test_neither_a_bigger_vm_nor_a_closed_host_nor_another_datastore() -> None:
     closed = fleet_of(World((replace(full, state=HostState.HALTED),), stores))
     assert isinstance(place_held(closed, fits, held), Refusal)
     assert isinstance(place_held(fleet, fits, replace(held, host=9)), Refusal)
+
+
+def test_the_score_is_the_one_among_all_hosts() -> None:
+    """PACKING keeps the last unused hosts, and there are many: the held one is not the last."""
+    hosts = tuple(replace(HOST, id=n, name=f"host{n}") for n in range(1, 21))
+    world = World(hosts, (DATASTORE,), rules=RuleSet(1, {0: FitPolicy.PACKING}))
+    before = fleet_of(world).place(replace(DEMAND, only=frozenset({1})), FitPolicy.PACKING)
+    assert isinstance(before, Placement)
+    filled = replace(HOST, cpu_used=1, ram_used_mib=128)
+    booked = replace(world, hosts=(filled, *hosts[1:]))
+    held = Held(1, 1, 1, 128, 0)
+    again = place_held(fleet_of(booked), DEMAND, held)
+    assert isinstance(again, Placement)
+    assert again.score == before.score

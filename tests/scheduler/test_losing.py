@@ -233,3 +233,51 @@ def test_a_vm_of_another_host_is_refused() -> None:
     fleet, peopled = equal_hosts(2, 2)
     with pytest.raises(ValueError, match="listed under host 2"):
         Losses(fleet, {2: peopled[1]})
+
+
+def apart(hosts: int, *vms: tuple[int, int]) -> tuple[Fleet, dict[int, list[Demand]]]:
+    """Equal hosts of 8 CPUs; on the first one VMs of (enterprise, CPUs), of which the enterprises
+    1 and 2 are kept apart by now."""
+    fleet, peopled = equal_hosts(hosts, 0)
+    owned = [
+        replace(
+            DEMAND,
+            vm=UUID(int=n),
+            cpu=cpu,
+            enterprise=enterprise,
+            origin=Origin(1, 1, "lab", 1, True),
+        )
+        for n, (enterprise, cpu) in enumerate(vms)
+    ]
+    owners = frozenset(enterprise for enterprise, _ in vms)
+    used = sum(cpu for _, cpu in vms)
+    fleet.apply(replace(HOST, cpu_used=used, enterprises=owners, name="h1", generation=2))
+    fleet.apply(RuleSet(2, {}, excluded=APART))
+    return fleet, {**peopled, 1: owned}
+
+
+def test_vms_that_are_kept_apart_by_now_may_find_no_place_together() -> None:
+    """Each would fit on the one host that is left; whoever comes first closes it to the other."""
+    fleet, peopled = apart(2, (1, 1), (2, 1))
+    found = Losses(fleet, peopled).survey()
+    assert (found.unsafe, found.placed) == ((1,), 1)
+    assert found.worst is not None
+    assert found.worst.homeless == 1
+    assert Losses(*apart(3, (1, 1), (2, 1))).survey().safe
+
+
+def test_a_tenant_that_moves_closes_whole_hosts_to_who_is_kept_apart_from_it() -> None:
+    """Two VMs of 5 CPUs close two of four hosts: 8 of 2 CPUs are left, and not the 10 that fit
+    beside them."""
+    fleet, peopled = apart(5, (2, 5), (2, 5))
+    size = replace(DEMAND, cpu=2, enterprise=1)
+    others = frozenset({2, 3, 4, 5})
+    lost, done = homeless(fleet, peopled[1])
+    left = fits(fleet, replace(size, only=others))
+    undo(fleet, done)
+    assert (lost, left) == (0, 8)
+    found = Losses(fleet, peopled).survey(size)
+    assert found.left is not None
+    assert found.left <= left
+    unminded = Losses(fleet, peopled).survey(replace(size, enterprise=3))
+    assert unminded.left == 10

@@ -17,6 +17,7 @@ from gateway.reconcile.observer import Rounds
 from gateway.reconcile.watch import Watch
 from gateway.store import feed, ledger
 from gateway.store.pool import Store
+from gateway.tasks.advising import Adviser, Ask
 from gateway.tasks.granting import Granter
 from gateway.tasks.planner import Planner
 from gateway.tasks.policy import Limits
@@ -101,14 +102,18 @@ async def running(
     limits: Limits = QUICK_LIMITS,
     rounds: Rounds = QUICK_ROUNDS,
     wrap: Any = None,
+    ask: Ask | None = None,
 ) -> AsyncIterator[Rig]:
-    """An engine that runs while inside; `wrap` may replace the driver the tasks use."""
+    """An engine that runs while inside; `wrap` may replace the driver the tasks use, `ask` finds
+    advice."""
     driver = SimulatedDriver("sim", HypervisorType.KVM, options or SimulatedOptions(), world)
     await attach(store, driver)
     sequencer = Sequencer(store)
     planner = Planner(store, sequencer)
     used = driver if wrap is None else wrap(driver)
-    tools = Tools({"sim": used}, Reserver(store, planner, Granter(store)), limits, sequencer.poke)
+    adviser = None if ask is None else Adviser(store, planner, ask)
+    reserver = Reserver(store, planner, Granter(store), adviser)
+    tools = Tools({"sim": used}, reserver, limits, sequencer.poke)
     worker = Worker(store, tools, pace)
     watch = Watch(store, "sim", driver, rounds, worker.name)
     watch.committed = sequencer.poke

@@ -142,7 +142,7 @@ async def test_what_is_told_of_a_refusal_does_not_grow_with_the_fleet(rig):
     async with rig.store.read() as c:
         lines = await c.fetch("select detail from journal where entry = 'FAILED'")
         stored = await decisions.get(c, UUID(details["decision"]))
-    assert [set(line["detail"]) for line in lines] == [{"reason", "clean", "decision"}]
+    assert [set(line["detail"]) for line in lines] == [{"reason", "told", "clean", "decision"}]
     assert stored is not None
     refused = decode(stored.body).refused
     assert refused is not None

@@ -49,6 +49,19 @@ async def test_a_stale_heartbeat_does_not_take_the_task_back(store: Store) -> No
     assert (set(ours), set(theirs)) == (set(), {held.task.id})
 
 
+async def test_who_died_holding_a_task_does_not_leave_it_behind_a_full_queue(store: Store) -> None:
+    """I2: the oldest goes on first, however many wait that nobody has begun."""
+    await seed(store, hosts=1, vms=8)
+    for vm in range(1, 9):
+        await submit(store, Order(Operation.DEPLOY, vm, {}), CALLER)
+    async with store.transaction() as c:
+        died_with = await tasks.claim(c, "dead", 0.0, 2, lapsed=True)
+    async with store.transaction() as c:
+        taken = await tasks.claim(c, "alive", 0.05, 4, lapsed=True)
+    assert [each.vm_id for each in died_with] == [1, 2]
+    assert [each.vm_id for each in taken] == [1, 2, 3, 4]
+
+
 async def test_a_second_request_is_refused_by_the_database_itself(store: Store) -> None:
     """One open task per VM, whatever the code thinks."""
     world = World("")

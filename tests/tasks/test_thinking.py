@@ -19,16 +19,16 @@ async def test_a_decision_made_again_elsewhere_is_the_same(store):
     await seed(store, hosts=3, vms=1)
     await seen(store, 4)
     async with desk(store) as at:
-        thinker = Thinker(store)
-        await thinker.checkpoint(Pace())
+        thinker = Thinker()
+        await thinker.checkpoint(store, Pace())
         assert await count(store, "inventory_checkpoint") == 1
         assert await at.deploy(1) is not None
         (id,) = await ids(store)
-        found = await thinker.recompute(id)
+        found = await thinker.recompute(store, id)
         assert found.identical
         assert found == await recompute(store, id)
         with pytest.raises(NotReplayable, match="no longer kept"):
-            await thinker.recompute(decisions.new_id())
+            await thinker.recompute(store, decisions.new_id())
 
 
 async def test_the_keeper_keeps_decisions_repeatable_and_the_store_small(store):
@@ -37,7 +37,7 @@ async def test_the_keeper_keeps_decisions_repeatable_and_the_store_small(store):
     await seen(store, 4)
     async with desk(store) as at:
         section = Decisions(rows_max=2, checkpoint_changes=1, checkpoint_s=1)
-        keeper = Keeper(store, section, Thinker(store))
+        keeper = Keeper(store, section, Thinker())
         await asyncio.gather(*(keeper.begin(at.sequencer) for _ in range(2)))
         assert await count(store, "inventory_checkpoint") == 1
         for vm in range(1, 6):

@@ -52,7 +52,8 @@ def decision(links: Linker, stored: Stored, names: Names, *, hosts: bool) -> dic
 
 def decision_text(stored: Stored, names: Names, *, hosts: bool) -> str:
     """The same as text for people."""
-    head = f"Decision {stored.id} of {_moment(stored)}: {stored.kind} of {stored.vm_name}\n"
+    what = stored.vm_name or "a place"
+    head = f"Decision {stored.id} of {_moment(stored)}: {stored.kind} of {what}\n"
     advice = told_advice(stored.advice, hosts=hosts)
     lines = [f"  {one['sentence']}\n" for one in advice]
     tail = "Any one of these would make it fit:\n" if lines else ""
@@ -155,6 +156,8 @@ def _links(links: Linker, stored: Stored, *, hosts: bool) -> list[dict[str, Any]
         found.append(links.link("virtualmachine", vm, "virtualmachine", title=stored.vm_name))
         if stored.task_id is not None:
             found.append(links.link("task", f"{vm}/tasks/{stored.task_id}", "task"))
+    if hosts and stored.hold_id is not None:
+        found.append(links.link("hold", f"admin/holds/{stored.hold_id}", "hold"))
     if hosts and stored.rack_id is not None:
         at = f"admin/datacenters/{stored.datacenter_id}/racks/{stored.rack_id}"
         to = f"{at}/machines/{stored.host_id}"

@@ -22,24 +22,31 @@ _ENTITY_MEDIA: Mapping[str, str] = {
 }
 
 
-_ABOUT_HOSTS = frozenset({"nearest", "rows"})
+# What tells of no place; all else in the details is for who may know of hosts.
+_FOR_ALL = frozenset(
+    {
+        *("advice", "before", "code", "counts", "decision", "expires", "free", "hold", "layer"),
+        *("last_known_state", "on_behalf_of", "protected", "protected_cause", "state", "uuid"),
+        *("virtualappliance_id", "virtualmachines"),
+    }
+)
 
 
 def event(links: Linker, seen: Seen, *, hosts: bool) -> dict[str, Any]:
     """One event; `position`, `source`, `performedBy`, `onBehalfOf`, `trace` and `details` are
     vmgate's own. Without gaps: positions of the feed are dense, other topics' included.
-    Without `hosts` the details of a refusal hold its counts, and no host."""
+    Without `hosts` neither message nor details name a place or another tenant."""
     payload = seen.payload
     enterprise_id = payload.get("enterprise_id")
     enterprise_uri = "" if enterprise_id is None else f"/api/admin/enterprises/{enterprise_id}"
     user_id = payload.get("user_id")
     nick = payload.get("user") or ""
-    message = payload.get("message") or ""
+    message = (payload.get("told") if not hosts else "") or payload.get("message") or ""
     failed = payload.get("severity") in ("WARN", "ERROR")
     details = {
         key: value
         for key, value in (payload.get("details") or {}).items()
-        if hosts or key not in _ABOUT_HOSTS
+        if hosts or key in _FOR_ALL or (key == "hosts" and isinstance(value, int))
     }
     if "advice" in details:
         details["advice"] = told_advice(details["advice"], hosts=hosts)

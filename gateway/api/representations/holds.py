@@ -3,6 +3,7 @@
 from typing import Any
 
 from gateway.api.links import Linker
+from gateway.api.representations.decisions import decision_link
 from gateway.store.holds import HeldPlace, Hold
 
 
@@ -30,6 +31,7 @@ def hold(links: Linker, one: Hold) -> dict[str, Any]:
 
 def _place(links: Linker, one: HeldPlace) -> dict[str, Any]:
     host = f"admin/datacenters/{one.datacenter_id}/racks/{one.rack_id}/machines/{one.host_id}"
+    decided = [] if one.decision_id is None else [decision_link(links, one.decision_id)]
     store = f"admin/datacenters/{one.datacenter_id}/datastores/{one.datastore_id}"
     return {
         "cpu": one.cpu,
@@ -41,5 +43,6 @@ def _place(links: Linker, one: HeldPlace) -> dict[str, Any]:
         "links": [
             links.link("machine", host, "machine", title=one.host),
             links.link("datastore", store, "datastore", title=one.datastore),
+            *decided,
         ],
     }

@@ -89,7 +89,7 @@ def machine(links: Linker, one: HostRow, stores: list[DatastoreRow]) -> dict[str
         "ramUsed": one.ram_used,
         "cpuLimit": one.cpu_limit,
         "ramLimit": one.ram_limit,
-        "overLimit": one.cpu_used > one.cpu_limit or one.ram_used > one.ram_limit,
+        "overLimit": one.over_limit,
         "hypervisor": one.hypervisor,
         "product": one.product,
         "version": one.version,
@@ -148,6 +148,7 @@ def datastore(links: Linker, one: DatastoreRow, host: HostRow | None = None) -> 
         "tier": one.tier,
         "size": one.capacity_bytes or 0,
         "usedSize": one.used_bytes,
+        "overLimit": one.over_limit,
         "links": [links.link("edit", path, "datastore"), *more],
     }
 

@@ -7,7 +7,7 @@ from typing import Any
 from gateway.api.links import Linker
 from gateway.store.headroom import DatastoreRoom, HostRoom
 from gateway.store.vms import Vm
-from gateway.tasks.planner import Candidates
+from gateway.tasks.candidates import Candidates
 from scheduler.placement import HostVerdict
 from scheduler.reason import Reason
 

@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.api.links import Linker
+from gateway.api.privileges import Privilege
 from gateway.api.representations.decisions import decision_link
 from gateway.store.tasks_view import Job, Task
 from gateway.store.vms import Vm
-from gateway.tasks.submission import Accepted
+from gateway.tasks.submission import Accepted, Caller
+from gateway.tasks.words import UNTOLD
 
 
 def vm_path(vm: Vm) -> str:
@@ -44,11 +46,12 @@ def accepted(links: Linker, done: Iterable[tuple[Vm, Accepted]]) -> dict[str, An
     }
 
 
-def task(links: Linker, vm: Vm, one: Task, *, may_resolve: bool) -> dict[str, Any]:
+def task(links: Linker, vm: Vm, one: Task, caller: Caller) -> dict[str, Any]:
     """A task with its jobs; also what clients ask for as `taskextended`.
 
     `progress` (percent), `error`, `stuck` and `attempts` are vmgate's own.
     """
+    may_resolve = Privilege.ENTERPRISE_ADMINISTER_ALL in caller.privileges
     path = f"{vm_path(vm)}/tasks/{one.id}"
     finished = one.state == "done"
     offered = [
@@ -81,11 +84,26 @@ def task(links: Linker, vm: Vm, one: Task, *, may_resolve: bool) -> dict[str, An
         "timestamp": int(one.updated_at.timestamp()),
         "jobs": {"links": [], "collection": [_job(each) for each in one.jobs]},
         "progress": _progress(one),
-        "error": one.error,
+        "error": one.error if caller.sees_hosts else _told(one),
         "stuck": one.state == "stuck",
         "attempts": one.attempts,
         "links": offered,
     }
+
+
+def _told(one: Task) -> str:
+    """Why it is not done, without the places that drivers and refusals may name."""
+    match one.state, one.result:
+        case _ if not one.error:
+            return ""
+        case "done", "cancelled":
+            return one.error
+        case "done", _:
+            return one.told or UNTOLD
+        case "stuck", _:
+            return "An administrator has to look at it"
+        case _:
+            return "It could not go on, and is tried again"
 
 
 def _progress(one: Task) -> int | None:

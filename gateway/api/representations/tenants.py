@@ -3,6 +3,7 @@
 from typing import Any
 
 from gateway.api.links import Linker
+from gateway.api.representations.tiers import offered_link
 from gateway.store.places import Datacenter
 from gateway.store.tenants import Enterprise, Template, Virtualappliance, Virtualdatacenter
 from gateway.store.users import User
@@ -124,6 +125,7 @@ def virtualdatacenter(links: Linker, one: Virtualdatacenter) -> dict[str, Any]:
             links.link("virtualappliances", f"{path}/virtualappliances", "virtualappliances"),
             links.link("virtualmachines", f"{path}/action/virtualmachines", "virtualmachines"),
             links.link("templates", f"{path}/action/templates", "virtualmachinetemplates"),
+            *_tier(links, "defaultdatastoretier", one),
         ],
     }
 
@@ -212,8 +214,16 @@ def template(links: Linker, one: Template, enterprise_id: int) -> dict[str, Any]
             links.link("enterprise", owner, "enterprise"),
             links.link("datacenterrepository", repository, "datacenterrepository"),
             links.link("disk0", f"{path}/disks/1", "harddisk", one.source, length=str(size_mib)),
+            *_tier(links, "datastoretier0", one),
         ],
     }
+
+
+def _tier(links: Linker, rel: str, one: Virtualdatacenter | Template) -> list[dict[str, Any]]:
+    """The tier of VMs that ask for none, if one is set."""
+    if one.tier_id is None:
+        return []
+    return [offered_link(links, rel, one.datacenter_id, one.tier_id, one.tier)]
 
 
 def _vapp_path(one: Virtualappliance) -> str:

@@ -11,7 +11,7 @@ from gateway.api.representations.decisions import decision_link
 from gateway.api.representations.layers import appliance_path, layer_path
 from gateway.api.representations.tasks import vm_path
 from gateway.api.representations.tiers import offered_link
-from gateway.api.representations.vm_actions import actions, power_allowed
+from gateway.api.representations.vm_actions import RELOCATE, actions, power_allowed
 from gateway.lifecycle import Operation, VmState
 from gateway.store.nics import Nic
 from gateway.store.vms import Vm
@@ -129,7 +129,9 @@ def _links(viewer: Viewer, vm: Vm, nics: Sequence[Nic]) -> list[dict[str, Any]]:
         *_belongings(viewer.links, vm),
         *(_nic_link(viewer.links, nic) for nic in nics),
     ]
-    if vm.host_id is not None:
+    if vm.host_id is not None and (
+        viewer.caller.sees_hosts or RELOCATE in viewer.caller.privileges
+    ):
         machine = f"admin/datacenters/{vm.datacenter_id}/racks/{vm.rack_id}/machines/{vm.host_id}"
         found.append(link("machine", machine, "machine", title=vm.host_name))
     if vm.decision_id is not None:

@@ -1,0 +1,31 @@
+"""Candidates of a relocation: each host of the datacenter fits, or is rejected with its reasons."""
+
+from dataclasses import dataclass, replace
+
+from scheduler.placement import HostVerdict
+from scheduler.reason import Lack
+
+_OF_TENANTS = (Lack.RESERVED, Lack.EXCLUDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Hosts a VM may be relocated to, gladdest first, and why the others may not."""
+
+    fitting: tuple[int, ...]
+    rejected: tuple[HostVerdict, ...]
+    current: int | None
+
+    def without_tenants(self) -> "Candidates":
+        """The same, and no reason names another tenant."""
+        rejected = tuple(
+            replace(
+                each,
+                reasons=tuple(
+                    replace(one, spare=None) if one.lack in _OF_TENANTS else one
+                    for one in each.reasons
+                ),
+            )
+            for each in self.rejected
+        )
+        return replace(self, rejected=rejected)

@@ -1,0 +1,64 @@
+"""A VM that outgrows its place is advised about that place alone, as if it were placed anew there.
+
+Only room counts: who lives somewhere may grow there, whatever state, network, tier or tenants the
+host has by now.
+"""
+
+from dataclasses import replace
+
+from scheduler.advice.scene import Scene
+from scheduler.advice.vicinity import vicinity
+from scheduler.demand import Demand
+from scheduler.fleet import Fleet
+from scheduler.held import Held, asked_of, rows_without
+from scheduler.inventory import Datastore, Host, HostState, Scope
+from scheduler.placement import HostVerdict, Placement
+
+
+def growing(
+    fleet: Fleet, demand: Demand, place: Held
+) -> tuple[Scene, tuple[HostVerdict, ...]] | None:
+    """The refusal of the grown demand at the place that the VM has, and what is around it; None
+    where it fits, or room is not what is lacking."""
+    host = fleet.host(place.host)
+    if host is None:
+        return None
+    asked = replace(
+        asked_of(demand, place), network=None, tier=None, layer=None, enterprise=host.reserved_for
+    )
+    rows = [_roomy(row) for row in rows_without(fleet, place)]
+    alone = Fleet()
+    for row in (fleet.rules, *rows):
+        alone.apply(row)
+    policy = fleet.rules.policy(demand.datacenter)
+    answer = alone.place(asked, policy)
+    if isinstance(answer, Placement) or not all(each.candidate for each in answer.verdicts):
+        return None
+    scene, nearest = vicinity(fleet, answer, policy)
+    return replace(
+        scene,
+        hosts={**scene.hosts, **{row.id: row for row in rows if isinstance(row, Host)}},
+        datastores={
+            **scene.datastores,
+            **{row.id: row for row in rows if isinstance(row, Datastore)},
+        },
+        scopes={
+            **scene.scopes,
+            **{
+                (row.kind, row.id): row
+                for row in rows
+                if isinstance(row, Scope) and (row.kind, row.id) in scene.scopes
+            },
+        },
+    ), nearest
+
+
+def _roomy(row: Host | Datastore | Scope) -> Host | Datastore | Scope:
+    match row:
+        case Host():
+            return replace(row, state=HostState.MANAGED, reachable=True)
+        case Datastore():
+            # Growing takes no more of the disks.
+            return replace(row, enabled=True, tier=None, limit_bytes=2**62)
+        case _:
+            return row

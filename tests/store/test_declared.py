@@ -1,0 +1,34 @@
+"""What a configuration declares again: a host that moved takes nothing of its old rack along."""
+
+from gateway.store import declared, host_clusters, ledger, rules
+from gateway.store.declared import DeclaredHost
+from gateway.store.pool import Connection, Store
+from gateway.store.rules import NewRule
+
+HOST = DeclaredHost("sim", "host-1", "KVM", "sim://host-1", "", {}, "MANAGED", [])
+
+
+async def limit(c: Connection, host_id: int) -> int:
+    await c.execute("update host set cpus = 10, memory_mib = 1024")
+    await ledger.refresh_limits(c)
+    found: int = await c.fetchval("select cpu_limit from ledger where id = $1", host_id)
+    return found
+
+
+async def test_a_host_leaves_the_cluster_with_its_rack(store: Store) -> None:
+    """Only with its rack: declared again where it is, it stays in the cluster, and its rule."""
+    async with store.transaction() as c:
+        datacenter, _ = await declared.datacenter(c, "dc", "")
+        old, new = [await declared.rack(c, datacenter, name, "") for name in ("old", "new")]
+        host = await declared.host(c, old, HOST)
+        cluster = await host_clusters.add(c, old, "blue")
+        assert cluster is not None
+        await c.execute("update host set cluster_id = $1", cluster)
+        rule = NewRule("machine_load", "cluster", cluster, cpu_percent=300, ram_percent=100)
+        await rules.add(c, rule)
+        assert await declared.host(c, old, HOST) == host
+        assert await limit(c, host) == 30
+        assert [one.hosts for one in await host_clusters.of_rack(c, old)] == [((host, "host-1"),)]
+        assert await declared.host(c, new, HOST) == host
+        assert await limit(c, host) == 10
+        assert [one.hosts for one in await host_clusters.of_rack(c, old)] == [()]
