@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/vmware/govmomi/simulator"
@@ -28,7 +27,8 @@ func (s *server) retrieve(w http.ResponseWriter, c *call) {
 		s.next.ServeHTTP(w, c.again(c.data))
 		return
 	}
-	most, _ := strconv.Atoi(string(found[1]))
+	var most int
+	_, _ = fmt.Sscan(string(found[1]), &most)
 	rec := httptest.NewRecorder()
 	s.next.ServeHTTP(rec, c.again(c.data))
 	body := rec.Body.String()
@@ -76,7 +76,7 @@ func (s *server) send(w http.ResponseWriter, method string, p page) {
 		cut = p.most
 		s.mu.Lock()
 		s.numbers++
-		name := strconv.Itoa(s.numbers)
+		name := fmt.Sprint(s.numbers)
 		s.pages[name] = page{p.session, p.objects[cut:], p.most}
 		s.mu.Unlock()
 		token = "<token>" + name + "</token>"
