@@ -45,7 +45,7 @@ def test_vms_on_or_off_and_a_template(admin: Administrator) -> None:
     assert names(admin.datastore("library").vm) == ["template-1"]
 
 
-def test_a_clone_is_where_and_as_it_was_ordered(admin: Administrator) -> None:
+def test_a_clone_is_where_and_as_it_was_ordered(vc: VCenter, admin: Administrator) -> None:
     done = admin.ended(admin.clone("web", "esxi-2-2", "shared-2-2", numCPUs=4, memoryMB=2048))
     assert done.state == "success"
     web, template = done.result, admin.vm("template-1")
@@ -66,7 +66,9 @@ def test_a_clone_is_where_and_as_it_was_ordered(admin: Administrator) -> None:
         d for d in template.config.hardware.device if isinstance(d, vim.vm.device.VirtualDisk)
     )
     assert disk.backing.fileName.startswith("[library] template-1/")
+    assert "web/web.vmdk" in vc.files("shared-2-2")
     assert admin.ended(web.Destroy_Task()).state == "success"
+    assert vc.files("shared-2-2") == set()
     assert store.capacity == admin.datastore("shared-2-2").summary.freeSpace
 
 
@@ -75,7 +77,9 @@ def test_a_name_is_taken_once(admin: Administrator) -> None:
     assert isinstance(taken.error, vim.fault.DuplicateName)
 
 
-def test_a_relocated_vm_is_in_the_lists_of_its_new_place_only(admin: Administrator) -> None:
+def test_a_relocated_vm_is_in_the_lists_of_its_new_place_only(
+    vc: VCenter, admin: Administrator
+) -> None:
     before = [
         admin.host(name).summary.quickStats.overallCpuUsage for name in ("esxi-1-1", "esxi-1-2")
     ]
@@ -88,6 +92,8 @@ def test_a_relocated_vm_is_in_the_lists_of_its_new_place_only(admin: Administrat
     assert names(admin.datastore("shared-1-1").vm) == ["vm-1-2"]
     assert names(admin.datastore("local-1-2").vm) == ["vm-1-1"]
     assert vm.config.files.vmPathName == "[local-1-2] vm-1-1/vm-1-1.vmx"
+    assert "vm-1-1/disk1.vmdk" in vc.files("local-1-2")
+    assert "vm-1-1/disk1.vmdk" not in vc.files("shared-1-1")
     after = [
         admin.host(name).summary.quickStats.overallCpuUsage for name in ("esxi-1-1", "esxi-1-2")
     ]

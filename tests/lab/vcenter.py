@@ -17,8 +17,7 @@ What it does not check, whatever a test there may say:
 - DRS, HA, EVC, affinity rules, admission control, limits of pools; DRS only says that it is on.
 - Compatibility of CPUs, networks and VM hardware for a vMotion; the API's own checks are absent
   (QueryVMotionCompatibility, CheckMigrate_Task, RecommendHostsForVm).
-- Pages: RetrievePropertiesEx ignores maxObjects, WaitForUpdatesEx never says `truncated`, and its
-  version is always "-". Updates come up to 250 ms late, and slowly with thousands of VMs.
+- Pages that a vCenter cuts by itself: only maxObjects and maxObjectUpdates cut here.
 - Privileges: the only user may do all. Sessions have no cap, calls no rate limit.
 - Maintenance mode is a flag: VMs stay. The files of disks are empty; nothing boots.
 - The content library, tags, the REST API, storage policies, customisation.
@@ -30,7 +29,6 @@ import shutil
 import signal
 import ssl
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -110,6 +108,7 @@ class VCenter:
     password: str
     certificate: Path
     other_certificate: Path
+    home: Path
     _child: subprocess.Popen[bytes] = field(repr=False)
     _keeper: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
@@ -170,6 +169,11 @@ class VCenter:
     def named(self, kind: str) -> dict[str, str]:
         """The managed object ids of a type, such as HostSystem, by name."""
         return dict(self.ask("GET", "inventory").get(kind, {}))
+
+    def files(self, datastore: str) -> set[str]:
+        """The files in a datastore, as its own folder shows them: `vm-1-1/disk1.vmdk`."""
+        folder = self.home / datastore
+        return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
     def set(self, kind: str, moid: str, values: Mapping[str, object]) -> None:
         """A change from outside, such as {"runtime.inMaintenanceMode": True}; told to who waits."""
@@ -271,7 +275,7 @@ def vcenter(home: Path, shape: Shape | None = None) -> Iterator[VCenter]:
         )
     assert child.stdout is not None
     said = child.stdout.readline()
-    running = VCenter("", user, password, certificate, other, child)
+    running = VCenter("", user, password, certificate, other, home, child)
     try:
         if not said:
             raise VCenterError(f"it did not start: {log.read_text(errors='replace')[:1000]}")
@@ -280,18 +284,3 @@ def vcenter(home: Path, shape: Shape | None = None) -> Iterator[VCenter]:
     finally:
         running.stop()
         shutil.rmtree(home, ignore_errors=True)
-
-
-def main() -> None:
-    """Runs one until its input ends: `python -m tests.lab.vcenter hosts=5 task_ms=300`."""
-    sizes: dict[str, Any] = {}
-    for word in sys.argv[1:]:
-        name, _, value = word.partition("=")
-        sizes[name] = int(value)
-    with vcenter(Path("var/vcenter").absolute(), Shape(**sizes)) as vc:
-        print(f"{vc.url} {vc.user} {vc.password} {vc.certificate}", flush=True)
-        sys.stdin.read()
-
-
-if __name__ == "__main__":
-    main()

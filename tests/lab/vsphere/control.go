@@ -42,9 +42,13 @@ var controls = map[string]func(*server, *json.Decoder) (interface{}, error){
 
 // unlocked are those that take the locks they need.
 var unlocked = map[string]func(*server, *json.Decoder) (interface{}, error){
-	"POST /lab/set":      (*server).setProperties,
-	"POST /lab/host":     (*server).connectHost,
-	"GET /lab/inventory": func(*server, *json.Decoder) (interface{}, error) { return inventory(), nil },
+	"POST /lab/set":  (*server).setProperties,
+	"POST /lab/host": (*server).connectHost,
+	"GET /lab/inventory": func(s *server, _ *json.Decoder) (interface{}, error) {
+		s.world.Lock()
+		defer s.world.Unlock()
+		return inventory(), nil
+	},
 	"DELETE /lab/sessions": func(s *server, _ *json.Decoder) (interface{}, error) {
 		s.endSessions()
 		return nil, nil

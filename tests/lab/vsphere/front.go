@@ -37,6 +37,7 @@ type server struct {
 	sessions map[string]chan struct{} // closed when ended from outside
 	busy     map[moref]*task          // the running task of a VM
 	guests   map[moref]guest
+	pages    map[string]page
 	numbers  int
 }
 
@@ -47,8 +48,8 @@ func newServer(s *shape) *server {
 	}
 	return &server{
 		shape: s, calls: map[string]int{}, sessions: map[string]chan struct{}{}, busy: map[moref]*task{},
-		guests: map[moref]guest{},
-		ctx:    &simulator.Context{Context: context.Background(), Session: session, Map: simulator.Map},
+		guests: map[moref]guest{}, pages: map[string]page{},
+		ctx: &simulator.Context{Context: context.Background(), Session: session, Map: simulator.Map},
 	}
 }
 
@@ -105,6 +106,12 @@ func (s *server) answer(w http.ResponseWriter, c *call) {
 	switch {
 	case c.name == "WaitForUpdatesEx":
 		s.wait(w, c)
+	case c.name == "RetrievePropertiesEx":
+		s.retrieve(w, c)
+	case c.name == "ContinueRetrievePropertiesEx", c.name == "CancelRetrievePropertiesEx":
+		s.more(w, c)
+	case collectors[c.name]:
+		s.collecting(w, c)
 	case c.name == "Fetch":
 		s.fetch(w, c)
 	case c.name == "Login":
@@ -150,9 +157,6 @@ func (s *server) own(w http.ResponseWriter, c *call) {
 const currentTime = `<Envelope xmlns="http://schemas.xmlsoap.org/soap/envelope/"><Body>` +
 	`<CurrentTime xmlns="urn:vim25"><_this type="ServiceInstance">ServiceInstance</_this></CurrentTime></Body></Envelope>`
 
-const cancelWait = `<Envelope xmlns="http://schemas.xmlsoap.org/soap/envelope/"><Body>` +
-	`<CancelWaitForUpdates xmlns="urn:vim25"><_this type="PropertyCollector">%s</_this></CancelWaitForUpdates></Body></Envelope>`
-
 func (s *server) loggedIn(c *call) bool {
 	rec := httptest.NewRecorder()
 	s.next.ServeHTTP(rec, c.again([]byte(currentTime)))
@@ -178,34 +182,17 @@ func (s *server) endSessions() {
 	s.mu.Unlock()
 	for key, told := range ended {
 		simulator.Map.SessionManager().TerminateSession(s.ctx, &types.TerminateSession{SessionId: []string{key}})
+		changes.forget(key)
 		close(told)
 	}
 }
 
-// wait lets go of a waiter whose session or connection ended: the simulator would wait on and take the
-// updates that the next one needs.
-func (s *server) wait(w http.ResponseWriter, c *call) {
-	s.mu.Lock()
-	told := s.sessions[c.session()]
-	s.mu.Unlock()
-	rec, done := httptest.NewRecorder(), make(chan struct{})
-	go func() {
-		defer close(done)
-		s.next.ServeHTTP(rec, c.again(c.data))
-	}()
-	select {
-	case <-done:
-		w.Header().Set("Content-Type", "text/xml; charset=utf-8")
-		w.WriteHeader(rec.Code)
-		_, _ = w.Write(rec.Body.Bytes())
-	case <-told:
-		refuse(w, newFault("NotAuthenticated", vim25.ServiceInstance))
-	case <-c.http.Context().Done():
-		if m, err := simulator.UnmarshalBody(types.TypeFunc(), c.data); err == nil {
-			cancel := fmt.Sprintf(cancelWait, m.This.Value)
-			s.next.ServeHTTP(httptest.NewRecorder(), c.again([]byte(cancel)))
-		}
+func copyReply(w http.ResponseWriter, rec *httptest.ResponseRecorder) {
+	for name, values := range rec.Header() {
+		w.Header()[name] = values
 	}
+	w.WriteHeader(rec.Code)
+	_, _ = w.Write(rec.Body.Bytes())
 }
 
 func reply(w http.ResponseWriter, code int, body string) {

@@ -95,6 +95,7 @@ func main() {
 	setHardware(s)
 	server := newServer(s)
 	must(server.build())
+	simulator.Map.AddHandler(changes)
 
 	model.Service.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
 	model.Service.Listen = &url.URL{Host: *text["listen"], User: url.UserPassword(*text["user"], *text["password"])}

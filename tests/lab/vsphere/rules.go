@@ -78,8 +78,7 @@ func (s *server) disturbed(w http.ResponseWriter, c *call) {
 		rec := httptest.NewRecorder()
 		s.answer(rec, c)
 		if c.held() {
-			w.WriteHeader(rec.Code)
-			_, _ = w.Write(rec.Body.Bytes())
+			copyReply(w, rec)
 		}
 	case "ignore":
 		reply(w, 200, "<"+c.name+`Response xmlns="urn:vim25"/>`)

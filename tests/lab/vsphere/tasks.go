@@ -124,6 +124,9 @@ func (s *server) run(t *task, m *simulator.Method, r *rule) {
 	s.world.Lock()
 	result, fault := s.perform(m)
 	s.world.Unlock()
+	if m.Name == "CloneVM_Task" || m.Name == "CreateVM_Task" || m.Name == "Destroy_Task" {
+		changes.viewed()
+	}
 	s.end(t, m, result, fault)
 }
 
