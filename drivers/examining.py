@@ -25,4 +25,6 @@ def _of(name: str, facts: Facts) -> Remark:
     vms = sum(1 for vm in facts.vms if vm.host == name)
     stores = ", ".join(store.name for store in host.datastores) or "no datastore"
     said = f"{host.hypervisor} {host.version}, {host.cpus} CPUs, {host.memory_mib} MiB"
+    if not host.accepting:
+        return Remark(False, name, f"{said}: it is in maintenance")
     return Remark(bool(host.datastores), name, f"{said}, {vms} VMs, {stores}")

@@ -47,7 +47,10 @@ class DatastoreFacts:
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """The physical size of a host: logical processors and MiB of memory."""
+    """The physical size of a host: logical processors and MiB of memory.
+
+    `accepting` is false while it takes no VMs, as in maintenance; those that it has are seen.
+    """
 
     name: str
     cpus: int
@@ -55,6 +58,7 @@ class HostFacts:
     hypervisor: str
     version: str
     datastores: tuple[DatastoreFacts, ...] = ()
+    accepting: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,7 @@ class Surveyor:
             datastores=tuple(
                 _datastore(by_name[name]) for name in link.datastores if name in by_name
             ),
+            accepting=not host.get("runtime.inMaintenanceMode", False),
         )
 
 

@@ -98,6 +98,7 @@ def _host_seen(host: HostFacts, foreign_cpu: int, foreign_ram_mib: int) -> HostS
         host.version,
         foreign_cpu,
         foreign_ram_mib,
+        host.accepting,
     )
 
 

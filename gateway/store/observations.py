@@ -25,7 +25,10 @@ class Believed:
 
 @dataclass(frozen=True, slots=True)
 class HostSeen:
-    """A host's facts as they go into the record: logical CPUs and MiB."""
+    """A host's facts as they go into the record: logical CPUs and MiB.
+
+    One that is not `accepting` is recorded as not reachable: it was seen, and takes no VMs.
+    """
 
     name: str
     cpus: int
@@ -34,6 +37,7 @@ class HostSeen:
     version: str
     foreign_cpu: int
     foreign_ram_mib: int
+    accepting: bool = True
 
 
 async def hold(
@@ -133,10 +137,10 @@ async def write_host(c: Connection, hypervisor: str, seen: HostSeen) -> int | No
     """Record a host's facts and that it was reached; its id when anything changed that counts."""
     changed: int | None = await c.fetchval(
         """update host set cpus = $3, memory_mib = $4, product = $5, version = $6,
-             foreign_cpu = $7, foreign_ram_mib = $8, reachable = true, unreachable_since = null
+             foreign_cpu = $7, foreign_ram_mib = $8, reachable = $9, unreachable_since = null
            where hypervisor = $1 and name = $2 and (cpus, memory_mib, product, version,
              foreign_cpu, foreign_ram_mib, reachable) is distinct from
-             ($3, $4, $5, $6, $7, $8, true)
+             ($3, $4, $5, $6, $7, $8, $9)
            returning id""",
         hypervisor,
         seen.name,
@@ -146,6 +150,7 @@ async def write_host(c: Connection, hypervisor: str, seen: HostSeen) -> int | No
         seen.version,
         seen.foreign_cpu,
         seen.foreign_ram_mib,
+        seen.accepting,
     )
     await c.execute(
         """update host set observed_at = clock_timestamp(), unreachable_since = null

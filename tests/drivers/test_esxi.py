@@ -81,6 +81,8 @@ class TestEsxi(DriverContract):
                 await rig.driver.relocate(permit, order)
             with pytest.raises(Rejected, match="maintenance"):
                 await rig.deployed(rig.at(rig.second))
+            seen = [(await surveyed(rig.driver, each)).hosts for each in (rig.first, rig.second)]
+            assert [host.accepting for (host,) in seen] == [True, False]
         finally:
             rig.vc.set("HostSystem", moid, {"runtime.inMaintenanceMode": False})
         assert await rig.everything(rig.second) == set()

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +30,7 @@ class Surveyed:
         self._driver = driver
         self.meanwhile: Meanwhile | None = None
         self.silent = False
+        self.accepting = True
         self.unseen: set[str] = set()
         self.covers: dict[str, tuple[str, ...]] | None = None
 
@@ -46,7 +48,8 @@ class Surveyed:
         facts = await self._driver.survey(endpoint)
         if self.meanwhile is not None:
             await self.meanwhile()
-        return facts
+        hosts = tuple(replace(host, accepting=self.accepting) for host in facts.hosts)
+        return replace(facts, hosts=hosts)
 
     async def _whole(self, endpoint: str) -> Facts:
         """One survey of several hosts, as of a vCenter, less those that it does not see."""
@@ -191,3 +194,22 @@ async def test_a_host_that_its_endpoint_does_not_see_is_silent_alone(store: Stor
     await observer.round()
     assert [(await vm_row(store, vm))["state"] for vm in (1, 2)] == ["OFF", "ON"]
     await driver.aclose()
+
+
+async def test_a_host_that_takes_no_vms_is_seen_and_not_chosen(store: Store) -> None:
+    """In maintenance, say: its VMs are recorded as they are; afterwards it is chosen again."""
+    async with observing(store) as (observer, surveyed, world, uuid):
+
+        async def reachable() -> bool:
+            await observer.round()
+            async with store.read() as c:
+                found: bool = await c.fetchval("select reachable from host where name = 'host-1'")
+            return found
+
+        assert await reachable()
+        surveyed.accepting = False
+        world.set_state(uuid, "PAUSED")
+        assert not await reachable()
+        assert (await vm_row(store, 1))["state"] == "PAUSED"
+        surveyed.accepting = True
+        assert await reachable()
