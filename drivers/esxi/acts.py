@@ -116,6 +116,8 @@ def remove(service: Service, order: Remove, host: Any, check: Check) -> Any:
         raise Rejected(f"the VM is not on {order.at.host} any more", host=order.at.host)
     if seen.power is not PowerState.OFF:
         raise Rejected(f"a VM that is {seen.power} is not removed", host=order.at.host)
+    if seen.mark.vm != order.vm:
+        raise Rejected("the VM carries no mark of ours, so it is not removed", host=order.at.host)
     check()
     return seen.vm.ref.Destroy_Task()
 

@@ -25,6 +25,7 @@ from drivers.esxi.acts import ENDS
 from drivers.esxi.looking import Seen
 from drivers.esxi.options import EsxiOptions
 from drivers.esxi.session import Service
+from drivers.facts import PowerState
 from drivers.faults import Indeterminate, Rejected
 
 
@@ -121,6 +122,8 @@ def _at_host(seen: Seen, host: str, done: bool, busy: bool) -> Outcome:
         return Outcome(Verdict.FAILED, None, f"the VM is not on {host}")
     if done:
         return Outcome(Verdict.DONE, sighting)
+    if sighting.state is PowerState.UNKNOWN:
+        raise Indeterminate(f"{host} cannot read the VM", host=host)
     return Outcome(Verdict.RUNNING if busy else Verdict.ABSENT, sighting)
 
 

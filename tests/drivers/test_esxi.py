@@ -6,9 +6,9 @@ import time
 import pytest
 from pyVmomi import vim
 
-from drivers.contract import Deploy, Power, PowerRequest, Verdict, VmSpec
+from drivers.contract import Deploy, Power, PowerRequest, Remove, Verdict, VmSpec
 from drivers.facts import PowerState
-from drivers.faults import Rejected
+from drivers.faults import Indeterminate, Rejected
 from tests.drivers.contract_suite import DriverContract
 from tests.drivers.rigs import closing, made_by, permitted, reported, surveyed, ticket
 from tests.drivers.vsphere_rig import VsphereRig, ended
@@ -114,6 +114,31 @@ class TestEsxi(DriverContract):
         seen = await rig.driver.look(stranger, rig.first)
         assert seen is not None
         assert (seen.task, seen.volumes) == (None, ())
+
+    async def test_a_vm_without_our_marks_is_not_removed(self, rig: VsphereRig) -> None:
+        """It may be off, and asked for by its id: its disks are somebody's."""
+        stranger = await rig.foreign(rig.first)
+        await asyncio.to_thread(ended, rig.admin.vm(stranger).PowerOffVM_Task())
+        order = Remove(stranger, rig.at(rig.first), "any")
+        with pytest.raises(Rejected, match="mark"):
+            await rig.driver.remove(permitted(), order)
+        assert await rig.everything(rig.first) == {stranger}
+
+    async def test_a_vm_that_cannot_be_read_is_neither_on_nor_off(self, rig: VsphereRig) -> None:
+        """Its datastore is away, say: nothing is begun, and nobody says that nothing was."""
+        spec = await rig.started()
+        moid = rig.admin.vm(spec.vm)._moId
+        order = Power(spec.vm, rig.first, PowerRequest.OFF)
+        rig.vc.set("VirtualMachine", moid, {"runtime.connectionState": "inaccessible"})
+        seen = await rig.driver.look(spec.vm, rig.first)
+        assert seen is not None
+        assert seen.state is PowerState.UNKNOWN
+        with pytest.raises(Rejected):
+            await rig.driver.power(permitted(), order)
+        with pytest.raises(Indeterminate):
+            await rig.driver.settle(ticket(permitted(), order))
+        rig.vc.set("VirtualMachine", moid, {"runtime.connectionState": "connected"})
+        assert (await rig.driver.settle(ticket(permitted(), order))).verdict is Verdict.ABSENT
 
     async def test_ends_of_tasks_are_heard_and_not_waited_for(self, rig: VsphereRig) -> None:
         """A look each minute is only the net below."""
