@@ -1,5 +1,4 @@
-"""The driver of ESXi hosts that a vCenter manages: the verbs of the contract, all through the
-vCenter, which is the one endpoint of its `[hypervisor.NAME]` block."""
+"""The driver of ESXi hosts: every verb goes through their vCenter, its block's one endpoint."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -32,12 +31,13 @@ from drivers.esxi.moving import Way
 from drivers.esxi.options import EsxiOptions
 from drivers.esxi.places import Places
 from drivers.esxi.session import Service
+from drivers.esxi.shutting import Guest
 from drivers.esxi.surveying import Surveyor
 from drivers.esxi.vcenter import Vcenter, goodbye
 from drivers.esxi.waiting import DEAF_LOOK_S, Ends, Wait, cancel, ended
 from drivers.esxi.watching import Watch
 from drivers.examining import hosts_seen
-from drivers.facts import Facts, PowerState, Remark, Sighting
+from drivers.facts import Facts, Remark, Sighting
 from drivers.faults import Fault, Indeterminate, Missing, Rejected, Unreachable, begun
 
 _FINISHING_MAX = 4
@@ -142,6 +142,15 @@ class EsxiDriver:
     async def power(self, permit: Permit, order: Power) -> None:
         """Change the power and wait until it has changed."""
         link = self._link(order.host)
+        guest = Guest(
+            order,
+            self._ends,
+            lambda: self._vcenter.look(
+                lambda s: looking.see(s, order.vm, {link.name: self._places.host(s, link)})
+            ),
+        )
+        if order.request is PowerRequest.SHUTDOWN:
+            await guest.listens()
         try:
             await self._do(permit, link.name, self._at(link, acts.power, order))
         except Rejected:
@@ -152,7 +161,7 @@ class EsxiDriver:
                 raise
         if order.request is PowerRequest.SHUTDOWN:
             with begun():
-                await self._shut_down(permit, order)
+                await self._shut_down(permit, order, guest)
 
     async def reset(self, permit: Permit, order: Reset) -> None:
         """Press the button."""
@@ -182,7 +191,10 @@ class EsxiDriver:
                 self._options.relocation_timeout_s,
             )
         except (Rejected, Missing) as refused:
-            await self._not_moved(order, refused)
+            # An error does not tell where the VM is: only looking does.
+            with begun():
+                if await self.look(order.spec.vm, order.target.host) is None:
+                    raise Rejected(refused.message, host=refused.host) from refused
 
     async def remove(self, permit: Permit, order: Remove) -> None:
         """Delete a VM that is off, with its disk."""
@@ -266,27 +278,15 @@ class EsxiDriver:
             self._begun.pop(task._moId, None)
         return True
 
-    async def _shut_down(self, permit: Permit, order: Power) -> None:
+    async def _shut_down(self, permit: Permit, order: Power, guest: Guest) -> None:
         """Wait for the guest, then pull the plug if that was asked for."""
-
-        async def is_off() -> bool:
-            seen = await self.look(order.vm, order.host)
-            return seen is not None and seen.state is PowerState.OFF
-
-        if await self._ends.until(str(order.vm), is_off, order.grace_s):
+        if await guest.is_off():
             return
         if not order.force:
             raise Rejected(
                 f"the guest did not shut down within {order.grace_s:g} s", host=order.host
             )
         await self.power(permit, Power(order.vm, order.host, PowerRequest.OFF))
-
-    async def _not_moved(self, order: Relocate, refused: Fault) -> None:
-        """An error does not tell where the VM is: only looking does."""
-        with begun():
-            if await self.look(order.spec.vm, order.target.host) is not None:
-                return
-        raise Rejected(refused.message, host=refused.host) from refused
 
     def _hear(self, change: StateChange) -> None:
         """From the watch's thread."""

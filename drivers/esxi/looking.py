@@ -30,7 +30,8 @@ VM_PATHS = (
     "runtime.host",
     "datastore",
 )
-MARKED_PATHS = (*VM_PATHS, "config.extraConfig", "guest.toolsRunningStatus", "runtime.question")
+GUEST_PATHS = ("guest.toolsRunningStatus", "guest.toolsStatus", "guest.toolsVersionStatus2")
+MARKED_PATHS = (*VM_PATHS, "config.extraConfig", *GUEST_PATHS)
 HOST_PATHS = ("name", "parent", "runtime.connectionState", "runtime.inMaintenanceMode")
 TASK_PATHS = (
     "info.entity",

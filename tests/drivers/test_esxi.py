@@ -10,7 +10,7 @@ from drivers.contract import Deploy, Power, PowerRequest, Remove, Verdict, VmSpe
 from drivers.facts import PowerState
 from drivers.faults import Indeterminate, Rejected
 from tests.drivers.contract_suite import DriverContract
-from tests.drivers.rigs import closing, made_by, permitted, reported, surveyed, ticket
+from tests.drivers.rigs import closing, made_by, permitted, reported, surveyed, ticket, until
 from tests.drivers.vsphere_rig import VsphereRig, ended
 
 AT_ONCE_S = 5.0
@@ -69,6 +69,22 @@ class TestEsxi(DriverContract):
         seen = await rig.driver.look(spec.vm, rig.first)
         assert seen is not None
         assert seen.state is (PowerState.OFF if force else PowerState.ON)
+
+    async def test_a_guest_that_still_boots_is_asked_once_it_listens(self, rig: VsphereRig) -> None:
+        """Its tools are installed, and start within the grace."""
+        spec = await rig.started()
+        moid = rig.admin.vm(spec.vm)._moId
+        booting = {"guest.toolsRunningStatus": "guestToolsNotRunning"}
+        rig.vc.set("VirtualMachine", moid, {**booting, "guest.toolsStatus": "toolsNotRunning"})
+        order = Power(spec.vm, rig.first, PowerRequest.SHUTDOWN, grace_s=LONG_S)
+        rig.vc.forget_calls()
+        shutting = asyncio.create_task(rig.driver.power(permitted(), order))
+        await until(lambda: bool(rig.vc.calls().get("RetrievePropertiesEx")))
+        assert "ShutdownGuest" not in rig.vc.calls()
+        rig.vc.set("VirtualMachine", moid, {"guest.toolsRunningStatus": "guestToolsRunning"})
+        await shutting
+        assert rig.vc.calls()["ShutdownGuest"] == 1
+        assert "PowerOffVM_Task" not in rig.vc.calls()
 
     async def test_a_host_in_maintenance_takes_no_vm(self, rig: VsphereRig) -> None:
         """Neither a new one nor one that moves."""

@@ -94,6 +94,10 @@ func (s *server) booting(vm moref) {
 	s.mu.Unlock()
 	if s.BootMS == 0 || silent {
 		tools(vm, !silent)
+		if silent {
+			none := types.VirtualMachineToolsStatusToolsNotInstalled
+			update(vm, map[string]types.AnyType{"guest.toolsStatus": none, "summary.guest.toolsStatus": none})
+		}
 		return
 	}
 	tools(vm, false)
