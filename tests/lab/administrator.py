@@ -16,7 +16,7 @@ _LOOK_EACH_S = 0.01
 _PATIENCE_S = 20.0
 
 
-def stub(vc: VCenter, *, timeout_s: float = _PATIENCE_S, trust: Path | None = None) -> Any:
+def stub(vc: VCenter, *, trust: Path | None = None) -> Any:
     """A connection that verifies; pyvmomi would not, on loopback, without a context."""
     context = ssl.create_default_context(cafile=str(trust or vc.certificate))
     return SoapStubAdapter(
@@ -25,7 +25,7 @@ def stub(vc: VCenter, *, timeout_s: float = _PATIENCE_S, trust: Path | None = No
         path="/sdk",
         version=API,
         sslContext=context,
-        httpConnectionTimeout=timeout_s,
+        httpConnectionTimeout=_PATIENCE_S,
     )
 
 
@@ -40,15 +40,26 @@ def until(what: Callable[[], object]) -> None:
 class Administrator:
     """One session."""
 
-    def __init__(self, vc: VCenter, *, timeout_s: float = _PATIENCE_S) -> None:
+    def __init__(self, vc: VCenter) -> None:
         self.vc = vc
-        self.stub = stub(vc, timeout_s=timeout_s)
+        self.stub = stub(vc)
         self.content: Any = vim.ServiceInstance("ServiceInstance", self.stub).RetrieveContent()
         self.login()
 
     def login(self) -> None:
         """Logs in, again too."""
         self.content.sessionManager.Login(self.vc.user, self.vc.password)
+
+    @contextmanager
+    def hasty(self, timeout_s: float = 0.5) -> Iterator[None]:
+        """Inside `with` it waits no longer for any answer."""
+        self.stub.DropConnections()
+        self.stub.schemeArgs["timeout"] = timeout_s
+        try:
+            yield
+        finally:
+            self.stub.DropConnections()
+            self.stub.schemeArgs["timeout"] = _PATIENCE_S
 
     def close(self) -> None:
         """Closes its connections; the session is left to the server."""

@@ -18,18 +18,21 @@ What it does not check, whatever a test there may say:
 - Compatibility of CPUs, networks and VM hardware for a vMotion; the API's own checks are absent
   (QueryVMotionCompatibility, CheckMigrate_Task, RecommendHostsForVm).
 - Pages that a vCenter cuts by itself: only maxObjects and maxObjectUpdates cut here.
-- Privileges: the only user may do all. Sessions have no cap, calls no rate limit.
+- Where privileges are held: the only user holds those that `privileges` says, or all, everywhere;
+  what a call takes is as the API reference lists it, as far as we know it.
+- Sessions have no cap, calls no rate limit.
 - Maintenance mode is a flag: VMs stay. The files of disks are empty; nothing boots.
 - The content library, tags, the REST API, storage policies, customisation.
 """
 
 import http.client
 import json
+import os
 import shutil
 import signal
 import ssl
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -186,6 +189,10 @@ class VCenter:
         """
         self.ask("POST", "guest", {"vm": vm, "silent": not tools, "deaf": not obeys})
 
+    def privileges(self, held: Iterable[str] | None) -> None:
+        """What the user may do, such as Resource.HotMigrate; None: everything."""
+        self.ask("POST", "privileges", None if held is None else sorted(held))
+
     def lose_host(self, host: str) -> None:
         """The vCenter hears no more of the host; its VMs are disconnected, and go on."""
         self.ask("POST", "host", {"host": host, "lost": True})
@@ -208,6 +215,7 @@ class VCenter:
             ["sh", "-c", f"read _; kill -CONT {self.pid}"], stdin=subprocess.PIPE
         )
         self._child.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED)  # all its threads have stopped
 
     def thaw(self) -> None:
         """It goes on; that happens too when this process dies, so that it can end."""
@@ -236,8 +244,7 @@ class VCenter:
             self.host, self.port, timeout=_ANSWER_S, context=context
         )
         try:
-            text = None if body is None else json.dumps(body)
-            connection.request(method, f"/lab/{what}", text)
+            connection.request(method, f"/lab/{what}", json.dumps(body))
             answer = connection.getresponse()
             content = answer.read().decode()
         finally:

@@ -22,8 +22,9 @@ var controls = map[string]func(*server, *json.Decoder) (interface{}, error){
 		}
 		return hits, nil
 	},
-	"DELETE /lab/fault": (*server).dropRules,
-	"GET /lab/calls":    func(s *server, _ *json.Decoder) (interface{}, error) { return s.calls, nil },
+	"DELETE /lab/fault":    (*server).dropRules,
+	"POST /lab/privileges": (*server).setPrivileges,
+	"GET /lab/calls":       func(s *server, _ *json.Decoder) (interface{}, error) { return s.calls, nil },
 	"DELETE /lab/calls": func(s *server, _ *json.Decoder) (interface{}, error) {
 		s.calls = map[string]int{}
 		return nil, nil

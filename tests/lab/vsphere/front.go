@@ -38,6 +38,7 @@ type server struct {
 	busy     map[moref]*task          // the running task of a VM
 	guests   map[moref]guest
 	pages    map[string]page
+	held     map[string]bool // privileges of the user; nil: all
 	numbers  int
 }
 
@@ -110,6 +111,8 @@ func (s *server) answer(w http.ResponseWriter, c *call) {
 		s.retrieve(w, c)
 	case c.name == "ContinueRetrievePropertiesEx", c.name == "CancelRetrievePropertiesEx":
 		s.more(w, c)
+	case c.name == "HasPrivilegeOnEntities":
+		s.holds(w, c)
 	case collectors[c.name]:
 		s.collecting(w, c)
 	case c.name == "Fetch":
@@ -136,9 +139,16 @@ func (s *server) fetch(w http.ResponseWriter, c *call) {
 
 // own answers what we do ourselves; a missing session or object is the simulator's to refuse.
 func (s *server) own(w http.ResponseWriter, c *call) {
-	m, err := simulator.UnmarshalBody(types.TypeFunc(), c.data)
-	if err != nil || simulator.Map.Get(m.This) == nil || !s.loggedIn(c) {
+	m := s.admitted(w, c)
+	if m == nil {
+		return
+	}
+	if simulator.Map.Get(m.This) == nil {
 		s.next.ServeHTTP(w, c.again(c.data))
+		return
+	}
+	if fault := s.forbidden(m); fault != nil {
+		refuse(w, fault)
 		return
 	}
 	if f := immediate[c.name]; f != nil {
@@ -156,6 +166,16 @@ func (s *server) own(w http.ResponseWriter, c *call) {
 
 const currentTime = `<Envelope xmlns="http://schemas.xmlsoap.org/soap/envelope/"><Body>` +
 	`<CurrentTime xmlns="urn:vim25"><_this type="ServiceInstance">ServiceInstance</_this></CurrentTime></Body></Envelope>`
+
+// admitted is the call decoded; nil when it is nonsense or without a session, which the simulator says.
+func (s *server) admitted(w http.ResponseWriter, c *call) *simulator.Method {
+	m, err := simulator.UnmarshalBody(types.TypeFunc(), c.data)
+	if err == nil && s.loggedIn(c) {
+		return m
+	}
+	s.next.ServeHTTP(w, c.again(c.data))
+	return nil
+}
 
 func (s *server) loggedIn(c *call) bool {
 	rec := httptest.NewRecorder()

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
 )
 
@@ -44,9 +43,8 @@ func (s *server) retrieve(w http.ResponseWriter, c *call) {
 
 // more answers ContinueRetrievePropertiesEx and CancelRetrievePropertiesEx.
 func (s *server) more(w http.ResponseWriter, c *call) {
-	m, err := simulator.UnmarshalBody(types.TypeFunc(), c.data)
-	if err != nil || !s.loggedIn(c) {
-		s.next.ServeHTTP(w, c.again(c.data))
+	m := s.admitted(w, c)
+	if m == nil {
 		return
 	}
 	token := ""

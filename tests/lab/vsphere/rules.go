@@ -97,7 +97,8 @@ func (s *server) disturbed(w http.ResponseWriter, c *call) {
 func (c *call) held() bool {
 	select {
 	case <-c.rule.released:
-		return true
+		time.Sleep(together) // who went just before is noticed
+		return c.http.Context().Err() == nil
 	case <-c.http.Context().Done():
 		return false
 	}

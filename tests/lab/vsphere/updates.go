@@ -304,9 +304,8 @@ func (f *filter) compare(found []content, asked []types.ObjectSpec, whole bool) 
 
 // wait answers WaitForUpdatesEx.
 func (s *server) wait(w http.ResponseWriter, c *call) {
-	m, err := simulator.UnmarshalBody(types.TypeFunc(), c.data)
-	if err != nil || !s.loggedIn(c) {
-		s.next.ServeHTTP(w, c.again(c.data))
+	m := s.admitted(w, c)
+	if m == nil {
 		return
 	}
 	req := m.Body.(*types.WaitForUpdatesEx)
