@@ -1,0 +1,77 @@
+"""The role of the docs is enough for every verb, and what is missing is named."""
+
+import pytest
+
+from drivers.contract import Power, PowerRequest, Reconfigure, Remove, Reset, Verdict
+from drivers.esxi.role import DO, PRIVILEGES
+from drivers.faults import Rejected
+from tests.drivers.creating import resized
+from tests.drivers.rigs import permitted, ticket
+from tests.drivers.vsphere_rig import VsphereRig
+
+POWERS = (
+    PowerRequest.ON,
+    PowerRequest.PAUSE,
+    PowerRequest.RESUME,
+    PowerRequest.SHUTDOWN,
+    PowerRequest.ON,
+)
+
+
+async def every_verb(rig: VsphereRig) -> None:
+    """A VM's whole life: made, resized, started, moved with its disk and without, and removed."""
+    spec = await rig.deployed(rig.at(rig.first, shared=False))
+    await rig.driver.reconfigure(permitted(), Reconfigure(resized(spec), rig.first))
+    permit, cold = rig.relocation(spec, shared=False)
+    await rig.driver.relocate(permit, cold)
+    for request in POWERS:
+        await rig.power(spec, request, rig.second)
+    await rig.driver.reset(permitted(), Reset(spec.vm, rig.second))
+    back = permitted()
+    live = type(cold)(spec, cold.target, cold.source, cold.spec.disk.volume)
+    await rig.driver.relocate(back, live)
+    assert (await rig.driver.settle(ticket(back, live))).verdict is Verdict.DONE
+    await rig.driver.power(permitted(), Power(spec.vm, rig.first, PowerRequest.OFF))
+    at = rig.at(rig.first, shared=False)
+    await rig.driver.remove(permitted(), Remove(spec.vm, at, spec.disk.volume))
+
+
+async def test_the_role_is_enough(vsphere: VsphereRig) -> None:
+    vsphere.vc.privileges(PRIVILEGES)
+    try:
+        await every_verb(vsphere)
+        remarks = await vsphere.driver.examine()
+    finally:
+        vsphere.vc.privileges(None)
+    assert any("has all privileges" in each.said for each in remarks)
+    assert await vsphere.everything(vsphere.first) == set()
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "VirtualMachine.Provisioning.DeployTemplate",
+        "VirtualMachine.Config.CPUCount",
+        "VirtualMachine.Config.AdvancedConfig",
+        "VirtualMachine.Interact.PowerOn",
+        "VirtualMachine.Interact.PowerOff",
+        "VirtualMachine.Interact.Suspend",
+        "VirtualMachine.Interact.Reset",
+        "VirtualMachine.Inventory.Delete",
+        "Resource.ColdMigrate",
+        "Resource.HotMigrate",
+        "Datastore.AllocateSpace",
+        "Network.Assign",
+    ],
+)
+async def test_a_privilege_that_is_missing_is_named(vsphere: VsphereRig, missing: str) -> None:
+    """By the verb that needs it, and by the examination before."""
+    assert missing in DO
+    vsphere.vc.privileges(set(PRIVILEGES) - {missing})
+    try:
+        remarks = await vsphere.driver.examine()
+        with pytest.raises(Rejected, match=f"privilege {missing} is missing"):
+            await every_verb(vsphere)
+    finally:
+        vsphere.vc.privileges(None)
+    assert any(each.said.endswith(f"lacks {missing}") for each in remarks if not each.well)
