@@ -109,7 +109,9 @@ class Watch:
         self._world.forget()
         version, whole = "", False
         while not self._closing.is_set():
-            options = Collector.WaitOptions(maxWaitSeconds=self._options.watch_s)
+            options = Collector.WaitOptions(
+                maxWaitSeconds=self._options.watch_s, maxObjectUpdates=self._options.page
+            )
             news = collector.WaitForUpdatesEx(version, options)
             if news is None:
                 continue

@@ -109,6 +109,22 @@ class TestEsxi(DriverContract):
         async with asyncio.timeout(2), reported(rig.driver, (rig.first, spec.vm, "STARTED")):
             await asyncio.to_thread(ended, rig.admin.vm(spec.vm).PowerOnVM_Task())
 
+    async def test_what_comes_by_the_page_is_whole(self, rig: VsphereRig) -> None:
+        """A listing, and what the watch knows, though each reply tells of one object only."""
+        specs = [await rig.deployed() for _ in range(3)]
+        async with closing(rig.opened(page=1)) as driver:
+            facts = await surveyed(driver, rig.first)
+            assert {vm.vm for vm in facts.vms} == {spec.vm for spec in specs}
+            assert {vm.task for vm in facts.vms} == {
+                seen.task
+                for seen in [await driver.look(spec.vm, rig.first) for spec in specs]
+                if seen
+            }
+            assert not driver._changes._kept  # what was there before is no news
+            async with reported(driver, *((rig.first, spec.vm, "STARTED") for spec in specs)):
+                for spec in specs:
+                    await rig.power(spec, PowerRequest.ON)
+
     async def test_a_host_that_is_lost_and_found_is_reported(self, rig: VsphereRig) -> None:
         await surveyed(rig.driver, rig.first)
         async with reported(rig.driver, (rig.first, None, "LOST")):
