@@ -136,9 +136,14 @@ def test_a_change_of_the_source_makes_another_program(
     first = build.program()
     monkeypatch.setattr(build, "SOURCE", source)
     assert build.program() == first
+    unused = first.with_name("vsphere-old")
+    unused.touch()
+    os.utime(unused, (0, 0))
     with (source / "main.go").open("a") as file:
         file.write("// changed\n")
-    assert build.program() != first
+    second = build.program()
+    assert second != first
+    assert set(build.cache().glob("vsphere-*")) == {first, second}
 
 
 def test_what_is_missing_is_said_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

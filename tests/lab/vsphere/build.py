@@ -22,6 +22,7 @@ CERTIFICATE, OTHER_CERTIFICATE = "tls", "other"
 _NAMES = "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost"
 _USES = "keyUsage=critical,digitalSignature,keyCertSign"
 _DAYS = 3650
+_UNUSED_S = 7 * 86400.0
 
 
 class BuildError(Exception):
@@ -64,7 +65,16 @@ def program() -> Path:
                 _certify(folder, name)
         if not built.exists():
             _build(folder, built)
+            _tidy(folder)
+        built.touch()
     return built
+
+
+def _tidy(folder: Path) -> None:
+    """Programs that nobody has started for long are of sources that are gone."""
+    for old in folder.glob("vsphere-*"):
+        if time.time() - old.stat().st_mtime > _UNUSED_S:
+            old.unlink()
 
 
 def _fingerprint() -> str:
