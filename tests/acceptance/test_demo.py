@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.lab import vcenter
 from tests.lab.hosts import missing
 
 STEPS = {
@@ -64,6 +65,21 @@ async def test_on_real_hosts(tmp_path: Path) -> None:
     assert summary["hypervisor"].startswith("QEMU")
     assert {summary["host_before"], summary["host_after"]} == {"lab-1", "lab-2"}
     assert not servers(tmp_path)
+
+
+async def test_on_the_hosts_of_a_vcenter(tmp_path: Path) -> None:
+    """Through the vSphere API, vMotion among it; the vCenter is gone afterwards."""
+    if vcenter.missing():
+        pytest.skip(vcenter.missing())
+    status, lines = await run(tmp_path, "tests.lab.vcenter_demo")
+    summary = told(lines)
+    assert (status, summary["ok"]) == (0, True), lines
+    assert set(summary["steps"]) == STEPS
+    assert summary["hypervisor"].startswith("VMware ESXi")
+    assert summary["host_before"] != summary["host_after"]
+    assert summary["host_before"][:6] == summary["host_after"][:6]  # a move stays in its rack
+    assert not servers(tmp_path)
+    assert not (tmp_path / "vcenter").exists()
 
 
 async def test_a_demo_that_fails_says_where_and_ends_with_1(tmp_path: Path) -> None:
