@@ -37,6 +37,10 @@ RETRY_AFTER_S = 1
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn what handlers and the router raise into errors+json."""
+    if "\x00" in request.path or any("\x00" in each for each in request.query.values()):
+        # PostgreSQL has no such text, so nothing can be called so.
+        said = "The address holds a null character, which no name has"
+        return _answer(request, 400, _problem("400-BAD-REQUEST", said))
     try:
         return await handler(request)
     except Denied as denied:

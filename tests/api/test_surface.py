@@ -168,3 +168,10 @@ async def _checked(api: Api, call: dict[str, Any]) -> int:
         assert answer.code, call
         assert answer.message, call
     return answer.status
+
+
+@pytest.mark.parametrize("address", ["/layers/%00", "/layers?has=%00", "/virtualmachines?has=a%00"])
+async def test_a_null_character_in_an_address_is_bad_input(api: Api, address: str) -> None:
+    """PostgreSQL refuses it in any text, so no name has one."""
+    answer = await api.call("GET", f"/api/cloud/virtualdatacenters/1/virtualappliances/1{address}")
+    assert (answer.status, answer.code) == (400, "400-BAD-REQUEST")
