@@ -37,9 +37,11 @@ RETRY_AFTER_S = 1
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn what handlers and the router raise into errors+json."""
-    if "\x00" in request.path or any("\x00" in each for each in request.query.values()):
-        # PostgreSQL has no such text, so nothing can be called so.
-        said = "The address holds a null character, which no name has"
+    # PostgreSQL has no text with a null character, so nothing can be called so.
+    if "\x00" in request.path:
+        return _answer(request, 404, _problem("404-NOT-FOUND", _ROUTER_MESSAGES[404]))
+    if any("\x00" in each for each in request.query.values()):
+        said = "The query holds a null character, which no name has"
         return _answer(request, 400, _problem("400-BAD-REQUEST", said))
     try:
         return await handler(request)

@@ -108,10 +108,13 @@ class LabHost:
         """The host and all its guests are gone at once; its disks stay."""
         if self._unshare is None:
             return
-        for child in self._children():
-            os.kill(child, signal.SIGKILL)
-        self._unshare.kill()
-        self._unshare.wait()
+        first = self._children()
+        for each in first:
+            os.kill(each, signal.SIGKILL)
+        if not first:
+            self._unshare.kill()
+        # It waits for the host's first process, which ends after all others of the host.
+        self._unshare.wait(UP_WITHIN_S)
         self._unshare = None
 
     def kill_daemon(self) -> None:
