@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from drivers.contract import Capabilities
+from drivers.capabilities import Capabilities
 from gateway.api.representations.tasks import accepted
 from gateway.api.representations.virtualmachines import virtual_machine_state
 from gateway.api.vm_body import GRACE_DEFAULT_S, StateBody, read_state

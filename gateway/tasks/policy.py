@@ -84,7 +84,7 @@ def wait_s(tries: int) -> float:
 
 def no_way_back(move: Move) -> bool:
     """Whether the saga cannot turn back at this move: it undoes, or is past returning."""
-    return move.step.final or move.act in (Act.UNDO, Act.SETTLE_UNDO)
+    return move.step.final or move.undoing
 
 
 def spent(move: Move, vain: int, limits: Limits) -> bool:

@@ -12,7 +12,7 @@ from gateway.events.event import Event, Severity, emit
 from gateway.store import decisions, journal, tasks, vm_record
 from gateway.store.pool import Connection, Store
 from gateway.store.tasks import Claimed
-from gateway.tasks.saga import SAGAS, Entry, Line, Saga, Step
+from gateway.tasks.saga import SAGAS, Entry, Line, Move, Saga, Step
 from gateway.tasks.steps import Situation, StepFailed
 from gateway.tasks.words import ENDED, FAILED, TITLES, UNTOLD
 
@@ -74,9 +74,9 @@ class Page:
         if number is not None and shown is not None:
             await tasks.set_job(self.c, task.id, number, shown)
 
-    async def intend(self, step: Step, entry: Entry, ticket: Ticket) -> None:
+    async def intend(self, move: Move, ticket: Ticket) -> None:
         """Journal an intent with its ticket."""
-        await self.write(step, entry, {"ticket": msgspec.to_builtins(ticket)})
+        await self.write(move.step, move.intent, {"ticket": msgspec.to_builtins(ticket)})
 
     async def tell(
         self,

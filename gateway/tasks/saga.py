@@ -20,7 +20,8 @@ class Mode(StrEnum):
 
 
 class Entry(StrEnum):
-    """The words of the journal. ABSENT: the call of the intent was seen not to have begun."""
+    """The words of the journal. ABSENT: the call of the intent was seen not to have begun. An
+    intent is written again when the driver has something kept with its ticket."""
 
     INTENT = "INTENT"
     ABSENT = "ABSENT"
@@ -46,7 +47,8 @@ class Step:
 
     `undo` says how it is taken back, None when later undos or nothing cover it. A `final`
     step is past the point of no return: it is tried until done, never rolled back from.
-    A `blind` step leaves no trace to look at (reset): it is begun at most once.
+    A `blind` step leaves no trace to look at (reset): it is begun at most once, unless what its
+    driver had kept tells that it was not.
     """
 
     name: str
@@ -89,6 +91,16 @@ class Move:
     act: Act
     step: Step
     ticket: Any = None
+
+    @property
+    def undoing(self) -> bool:
+        """Whether it takes the step back."""
+        return self.act in (Act.UNDO, Act.SETTLE_UNDO)
+
+    @property
+    def intent(self) -> Entry:
+        """The word that journals its intent."""
+        return Entry.UNDO_INTENT if self.undoing else Entry.INTENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from uuid import UUID
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
-from drivers.contract import Capabilities, HypervisorType
+from drivers.capabilities import Capabilities, HypervisorType
 from gateway.api.routes import build_app
 from gateway.api.services import Services
 from gateway.events.sequencer import Sequencer

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from drivers.contract import HypervisorType
+from drivers.capabilities import HypervisorType
 from drivers.facts import Facts
 from drivers.faults import Unreachable
 from drivers.simulated.driver import SimulatedDriver

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from drivers.contract import HostLink, HypervisorType
+from drivers.capabilities import HypervisorType
+from drivers.contract import HostLink
 from drivers.simulated.driver import SimulatedDriver
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World

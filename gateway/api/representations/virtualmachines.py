@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from drivers.contract import Capabilities
+from drivers.capabilities import Capabilities
 from gateway.api.links import Linker
 from gateway.api.representations.decisions import decision_link
 from gateway.api.representations.layers import appliance_path, layer_path

@@ -6,7 +6,7 @@ They do not come and go with the state; `allowed` says whether calling one now w
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from drivers.contract import Capabilities
+from drivers.capabilities import Capabilities
 from gateway.api.privileges import Privilege
 from gateway.lifecycle import Operation, VmState, allowed
 from gateway.store.vms import Vm
