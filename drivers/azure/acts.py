@@ -141,9 +141,8 @@ async def reconfigure(scene: Scene, order: Reconfigure, guard: Guard) -> Operati
 
 def is_resized(order: Reconfigure, seen: Seen) -> bool:
     """Whether the VM is what it shall be."""
-    mark, spec = seen.mark, order.spec
-    asked = (mark.cpu, mark.ram_mib) == (spec.cpu, spec.ram_mib)
-    return asked and mark.size.lower() == seen.size.lower() and not seen.busy
+    asked = (seen.mark.cpu, seen.mark.ram_mib) == (order.spec.cpu, order.spec.ram_mib)
+    return asked and seen.as_asked and not seen.busy
 
 
 def no_size(host: str, cpu: int, ram_mib: int) -> str:

@@ -26,9 +26,8 @@ from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
 from drivers.azure.budget import Budget
 from drivers.azure.options import AzureOptions
 from drivers.azure.patience import UNTIL, Patience
-from drivers.azure.trouble import body_of, is_gone, meaning, wait_said
 from drivers.azure.transport import GUARD, Guard, Transport
-
+from drivers.azure.trouble import body_of, is_gone, meaning, wait_said
 
 NETWORK_VERSION = "2024-05-01"
 COMPUTE_DISKS_VERSION = "2024-03-02"
@@ -40,13 +39,15 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A change that Azure has accepted. `path` asks how far it is, empty when nothing does.
+    """A change that Azure has accepted. `path` asks how far it is; without one it is `done`, or
+    nothing says how far it is.
 
     Only the path is kept, never a host: our token is sent to nobody but the configured address.
     """
 
     path: str
     wait_s: float | None = None
+    done: bool = False
 
 
 class Arm:
@@ -210,9 +211,7 @@ class Arm:
         except Exception as error:  # the SDK raises much that is not documented
             raise meaning(error, self.name, None, None) from error
 
-    async def _change(
-        self, guard: Guard, name: str, call: Callable[[], Awaitable[None]]
-    ) -> None:
+    async def _change(self, guard: Guard, name: str, call: Callable[[], Awaitable[None]]) -> None:
         try:
             async with asyncio.timeout(self._options.call_timeout_s):
                 await call()
@@ -223,10 +222,10 @@ class Arm:
         headers: Mapping[str, str] = response.headers
         at = headers.get("Azure-AsyncOperation") or headers.get("Location") or ""
         try:
-            path = self._own(at) if at else ""
+            path = self._own(at)
         except ValueError:
             path = ""  # elsewhere: what became of it is seen by looking
-        return Operation(path, wait_said(response))
+        return Operation(path, wait_said(response), not at and response.status_code != 202)
 
     def _own(self, url: str) -> str:
         """The path and query of an address of Azure's; ValueError when it is anybody else's."""
@@ -236,7 +235,7 @@ class Arm:
         return there._replace(scheme="", netloc="").geturl()
 
 
-class _Accepted(AsyncNoPolling[Any]):
+class _Accepted(AsyncNoPolling[Any]):  # type: ignore[misc]
     """Takes the place of the SDK's poller, which would wait; keeps the reply that accepted."""
 
     response: Any = None

@@ -93,7 +93,10 @@ class Budget:
 
     @asynccontextmanager
     async def _going(self, known: _Kind) -> AsyncIterator[None]:
-        while (wait_s := self._wait_s(known)) > 0:
+        while True:
+            wait_s = self._wait_s(known)
+            if wait_s <= 0:
+                break
             await asyncio.sleep(wait_s)
         pools = [self._pools[name] for name in known.pools or ()]
         for pool in pools:

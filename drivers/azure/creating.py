@@ -16,39 +16,43 @@ from drivers.azure.places import network_of, place_at
 from drivers.azure.reading import Seen
 from drivers.azure.sizes import Place, Size
 from drivers.azure.transport import Guard
-from drivers.azure.trouble import Later, Reaction, Said, refusal_of
+from drivers.azure.trouble import NO_CAPACITY, Later, Reaction, Said, refusal_of
 from drivers.contract import Deploy, HostLink, VmSpec
 from drivers.facts import PowerState
 from drivers.faults import Fault, Rejected
 
 _GIB = 2**30
-_NEXT = (Reaction.SIZE_OUT, Reaction.FULL, Reaction.QUOTA)
 
 
 @dataclass(slots=True)
 class Deployment:
-    """One deploy as it goes on; `refusal` is the last word of Azure's on a size."""
+    """One deploy as it goes on. `refusal` is the last word of Azure's on a size; `remains` says
+    that a create failed, `finished` that no other size is tried."""
 
     order: Deploy
     task: UUID
     trying: Size | None = None
     families_out: set[str] = field(default_factory=set)
     refusal: Said | None = None
+    remains: bool = False
     finished: bool = False
 
     async def step(self, scene: Scene, guard: Guard) -> Operation | None:
         """Look, and send the next change; None when it is done. Raises what it must fail with
         once nothing of it is left, and Later."""
-        order, spec = self.order, self.order.spec
-        link = scene.link(order.at.host)
-        seen = await acts.see(scene, spec.vm)
+        link = scene.link(self.order.at.host)
+        seen = await acts.see(scene, self.order.spec.vm)
         if seen is None:
             return await self._make(scene, link, guard)
         if seen.mark.task != self.task:
             raise Rejected("the VM is there already", host=link.name)
+        if not acts.is_at(scene, seen, link.name):
+            raise Rejected("the VM is there already, at another place", host=link.name)
         if seen.busy:
             raise Later(f"{link.name}: the VM is being made")
-        if seen.failed and seen.state is not PowerState.ON:
+        unmade = seen.failed and (seen.never_ran or (self.remains and not seen.power))
+        if unmade or (self.finished and seen.state is PowerState.OFF):
+            self.remains = True
             return await scene.arm.act(guard, "begin_delete", seen.name)
         if acts.known(seen, link.name) is PowerState.ON:
             # Made and booted once; Azure makes no VM that is off.
@@ -58,10 +62,13 @@ class Deployment:
     def failed(self, scene: Scene, said: Said) -> None:
         """The last change came to nothing: whether another size may do is in the table; else it
         is the end, after what is left has been removed."""
-        self.refusal = said
         size, self.trying = self.trying, None
-        if size is None or said.reaction not in _NEXT:
-            self.finished = said.reaction is not Reaction.LATER
+        self.remains = self.remains or size is not None
+        if said.reaction is Reaction.LATER:
+            return
+        self.refusal = said
+        if size is None or said.reaction not in NO_CAPACITY:
+            self.finished = True
             return
         if said.reaction is Reaction.QUOTA:
             self.families_out.add(size.family)
@@ -78,6 +85,10 @@ class Deployment:
             if left is not None:
                 return left
             raise self._no(link.name, spec)
+        if self.remains:
+            left = await removing.disk(scene, spec.disk.volume, guard)
+            if left is not None:
+                return left
         network = network_of(link, (nic.network for nic in spec.nics))
         nic = network.replace("{vm}", str(spec.vm))
         if "/networkinterfaces/" not in nic.lower():

@@ -28,7 +28,7 @@ class FileToken:
 
     async def get_token(self, *scopes: str, **kwargs: Any) -> AccessToken:
         """The token as it is now; raises OSError."""
-        text = self._path.read_text(encoding="utf-8").strip()  # noqa: ASYNC240 - of a few bytes
+        text = self._path.read_text(encoding="utf-8").strip()
         return AccessToken(text, int(time.time() + TOKEN_S))
 
     async def close(self) -> None:

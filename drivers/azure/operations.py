@@ -48,7 +48,7 @@ class Operations:
         more, nobody polls."""
         path = operation.path
         if not path:
-            return Stand(End.UNKNOWN)
+            return Stand(End.DONE if operation.done else End.UNKNOWN)
         following = self._followed.get(path)
         if following is None:
             following = self._followed[path] = asyncio.create_task(self._follow(operation))

@@ -19,7 +19,7 @@ _AGAIN = (408, 429, 500, 502, 503, 504)
 BACKOFF_MAX_S = 60.0
 
 
-class Patience(AsyncHTTPPolicy[Any, Any]):
+class Patience(AsyncHTTPPolicy[Any, Any]):  # type: ignore[misc]
     """Also keeps the subscription's budget, of changes and looks alike."""
 
     def __init__(self, budget: Budget, backoff_s: float) -> None:

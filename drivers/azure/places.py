@@ -53,13 +53,13 @@ async def hosts_of(places: Places, sizes: Sizes, vms: Iterable[Sighting]) -> tup
     for region in places.regions():
         quota = (await sizes.quota(region)).get(CORES)
         cpus |= shared_out(quota, places.in_region(region), listed)
-    found = [_host(link, cpus[link.name], await sizes.allowed(place_at(link))) for link in places.links]
+    found = [
+        _host(link, cpus[link.name], await sizes.allowed(place_at(link))) for link in places.links
+    ]
     return tuple(found)
 
 
-def shared_out(
-    quota: Count | None, hosts: list[str], vms: Iterable[Sighting]
-) -> dict[str, int]:
+def shared_out(quota: Count | None, hosts: list[str], vms: Iterable[Sighting]) -> dict[str, int]:
     """By host of one region: the vCPUs of VMs there that the gateway counts, and its share of
     what is left. Azure's count lags behind; what we see ourselves is no less than true."""
     if quota is None:

@@ -96,18 +96,22 @@ class Seen:
         except ValueError:
             return None
 
+    @property
+    def as_asked(self) -> bool:
+        """Whether it still has the size that was made of what was asked."""
+        return self.mark.vm is not None and self.mark.size.lower() == self.size.lower()
+
     def sighting(self, host: str, figures: Figures) -> Sighting:
         """The VM at a place; what it was asked to be, while it still has the size made of that."""
         uuid, mark = self.uuid, self.mark
         assert uuid is not None
-        as_asked = mark.vm is not None and mark.size.lower() == self.size.lower()
         return Sighting(
             vm=uuid,
             host=host,
             state=self.state,
             name=mark.name or self.name,
-            cpu=mark.cpu if as_asked else figures.cpu,
-            ram_mib=mark.ram_mib if as_asked else figures.ram_mib,
+            cpu=mark.cpu if self.as_asked else figures.cpu,
+            ram_mib=mark.ram_mib if self.as_asked else figures.ram_mib,
             task=mark.task,
             volumes=(self.disk,) if mark.vm is not None and self.disk else (),
             deallocated=self.deallocated,

@@ -40,6 +40,9 @@ async def remove(scene: Scene, order: Remove, guard: Guard) -> Operation | None:
         raise Rejected("the VM carries no mark of ours, so it is not removed", host=host)
     if seen.busy:
         raise Later(f"{host}: something else is going on with the VM")
+    if seen.failed and not seen.power and not seen.never_ran:
+        # Its making failed, perhaps before it had any compute: afterwards Azure says it has none.
+        return await scene.arm.act(guard, "begin_deallocate", seen.name)
     if not _is_off(seen, host):
         raise Rejected(f"a VM that is {seen.state} is not removed", host=host)
     return await scene.arm.act(guard, "begin_delete", seen.name)
@@ -47,18 +50,25 @@ async def remove(scene: Scene, order: Remove, guard: Guard) -> Operation | None:
 
 async def leftovers(scene: Scene, vm: UUID, volume: str, guard: Guard) -> Operation | None:
     """Delete the disk, then the interface, of a VM that is gone; None when both are gone."""
-    disk = await _disk(scene, volume)
-    if disk is not None:
-        if disk.get("managedBy"):
-            raise Rejected(f"the disk {volume} belongs to another VM")
-        path = disk_path(scene, volume)
-        return await scene.arm.send(guard, "DELETE", path, COMPUTE_DISKS_VERSION)
+    deleting = await disk(scene, volume, guard)
+    if deleting is not None:
+        return deleting
     nic = await scene.arm.found(nic_path(scene, vm), NETWORK_VERSION)
     if nic is None or marker.read_from(nic).vm != vm:
         return None
     if properties(nic).get("virtualMachine"):
         raise Later("the interface still belongs to the VM")
     return await scene.arm.send(guard, "DELETE", nic_path(scene, vm), NETWORK_VERSION)
+
+
+async def disk(scene: Scene, volume: str, guard: Guard) -> Operation | None:
+    """Delete the disk of a VM that is gone; None when it is gone too."""
+    found = await _disk(scene, volume)
+    if found is None:
+        return None
+    if found.get("managedBy"):
+        raise Later(f"the disk {volume} still belongs to a VM")
+    return await scene.arm.send(guard, "DELETE", disk_path(scene, volume), COMPUTE_DISKS_VERSION)
 
 
 async def is_gone(scene: Scene, vm: UUID, volume: str) -> bool:

@@ -28,7 +28,7 @@ class Guard:
         self.began = True
 
 
-class Transport(AsyncHttpTransport[Any, Any]):
+class Transport(AsyncHttpTransport[Any, Any]):  # type: ignore[misc]
     """Two sessions: one that keeps its connections, for looks, and one that keeps none."""
 
     def __init__(self, *, ca_file: str, timeout_s: float) -> None:

@@ -43,7 +43,7 @@ REACTIONS = {
     "RetryableErrorDueToAnotherOperation": Reaction.LATER,
 }
 _GONE = ("NotFound", "ResourceNotFound")
-_NO_CAPACITY = (Reaction.SIZE_OUT, Reaction.FULL, Reaction.QUOTA)
+NO_CAPACITY = (Reaction.SIZE_OUT, Reaction.FULL, Reaction.QUOTA)
 _UNSURE = (408, 500, 502, 503, 504)
 
 
@@ -86,7 +86,7 @@ def said_in(body: Any) -> Said:
 
 def refusal_of(said: Said, where: str) -> Fault:
     """The fault of a change that Azure did not make, or that came to nothing."""
-    if said.reaction in _NO_CAPACITY:
+    if said.reaction in NO_CAPACITY:
         return Rejected(f"{where}: no capacity: {said.words()}", host=where, no_capacity=True)
     if said.reaction is Reaction.LATER:
         return Busy(f"{where}: {said.words()}", host=where)
