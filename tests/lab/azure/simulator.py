@@ -15,14 +15,12 @@ names, most fields of bodies; nothing boots; billing, Spot, availability sets, s
 
 import asyncio
 import json
-import ssl
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from aiohttp import web
 
@@ -32,8 +30,8 @@ from tests.lab.azure.faults import Faults, Rule
 from tests.lab.azure.limits import Limits
 from tests.lab.azure.power import become
 from tests.lab.azure.replies import Call, Refused, Reply, arm_fault, new_id
+from tests.lab.azure.serving import served
 from tests.lab.azure.sizes import Sizes
-from tests.lab.certificate import certify
 
 GROUP = "vmgate"
 
@@ -70,25 +68,14 @@ class Simulator:
         strict: bool = False,
     ) -> AsyncIterator["Simulator"]:
         """One that runs inside `async with`; `home` is where its certificate is put."""
-        with TemporaryDirectory() as folder:
-            certificate, key = certify(home or Path(folder), "arm", "ec")  # made in a moment
-            cloud = Cloud(subscription or new_id(), pace or Pace())
-            arm = cls("", certificate, cloud, identity.Entra(strict=strict))
-            arm._furnish()
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate, key)
-            application = web.Application(client_max_size=2**24)
-            application.router.add_route("*", "/{path:.*}", arm._serve)
-            runner = web.AppRunner(application, shutdown_timeout=1.0, access_log=None)
-            await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=context)
-            await site.start()
-            arm.base_url = f"https://127.0.0.1:{runner.addresses[0][1]}"
+        cloud = Cloud(subscription or new_id(), pace or Pace())
+        arm = cls("", Path(), cloud, identity.Entra(strict=strict))
+        arm._furnish()
+        async with served(arm._serve, home, port) as (arm.base_url, arm.ca_file):
             try:
                 yield arm
             finally:
                 arm.faults.clear()
-                await runner.cleanup()
 
     def _furnish(self) -> None:
         self.cloud.add_group(GROUP)
