@@ -27,8 +27,16 @@ def _make(call: Call, kind: str) -> Resource:
     one = Resource(kind, call.id, {}, call.names["group"])
     one.body = {"name": one.name, "id": one.id, "type": kind}
     one.body |= {word: copy.deepcopy(call.body[word]) for word in _WORDS if word in call.body}
+    if kind == GROUPS:
+        one.body["id"] = _shouted(call.id, call)
     one.body["properties"] = copy.deepcopy(call.body.get("properties") or {})
     return one
+
+
+def _shouted(resource_id: str, call: Call) -> str:
+    """A host group writes its resource group in capitals, whoever asks."""
+    name = call.names["group"]
+    return resource_id.replace(f"/resourceGroups/{name}/", f"/resourceGroups/{name.upper()}/")
 
 
 def put_group(cloud: Cloud, call: Call) -> Reply:
@@ -53,11 +61,16 @@ def get_group(cloud: Cloud, call: Call) -> Reply:
     one = cloud.find(call, GROUPS)
     body = copy.deepcopy(one.body)
     found = cloud.below(one, "hosts")
-    body["properties"]["hosts"] = [{"id": host.id} for host in found]
+    body["properties"]["hosts"] = [{"id": _listed(host, call)} for host in found]
     if _expands(call):
         views = [{"name": host.name, **_view(host)} for host in found]
         body["properties"]["instanceView"] = {"hosts": views}
     return Reply(200, body)
+
+
+def _listed(host: Resource, call: Call) -> str:
+    before, _, after = _shouted(host.id, call).partition("/hostGroups/")
+    return f"{before}/hostGroups/{after.upper().replace('/HOSTS/', '/hosts/')}"
 
 
 def delete_group(cloud: Cloud, call: Call) -> Reply:

@@ -87,6 +87,8 @@ class Operation:
         said["status"] = self.status
         if self.status == "Failed":
             said["error"] = self.error
+        elif self.status == "Succeeded" and self.output is not None:
+            said["properties"] = {"output": self.output}
         said["name"] = self.id
         return said
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from tests.lab.azure import hosts, networks, power, vms
+from tests.lab.azure import extensions, hosts, networks, power, vms
 from tests.lab.azure.cloud import Cloud
 from tests.lab.azure.replies import Call, Reply, arm_fault
 
@@ -58,7 +58,7 @@ def _poll(cloud: Cloud, call: Call) -> Reply:
         return Reply(202, None, headers)
     if operation.error:
         return Reply(409, {"error": operation.error})
-    return Reply(200, operation.output)
+    return Reply(200, operation.output, compact=True)
 
 
 def _skus(cloud: Cloud, call: Call) -> Reply:
@@ -140,7 +140,7 @@ ROUTES = [
         "",
         _poll,
     ),
-    *(_route(*each) for each in hosts.ROUTES),
+    *(_route(*each) for each in (*extensions.ROUTES, *hosts.ROUTES)),
 ]
 
 
