@@ -118,7 +118,7 @@ class Hypervisor(Section, frozen=True):
     """
 
     kind: Name
-    type: Literal["KVM", "VMX_04"]
+    type: Literal["KVM", "VMX_04", "azurecompute-arm"]
     options: dict[str, Any] = {}
 
 

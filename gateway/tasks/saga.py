@@ -197,6 +197,7 @@ SAGAS: Mapping[Operation, Saga] = {
             ),
         ),
         Saga(Operation.RESET, (Step("reset", _CALL, "RESET", blind=True),)),
+        Saga(Operation.REDEPLOY, (Step("redeploy", _CALL, "REDEPLOY", blind=True),)),
         *(
             Saga(operation, (Step("power", _CALL, operation.value),))
             for operation in (

@@ -6,6 +6,8 @@ from typing import Any
 from gateway.api.links import Linker
 from gateway.api.privileges import Privilege
 from gateway.api.representations.decisions import decision_link
+from gateway.consequences import Consequences, consequences
+from gateway.lifecycle import Operation
 from gateway.store.tasks_view import Job, Task
 from gateway.store.vms import Vm
 from gateway.tasks.submission import Accepted, Caller
@@ -35,10 +37,14 @@ def task_state(task: Task) -> str:
             return "STARTED"
 
 
-def accepted(links: Linker, done: Iterable[tuple[Vm, Accepted]]) -> dict[str, Any]:
-    """The body of every 202, with a `status` link for each task."""
+def accepted(
+    links: Linker, done: Iterable[tuple[Vm, Accepted]], means: Consequences | None = None
+) -> dict[str, Any]:
+    """The body of every 202, with a `status` link for each task, and what a change of power
+    `means` (vmgate's own)."""
     return {
         "message": "You can keep track of the progress in the link",
+        **_meaning(means),
         "links": [
             links.link("status", f"{vm_path(vm)}/tasks/{one.task}", "task", title="status")
             for vm, one in done
@@ -49,7 +55,7 @@ def accepted(links: Linker, done: Iterable[tuple[Vm, Accepted]]) -> dict[str, An
 def task(links: Linker, vm: Vm, one: Task, caller: Caller) -> dict[str, Any]:
     """A task with its jobs; also what clients ask for as `taskextended`.
 
-    `progress` (percent), `error`, `stuck` and `attempts` are vmgate's own.
+    `progress` (percent), `error`, `stuck`, `attempts` and `consequences` are vmgate's own.
     """
     may_resolve = Privilege.ENTERPRISE_ADMINISTER_ALL in caller.privileges
     path = f"{vm_path(vm)}/tasks/{one.id}"
@@ -87,7 +93,21 @@ def task(links: Linker, vm: Vm, one: Task, caller: Caller) -> dict[str, Any]:
         "error": one.error if caller.sees_hosts else _told(one),
         "stuck": one.state == "stuck",
         "attempts": one.attempts,
+        **_meaning(consequences(Operation(one.kind), release=one.release)),
         "links": offered,
+    }
+
+
+def _meaning(means: Consequences | None) -> dict[str, Any]:
+    if means is None:
+        return {}
+    return {
+        "consequences": {
+            "stillCharged": means.still_charged,
+            "ipReleased": means.ip_released,
+            "willLoseHost": means.will_lose_host,
+            "message": means.message,
+        }
     }
 
 
