@@ -199,6 +199,7 @@ class AzureDriver:
     async def _do(self, permit: Permit, vm: UUID, step: Step, failed: Failed | None = None) -> None:
         """Take steps until nothing is left to do. One at a time of a VM, and each is kept with
         the ticket before its end is waited for."""
+        permit.check()
         turn = self._turns.setdefault(vm, asyncio.Lock())
         until_s = time.monotonic() + self._options.throttled_timeout_s
         async with turn:

@@ -1,10 +1,12 @@
 """Azure's long operations are polled for everybody at once: one poll of each, so many a second.
 
 Whoever waits for an operation waits for the same polls. The more operations run, the rarer each is
-polled. A poll that fails is no end: the operation goes on, and so does waiting for it.
+polled. A poll that fails is no end: the operation goes on, and so does waiting for it, until nobody
+has answered for `silence_s`.
 """
 
 import asyncio
+import time
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
@@ -45,7 +47,7 @@ class Operations:
 
     async def ended(self, operation: Operation) -> Stand:
         """Wait for its end; RUNNING when it has not ended in its time. Once nobody waits any
-        more, nobody polls."""
+        more, nobody polls. Raises Unreachable, Busy after a silence."""
         path = operation.path
         if not path:
             return Stand(End.DONE if operation.done else End.UNKNOWN)
@@ -73,15 +75,18 @@ class Operations:
             raise Busy(later.message) from later
 
     async def _follow(self, operation: Operation) -> Stand:
-        wait_s = operation.wait_s
+        wait_s, heard_s = operation.wait_s, time.monotonic()
         while True:
             crowd_s = len(self._followed) / self._options.polls_per_s
             await asyncio.sleep(max(wait_s or self._options.poll_s, crowd_s))
             try:
                 stand = await self.stand(operation)
             except (Unreachable, Busy):
+                if time.monotonic() - heard_s >= self._options.silence_s:
+                    raise
                 wait_s = None
                 continue
+            heard_s = time.monotonic()
             if stand.end is not End.RUNNING:
                 return stand
             wait_s = stand.wait_s

@@ -15,6 +15,7 @@ _POSITIVE = (
     "survey_timeout_s",
     "throttled_timeout_s",
     "operation_timeout_s",
+    "silence_s",
     "poll_s",
     "polls_per_s",
     "backoff_s",
@@ -35,7 +36,10 @@ class AzureOptions:
 
     A call may take `call_timeout_s`; a change that is throttled, or meets another one, is begun
     anew for `throttled_timeout_s`; an operation may take `operation_timeout_s`. It is polled each
-    `poll_s`, all of them together `polls_per_s` times a second.
+    `poll_s`, all of them together `polls_per_s` times a second, and given up once no poll has been
+    answered for `silence_s`. Surveys are `survey_each_s` apart; in them the plain listing is read
+    each `listing_each_s`, quotas each `quota_each_s` and sizes each `sizes_each_s`. A size that was
+    refused for want of room is not asked for again within `no_capacity_s`.
     """
 
     subscription: str = ""
@@ -59,12 +63,13 @@ class AzureOptions:
     concurrent: int = 32
     call_timeout_s: float = 60.0
     survey_timeout_s: float = 120.0
-    survey_each_s: float = 30.0
+    survey_each_s: float = 15.0
     listing_each_s: float = 600.0
     quota_each_s: float = 120.0
     sizes_each_s: float = 21600.0
     throttled_timeout_s: float = 600.0
     operation_timeout_s: float = 3600.0
+    silence_s: float = 60.0
     poll_s: float = 10.0
     polls_per_s: float = 10.0
     backoff_s: float = 2.0
