@@ -97,7 +97,7 @@ class Deployment:
                 body = interface(spec, self.task, place, subnet)
                 return await scene.arm.send(guard, "PUT", nic, NETWORK_VERSION, body)
         self.trying = size
-        body = machine(spec, self.task, place, size.name, nic)
+        body = vm_of(spec, self.task, place, size.name, nic)
         body["properties"] |= login(spec, scene.options)
         managed = {"storageAccountType": scene.options.disk_type}
         body["properties"]["storageProfile"]["osDisk"]["managedDisk"] = managed
@@ -133,7 +133,7 @@ def interface(spec: VmSpec, task: UUID, place: Place, subnet: str) -> Json:
     }
 
 
-def machine(spec: VmSpec, task: UUID, place: Place, size: str, nic: str) -> Json:
+def vm_of(spec: VmSpec, task: UUID, place: Place, size: str, nic: str) -> Json:
     """The VM. Its disk and interface outlive it, so that only what is named is ever deleted."""
     disk = {
         "name": spec.disk.volume,

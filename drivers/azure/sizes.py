@@ -135,9 +135,9 @@ def _size(sku: Json, region: str) -> Size:
     has = {each["name"]: each["value"] for each in sku.get("capabilities") or ()}
     zones = {
         zone
-        for info in sku.get("locationInfo") or ()
-        if region_of(str(info.get("location"))) == region
-        for zone in info.get("zones") or ()
+        for about in sku.get("locationInfo") or ()
+        if region_of(str(about.get("location"))) == region
+        for zone in about.get("zones") or ()
     }
     gone, barred = _barred(sku.get("restrictions") or (), region)
     return Size(
@@ -153,12 +153,12 @@ def _barred(restrictions: Iterable[Json], region: str) -> tuple[bool, set[str]]:
     """Whether the region is barred, and which of its zones are."""
     gone, zones = False, set()
     for each in restrictions:
-        info = each.get("restrictionInfo") or {}
-        places = [region_of(str(at)) for at in info.get("locations") or each.get("values") or ()]
+        about = each.get("restrictionInfo") or {}
+        places = [region_of(str(at)) for at in about.get("locations") or each.get("values") or ()]
         if each.get("type") == "Location":
             gone = gone or region in places
         elif each.get("type") == "Zone" and region in places:
-            zones |= set(info.get("zones") or ())
+            zones |= set(about.get("zones") or ())
     return gone, zones
 
 
