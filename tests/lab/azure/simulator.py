@@ -125,8 +125,8 @@ class Simulator:
         return Counter(each.of for each in self.log)
 
     def done(self, of: str) -> Counter[str]:
-        """How often such a call was accepted, by the VM's name in lower case."""
-        return Counter(each.target for each in self.log if each.of == of and each.status < 300)
+        """How often such a call was done, by the VM's name in lower case."""
+        return Counter(each.target for each in self.log if each.of == of and 0 < each.status < 300)
 
     def forget_calls(self) -> None:
         """Counts from zero again."""
