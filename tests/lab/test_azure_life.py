@@ -214,7 +214,7 @@ async def test_only_its_own_tokens_are_good_when_it_is_strict() -> None:
 
 async def test_as_a_process_of_its_own_it_ends_with_its_maker(tmp_path: Path) -> None:
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.lab.azure.simulator", f"home={tmp_path}"),
+        *(sys.executable, "-m", "tests.lab.azure.simulator", f"home={tmp_path}", "vms=2"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -225,6 +225,7 @@ async def test_as_a_process_of_its_own_it_ends_with_its_maker(tmp_path: Path) ->
         base_url, ca_file = said["base_url"], said["ca_file"]
 
     async with Client.of(There(), said["subscription"], GROUP) as client:
+        assert await client.power("vm-1") == "running"
         assert (await client.settled(await client.create("web")))["status"] == "Succeeded"
         assert await client.power("web") == "running"
     await child.communicate(b"")
