@@ -150,13 +150,17 @@ class Cloud:
 
     def vms(self) -> Iterator[Vm]:
         """All VMs."""
-        return (one for one in self.resources.values() if isinstance(one, Vm))
+        for where, names in self.children.items():
+            if where.endswith("/virtualmachines"):
+                found = (self.resources[name] for name in names)
+                yield from (one for one in found if isinstance(one, Vm))
 
     def vm(self, name: str) -> Vm:
         """A VM by its name in any group; KeyError."""
-        for one in self.vms():
-            if one.name.lower() == name.lower():
-                return one
+        for where in self.children:
+            found = self.resources.get(f"{where}/{name.lower()}")
+            if isinstance(found, Vm):
+                return found
         raise KeyError(name)
 
     def begin(

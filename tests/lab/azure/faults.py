@@ -42,6 +42,7 @@ class Rule:
     message: str = ""
     retry_after: str = ""
     hits: int = 0
+    befallen: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
     let_go: list[Callable[[], None]] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)
@@ -91,4 +92,5 @@ class Faults:
                     rule.skip -= 1
                     continue
                 rule.hits += 1
+                rule.befallen.set()
                 yield rule

@@ -25,6 +25,7 @@ from pathlib import Path
 from aiohttp import web
 
 from tests.lab.azure import identity, lies, networks, routes, vms
+from tests.lab.azure.client import vm_body
 from tests.lab.azure.cloud import Cloud, Pace, Resource, Vm
 from tests.lab.azure.faults import Faults, Rule
 from tests.lab.azure.limits import Limits
@@ -125,8 +126,8 @@ class Simulator:
         return Counter(each.of for each in self.log)
 
     def done(self, of: str) -> Counter[str]:
-        """How often such a call was accepted, by the VM's name in lower case."""
-        return Counter(each.target for each in self.log if each.of == of and each.status < 300)
+        """How often such a call was done, by the VM's name in lower case."""
+        return Counter(each.target for each in self.log if each.of == of and 0 < each.status < 300)
 
     def forget_calls(self) -> None:
         """Counts from zero again."""
@@ -143,6 +144,18 @@ class Simulator:
     def resources(self, kind: str) -> list[Resource]:
         """All of a kind, such as Microsoft.Network/networkInterfaces or Microsoft.Compute/disks."""
         return [one for one in self.cloud.resources.values() if one.kind == kind]
+
+    def add(self, name: str, location: str = "eastus", **tags: str) -> Vm:
+        """Somebody else made a VM, which runs."""
+        where = f"/subscriptions/{self.subscription}/resourceGroups/{GROUP}/providers/{vms.KIND}"
+        body = vm_body(name)
+        body |= {"location": location, "tags": tags}
+        names = {"subscription": self.subscription, "group": GROUP, "vm": name, "of": "PUT vm"}
+        vms.put(self.cloud, Call("PUT", f"{where}/{name}", names, {}, {}, body, ""))
+        vm = self.vm(name)
+        assert vm.operation is not None
+        vm.operation.finish()
+        return vm
 
     def power(self, name: str, power: str) -> None:
         """Somebody else or the guest did it: the VM is running, stopped or deallocated now."""
@@ -268,6 +281,9 @@ async def _run() -> None:
         port=int(words.get("port", 0)),
         subscription=words.get("subscription", ""),
     ) as arm:
+        arm.sizes.limit = int(words.get("quota", arm.sizes.limit))
+        for number in range(int(words.get("vms", 0))):
+            arm.add(f"vm-{number}")
         found = {"base_url": arm.base_url, "ca_file": str(arm.ca_file)}
         found |= {"subscription": arm.subscription, "subnet": arm.subnet}
         found |= {"tenant": arm.entra.tenant, "client_id": arm.entra.client_id}
