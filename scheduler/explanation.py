@@ -18,6 +18,7 @@ Pattern = tuple[tuple[Lack, ...], int]
 _TOPICS = {
     Lack.DATACENTER: "in another datacenter",
     Lack.NOT_ASKED: "not asked for",
+    Lack.REFUSED: "whose hypervisor refused it",
     Lack.SAME_HOST: "running the VM already",
     Lack.SAME_RACK: "in another rack",
     Lack.SAME_HYPERVISOR: "with another hypervisor",
@@ -123,6 +124,8 @@ def sentence(reason: Reason) -> str:
             return "It is in another datacenter."
         case Lack.NOT_ASKED:
             return "It is not among the hosts asked for."
+        case Lack.REFUSED:
+            return f"Its hypervisor refused the VM for want of capacity ({reason.spare})."
         case Lack.SAME_HOST:
             return "The VM is on it already."
         case Lack.SAME_RACK:
