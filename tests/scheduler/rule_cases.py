@@ -98,6 +98,7 @@ PASSING: list[tuple[str, Demand, Candidate]] = [
     ),
 ]
 
+REFUSED = Reason(Lack.REFUSED, spare="no")
 OBJECTING: list[tuple[str, Demand, Candidate, Reason]] = [
     (
         "M-038 one CPU too many",
@@ -201,12 +202,7 @@ OBJECTING: list[tuple[str, Demand, Candidate, Reason]] = [
         candidate(),
         Reason(Lack.NOT_ASKED),
     ),
-    (
-        "M-080 its hypervisor refused",
-        replace(DEMAND, refused=((2, "no"), (1, "full"))),
-        candidate(),
-        Reason(Lack.REFUSED, spare="full"),
-    ),
+    ("M-080 it refused", replace(DEMAND, refused=((1, "no"),)), candidate(), REFUSED),
     (
         "M-043 another datacenter",
         replace(DEMAND, datacenter=2),
