@@ -54,6 +54,12 @@ def summary(refusal: Refusal, *, names: bool = True) -> str:
     if others:
         left = sum(number for _, number in others)
         parts.append(f"{left} {_plural(left, 'host')} could not be considered: {_tally(others)}.")
+    refused = dict(refusal.demand.refused) if names else {}
+    told = [
+        f"{each.name} ({refused[each.host]})" for each in refusal.verdicts if each.host in refused
+    ]
+    if told:
+        parts.append(f"Refused by the hypervisor of {', '.join(told)}.")
     known = {each.host for each in refusal.verdicts}
     unknown = sorted((refusal.demand.only or frozenset()) - known)
     if unknown:
