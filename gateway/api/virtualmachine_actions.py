@@ -7,11 +7,11 @@ from aiohttp import web
 from gateway.api import vm_writes
 from gateway.api.hold_body import hold_of
 from gateway.api.hold_reading import require_hold
+from gateway.api.representations.consequences import consequences
 from gateway.api.representations.tasks import accepted
 from gateway.api.vm_body import flag, read_cause
 from gateway.api.vm_reading import conflict, find_vm, require_free
 from gateway.api.vm_turn import Turn
-from gateway.consequences import consequences
 from gateway.lifecycle import Operation
 from gateway.store.vms import Vm
 from gateway.tasks.submission import Order, submit
@@ -50,8 +50,7 @@ async def _operation(turn: Turn, operation: Operation) -> web.Response:
     payload = {} if hold is None else {"hold": str(hold)}
     done = await submit(turn.store, Order(operation, vm.id, payload), turn.caller)
     turn.services.wake()
-    means = consequences(operation, release=False)
-    return turn.accepted(accepted(turn.links, [(vm, done)], means))
+    return turn.accepted(accepted(turn.links, [(vm, done)]) | consequences(operation))
 
 
 def _require_able(turn: Turn, vm: Vm, operation: Operation) -> None:

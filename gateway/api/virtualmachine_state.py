@@ -5,12 +5,12 @@ from typing import Any
 from aiohttp import web
 
 from drivers.capabilities import Capabilities
+from gateway.api.representations.consequences import consequences
 from gateway.api.representations.tasks import accepted
 from gateway.api.representations.virtualmachines import virtual_machine_state
 from gateway.api.vm_body import GRACE_DEFAULT_S, StateBody, invalid, read_state
 from gateway.api.vm_reading import conflict, find_vm, require_free
 from gateway.api.vm_turn import Turn
-from gateway.consequences import consequences
 from gateway.lifecycle import Operation, VmState, power_operation
 from gateway.store.vms import Vm
 from gateway.tasks.submission import Order, submit
@@ -34,7 +34,7 @@ async def change(request: web.Request) -> web.Response:
     done = await submit(turn.store, order, turn.caller)
     turn.services.wake()
     means = consequences(order.operation, release=bool(order.payload.get("release")))
-    return turn.accepted(accepted(turn.links, [(vm, done)], means))
+    return turn.accepted(accepted(turn.links, [(vm, done)]) | means)
 
 
 def power_order(vm: Vm, wanted: StateBody, able: Capabilities | None) -> Order:

@@ -15,7 +15,7 @@ select task.id, task.kind, task.vm_id, task.vm_name, task.user_id, task.enterpri
   (select id from decision where decision.task_id = task.id order by at desc limit 1)
     as decision_id,
   coalesce((select detail->>'told' from journal where journal.task_id = task.id
-    and entry = 'FAILED' order by n limit 1), '') as told
+    and entry = 'FAILED' order by n desc limit 1), '') as told
 from task left join app_user on app_user.id = task.user_id
 """
 

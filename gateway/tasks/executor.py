@@ -7,7 +7,7 @@ intent there before it begins.
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -90,6 +90,10 @@ class Executor:
                 return await self._write(move.step, behaviour)
             case Act.UNDO, (Write() | Reserve()):
                 return await self._unwrite(move.step, behaviour)
+            case Act.AGAIN, _:
+                async with self.record.fenced() as page:
+                    await page.begin_again(move.step)
+                    return await self._next(page)
             case _:
                 raise AssertionError(f"{move} does not suit its behaviour")
 
@@ -190,7 +194,8 @@ class Executor:
                 return await self._settle(move, ticket, fault.message)
             case Then.FAIL:
                 said = fault.message, policy.told(fault, ticket.order)
-                return await self._fail(move, said, clean=policy.clean(fault))
+                full = policy.no_capacity(fault)
+                return await self._fail(move, said, clean=policy.clean(fault), full=full)
             case Then.AGAIN:
                 await self._absent(move)
                 await park(self.record, fault.message, vain)
@@ -229,7 +234,8 @@ class Executor:
             case Verdict.DONE:
                 return await self._done(move, outcome)
             case Verdict.FAILED:
-                return await self._fail(move, (outcome.reason, policy.REFUSED), clean=False)
+                said = outcome.reason, policy.REFUSED
+                return await self._fail(move, said, clean=False, full=outcome.no_capacity)
             case _:
                 await self._absent(move)
                 vain = tries(self.record.lines, move.step.name)
@@ -251,13 +257,18 @@ class Executor:
         async with self.record.fenced() as page:
             await page.write(move.step, Entry.UNDO_ABSENT if move.undoing else Entry.ABSENT, {})
 
-    async def _fail(self, move: Move, said: tuple[str, str], *, clean: bool) -> Move | End:
+    async def _fail(
+        self, move: Move, said: tuple[str, str], *, clean: bool, full: bool = False
+    ) -> Move | End:
         """A step that cannot be done, as is `said` to administrators and to who may not know of
-        hosts, turns the saga back; a final or undoing one cannot turn."""
+        hosts, turns the saga back; a final or undoing one cannot turn. `full`: for want of
+        capacity, so another host may be tried."""
         if policy.no_way_back(move):
             await self._persist(move, said[0])
         async with self.record.fenced() as page:
-            detail = {"reason": said[0], "told": said[1], "clean": clean}
+            detail: dict[str, Any] = {"reason": said[0], "told": said[1], "clean": clean}
+            if full:
+                detail |= await page.refusal(said[0], self.tools.limits)
             await page.write(move.step, Entry.FAILED, detail)
             return await self._next(page)
 

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from drivers.capabilities import HypervisorType
 from drivers.contract import Deploy, Power, PowerRequest, Redeploy, Reset, Verdict
 from drivers.facts import PowerState
 from drivers.faults import Indeterminate, Rejected
@@ -18,6 +19,8 @@ async def rig(azure: AzureRig) -> AzureRig:
 
 
 class TestAzure(PlacesContract):
+    kind = HypervisorType.AZURE
+
     @pytest.mark.parametrize("force", [False, True], ids=["asked", "forced"])
     async def test_a_guest_that_does_not_listen_is_left_on_unless_forced(
         self, rig: AzureRig, force: bool

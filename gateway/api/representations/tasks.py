@@ -5,8 +5,8 @@ from typing import Any
 
 from gateway.api.links import Linker
 from gateway.api.privileges import Privilege
+from gateway.api.representations.consequences import consequences
 from gateway.api.representations.decisions import decision_link
-from gateway.consequences import Consequences, consequences
 from gateway.lifecycle import Operation
 from gateway.store.tasks_view import Job, Task
 from gateway.store.vms import Vm
@@ -37,14 +37,10 @@ def task_state(task: Task) -> str:
             return "STARTED"
 
 
-def accepted(
-    links: Linker, done: Iterable[tuple[Vm, Accepted]], means: Consequences | None = None
-) -> dict[str, Any]:
-    """The body of every 202, with a `status` link for each task, and what a change of power
-    `means` (vmgate's own)."""
+def accepted(links: Linker, done: Iterable[tuple[Vm, Accepted]]) -> dict[str, Any]:
+    """The body of every 202, with a `status` link for each task."""
     return {
         "message": "You can keep track of the progress in the link",
-        **_meaning(means),
         "links": [
             links.link("status", f"{vm_path(vm)}/tasks/{one.task}", "task", title="status")
             for vm, one in done
@@ -93,21 +89,8 @@ def task(links: Linker, vm: Vm, one: Task, caller: Caller) -> dict[str, Any]:
         "error": one.error if caller.sees_hosts else _told(one),
         "stuck": one.state == "stuck",
         "attempts": one.attempts,
-        **_meaning(consequences(Operation(one.kind), release=one.release)),
+        **consequences(Operation(one.kind), release=one.release),
         "links": offered,
-    }
-
-
-def _meaning(means: Consequences | None) -> dict[str, Any]:
-    if means is None:
-        return {}
-    return {
-        "consequences": {
-            "stillCharged": means.still_charged,
-            "ipReleased": means.ip_released,
-            "willLoseHost": means.will_lose_host,
-            "message": means.message,
-        }
     }
 
 

@@ -1,6 +1,6 @@
 """What a change of power costs and loses, said with every reply: nobody pays for a surprise."""
 
-from dataclasses import dataclass
+from typing import Any
 
 from gateway.lifecycle import Operation
 
@@ -23,24 +23,20 @@ _RELEASED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Consequences:
-    """`still_charged`: its compute stays booked or paid for. `will_lose_host`: it will not run on
-    the machine on which it ran."""
+def consequences(operation: Operation, *, release: bool = False) -> dict[str, Any]:
+    """The field `consequences` of a change of power, also of reset and redeploy; else nothing.
 
-    still_charged: bool
-    ip_released: bool
-    will_lose_host: bool
-    message: str
-
-
-def consequences(operation: Operation, *, release: bool) -> Consequences | None:
-    """Those of a change of power, also of reset and redeploy; None for what is none.
-
-    `release`: a power off that gives the compute back.
+    `release`: a power off that gives the compute back. `stillCharged`: its compute stays booked
+    or paid for. `willLoseHost`: it will not run on the machine on which it ran.
     """
     if operation not in _WORDS:
-        return None
-    if release and operation in _OFF:
-        return Consequences(False, True, True, _RELEASED)
-    return Consequences(True, False, operation is Operation.REDEPLOY, _WORDS[operation])
+        return {}
+    freed = release and operation in _OFF
+    return {
+        "consequences": {
+            "stillCharged": not freed,
+            "ipReleased": freed,
+            "willLoseHost": freed or operation is Operation.REDEPLOY,
+            "message": _RELEASED if freed else _WORDS[operation],
+        }
+    }
