@@ -60,6 +60,7 @@ class Arm:
         self._credential: Any = None
         self._client: ComputeManagementClient | None = None
         self.budget = Budget(options.concurrent)
+        self.steps = asyncio.Semaphore(options.concurrent)
 
     # -- looks ---------------------------------------------------------------------------------
 
@@ -179,7 +180,7 @@ class Arm:
                     HeadersPolicy(),
                     UserAgentPolicy(base_user_agent="vmgate"),
                     ContentDecodePolicy(),
-                    Patience(self.budget, options.backoff_s),
+                    Patience(self.budget, options),
                     AsyncARMChallengeAuthenticationPolicy(self._credential, options.scopes),
                 ],
             )
@@ -213,7 +214,8 @@ class Arm:
 
     async def _change(self, guard: Guard, name: str, call: Callable[[], Awaitable[None]]) -> None:
         try:
-            async with asyncio.timeout(self._options.call_timeout_s):
+            # It may have to wait for its turn; from then on it has its own time.
+            async with asyncio.timeout(self._options.throttled_timeout_s):
                 await call()
         except Exception as error:
             raise meaning(error, self.name, guard, name) from error

@@ -16,6 +16,8 @@ _RESOURCE = "x-ms-ratelimit-remaining-resource"
 _ARM = "x-ms-ratelimit-remaining-subscription-"
 _ARM_POOLS = ("reads", "writes", "deletes")
 _ARM_WINDOW_S = 3600.0
+ASK_S = 60.0
+"""A pool that was never seen full may hold more than is known: one call is risked after this."""
 _MINUTES = re.compile(r"(\d+)Min$")
 
 
@@ -34,7 +36,7 @@ class Pool:
         rate = max(self.holds, 1.0) / self.window_s
         self.left = min(self.holds, self.left + (now_s - self.seen_s) * rate)
         self.seen_s = now_s
-        return max(0.0, (1.0 - self.left) / rate)
+        return min(ASK_S, max(0.0, (1.0 - self.left) / rate))
 
     def told(self, left: float, now_s: float) -> None:
         """A reply says what is left; other calls under way may not be counted in it yet."""
@@ -86,6 +88,10 @@ class Budget:
         known = self._kinds.setdefault(kind, _Kind())
         known.pools = tuple(told) or known.pools or ()
 
+    def wait_s(self, kind: str) -> float:
+        """Seconds until a call of that kind may go, as far as is known."""
+        return self._left_s(self._kinds.setdefault(kind, _Kind()))
+
     def shut(self, kind: str, for_s: float) -> None:
         """Nobody asks anything of the kind for so long."""
         known = self._kinds.setdefault(kind, _Kind())
@@ -94,7 +100,7 @@ class Budget:
     @asynccontextmanager
     async def _going(self, known: _Kind) -> AsyncIterator[None]:
         while True:
-            wait_s = self._wait_s(known)
+            wait_s = self._left_s(known)
             if wait_s <= 0:
                 break
             await asyncio.sleep(wait_s)
@@ -109,7 +115,7 @@ class Budget:
             for pool in pools:
                 pool.under_way -= 1
 
-    def _wait_s(self, known: _Kind) -> float:
+    def _left_s(self, known: _Kind) -> float:
         now_s = self._clock()
         waits = [self._pools[name].wait_s(now_s) for name in known.pools or ()]
         return max([known.shut_until_s - now_s, *waits])

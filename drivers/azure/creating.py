@@ -16,7 +16,7 @@ from drivers.azure.places import network_of, place_at
 from drivers.azure.reading import Seen
 from drivers.azure.sizes import Place, Size
 from drivers.azure.transport import Guard
-from drivers.azure.trouble import NO_CAPACITY, Later, Reaction, Said, refusal_of
+from drivers.azure.trouble import NO_CAPACITY, Later, Reaction, Refused, Said, refusal_of
 from drivers.contract import Deploy, HostLink, VmSpec
 from drivers.facts import PowerState
 from drivers.faults import Fault, Rejected
@@ -43,7 +43,7 @@ class Deployment:
         link = scene.link(self.order.at.host)
         seen = await acts.see(scene, self.order.spec.vm)
         if seen is None:
-            return await self._make(scene, link, guard)
+            return await self._make_or_hear_why(scene, link, guard)
         if seen.mark.task != self.task:
             raise Rejected("the VM is there already", host=link.name)
         if not acts.is_at(scene, seen, link.name):
@@ -75,6 +75,18 @@ class Deployment:
         else:
             place = place_at(scene.link(self.order.at.host))
             scene.sizes.refused(place, size.name, said.reaction)
+
+    async def _make_or_hear_why(
+        self, scene: Scene, link: HostLink, guard: Guard
+    ) -> Operation | None:
+        """A refusal at once is as one that comes later: another size may do, or nothing stays."""
+        while True:
+            try:
+                return await self._make(scene, link, guard)
+            except Refused as no:
+                if self.finished:
+                    raise
+                self.failed(scene, no.said)
 
     async def _make(self, scene: Scene, link: HostLink, guard: Guard) -> Operation | None:
         spec = self.order.spec
@@ -111,6 +123,7 @@ class Deployment:
         return None
 
     def _no(self, host: str, spec: VmSpec) -> Fault:
+        self.finished = True
         if self.refusal is not None:
             return refusal_of(self.refusal, host)
         said = acts.no_size(host, spec.cpu, spec.ram_mib)

@@ -223,7 +223,7 @@ class AzureDriver:
         while True:
             guard, scene = Guard(permit), self._scene()
             try:
-                return await self._loop.run(lambda: step(scene, guard))  # noqa: B023
+                return await self._loop.run(lambda: _stepped(step, scene, guard))  # noqa: B023
             except Later as later:
                 wait_s = later.wait_s or backoff_s(self._options.backoff_s, vain)
                 if time.monotonic() + wait_s >= until_s:
@@ -243,6 +243,12 @@ class AzureDriver:
                 )
             case End.UNKNOWN:
                 raise Indeterminate("Azure does not know the operation any more")
+
+
+async def _stepped(step: Step, scene: Scene, guard: Guard) -> Operation | None:
+    """The step, when it is its turn: whoever waits has not looked yet."""
+    async with scene.arm.steps:
+        return await step(scene, guard)
 
 
 def _once(step: Step) -> Step:

@@ -11,29 +11,35 @@ from typing import Any
 from azure.core.pipeline.policies import AsyncHTTPPolicy
 
 from drivers.azure.budget import Budget
-from drivers.azure.trouble import wait_said
+from drivers.azure.options import AzureOptions
+from drivers.azure.trouble import Later, wait_said
 
 UNTIL = "vmgate_until_s"
 """How a look hands down until when, by the loop's clock, its caller waits."""
 _AGAIN = (408, 429, 500, 502, 503, 504)
 BACKOFF_MAX_S = 60.0
+FRESH_S = 30.0
+"""For longer no change waits for its turn: what was seen before it would be old."""
 
 
 class Patience(AsyncHTTPPolicy[Any, Any]):  # type: ignore[misc]
     """Also keeps the subscription's budget, of changes and looks alike."""
 
-    def __init__(self, budget: Budget, backoff_s: float) -> None:
+    def __init__(self, budget: Budget, options: AzureOptions) -> None:
         super().__init__()
         self._budget = budget
-        self._backoff_s = backoff_s
+        self._backoff_s = options.backoff_s
+        self._call_timeout_s = options.call_timeout_s
 
     async def send(self, request: Any) -> Any:
         """The reply; of a look that is refused for now, the last one that came in time."""
         until_s = float(request.context.options.pop(UNTIL, 0.0))
         method, url = request.http_request.method, request.http_request.url
         kind, vain = kind_of(method, url), 0
+        if method != "GET" and (wait_s := self._budget.wait_s(kind)) > FRESH_S:
+            raise Later("as much is asked of the subscription as it allows", wait_s)
         while True:
-            async with self._budget.turn(kind):
+            async with self._budget.turn(kind), asyncio.timeout(self._call_timeout_s):
                 response = await self.next.send(request)
                 reply = response.http_response
                 self._budget.heard(kind, reply.headers)

@@ -1,7 +1,8 @@
 """The last step before the wire: the permit is asked here, and nothing is sent twice from here.
 
-aiohttp by itself repeats a PUT or DELETE when a kept connection turns out to be closed, though the
-server may have done it. So changes go on connections of their own that are never used again.
+aiohttp by itself repeats a PUT or DELETE whose connection ends without a reply, though the server
+may have done it: that is forbidden here. Changes go on connections that were not used before, so
+that none fails because a kept one was closed meanwhile.
 """
 
 from typing import Any
@@ -75,11 +76,29 @@ class Transport(AsyncHttpTransport[Any, Any]):  # type: ignore[misc]
     def _made(self, connector: aiohttp.TCPConnector) -> AioHttpTransport:
         session = aiohttp.ClientSession(
             connector=connector,
+            middlewares=(_not_again,),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=True,
         )
         return AioHttpTransport(session=session, session_owner=False, **self._given)
+
+
+class Severed(aiohttp.ClientError):
+    """The connection ended without a reply; aiohttp repeats nothing after an error it knows not."""
+
+
+async def _not_again(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as ended:
+        if request.method == "GET":
+            raise
+        raise Severed(str(ended)) from ended
 
 
 def never_connected(error: BaseException) -> bool:

@@ -84,13 +84,21 @@ def said_in(body: Any) -> Said:
     return Said(str(error.get("code") or ""), str(error.get("message") or ""))
 
 
+class Refused(Rejected):
+    """Azure's no, in its own words."""
+
+    def __init__(self, said: Said, where: str) -> None:
+        full = said.reaction in NO_CAPACITY
+        told = f"{where}: {'no capacity: ' if full else ''}{said.words()}"
+        super().__init__(told, host=where, no_capacity=full)
+        self.said = said
+
+
 def refusal_of(said: Said, where: str) -> Fault:
     """The fault of a change that Azure did not make, or that came to nothing."""
-    if said.reaction in NO_CAPACITY:
-        return Rejected(f"{where}: no capacity: {said.words()}", host=where, no_capacity=True)
     if said.reaction is Reaction.LATER:
         return Busy(f"{where}: {said.words()}", host=where)
-    return Rejected(f"{where}: {said.words()}", host=where)
+    return Refused(said, where)
 
 
 def meaning(error: BaseException, name: str, guard: Guard | None, host: str | None) -> Exception:
