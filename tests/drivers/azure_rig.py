@@ -13,6 +13,7 @@ from azure.core.credentials import AccessToken
 from drivers.azure.driver import AzureDriver
 from drivers.azure.options import parse
 from drivers.contract import (
+    Deploy,
     Driver,
     HostLink,
     Location,
@@ -22,7 +23,7 @@ from drivers.contract import (
     Ticket,
     VmSpec,
 )
-from tests.drivers.rigs import Rig
+from tests.drivers.rigs import Rig, made_by, permitted
 from tests.lab.azure import vms
 from tests.lab.azure.faults import Rule
 from tests.lab.azure.replies import Call
@@ -170,6 +171,27 @@ class AzureRig(Rig):
 
     async def boot(self, host: str) -> None:
         self._heard()
+
+
+def new_vm(rig: Rig, cpu: int = 1, ram_mib: int = 16) -> tuple[Permit, Deploy]:
+    """A VM to make at the first place."""
+    permit = permitted()
+    spec = made_by(permit.task, rig.spec())
+    sized = VmSpec(spec.vm, spec.name, cpu, ram_mib, spec.disk, spec.nics)
+    return permit, Deploy(sized, rig.at(rig.first))
+
+
+def name_of(order: Deploy) -> str:
+    """What Azure calls its VM."""
+    return f"vmgate-{order.spec.vm}"
+
+
+async def running(rig: AzureRig) -> VmSpec:
+    """A VM that runs; calls are counted from now on."""
+    spec = await rig.deployed()
+    await rig.power(spec, PowerRequest.ON)
+    rig.arm.forget_calls()
+    return spec
 
 
 async def made_by_hand(arm: Simulator, name: str, body: dict[str, Any]) -> UUID:
