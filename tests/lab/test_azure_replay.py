@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from tests.lab.azure import recordings
@@ -96,3 +97,20 @@ async def test_what_was_not_recorded_is_a_miss(recorded: Recorded) -> None:
         seen = [(await client.call("GET", path)).status for _ in range(3)]
         assert (await client.call("GET", path, more="1")).status == 501
     assert (seen, replay.repeated, len(replay.misses)) == ([404] * 3, 2, 1)
+
+
+async def test_urls_of_azure_become_the_replays(recorded: Recorded) -> None:
+    (found,) = recorded(recordings.NO_SUCH_GROUP)
+    link = f"{recordings.ARM}{found.path}?api-version=1&$skiptoken=2"
+    first = replace(
+        found, text=json.dumps({"nextLink": link}), headers={**found.headers, "location": link}
+    )
+    second = replace(found, query=(("$skiptoken", "2"),))
+    async with (
+        Replay.start([first, second]) as replay,
+        Client.of(replay, _NOBODY, "fakename") as client,
+    ):
+        page = await client.call("GET", found.path)
+        assert page.headers["location"] == page.body["nextLink"]
+        assert (await client.call("GET", page.body["nextLink"])).code == "ResourceGroupNotFound"
+    assert replay.left == []
