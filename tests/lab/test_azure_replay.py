@@ -3,7 +3,10 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.lab.azure import recordings
 from tests.lab.azure.client import Client, Peer, sdk
@@ -114,3 +117,17 @@ async def test_urls_of_azure_become_the_replays(recorded: Recorded) -> None:
         assert page.headers["location"] == page.body["nextLink"]
         assert (await client.call("GET", page.body["nextLink"])).code == "ResourceGroupNotFound"
     assert replay.left == []
+
+
+def test_only_the_very_package_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is kept that was not fetched whole, and no other file passes for it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    with pytest.raises(recordings.RecordingError, match=r"needs pip: .*azure-mgmt-compute"):
+        recordings.fetch("20.0.0")
+    kept = recordings.folder() / "azure-mgmt-compute-20.0.0.zip"
+    assert not kept.exists()
+    kept.write_bytes(b"another")
+    with pytest.raises(recordings.RecordingError, match="is not azure-mgmt-compute 20"):
+        recordings.fetch("20.0.0")
