@@ -10,5 +10,6 @@ pytest.register_assert_rewrite(
     "tests.drivers.pausing",
     "tests.drivers.powering",
     "tests.drivers.refusing",
+    "tests.drivers.releasing",
     "tests.drivers.trouble",
 )

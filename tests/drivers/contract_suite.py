@@ -18,6 +18,7 @@ from tests.drivers.moving import Moving
 from tests.drivers.pausing import Pausing
 from tests.drivers.powering import Powering
 from tests.drivers.refusing import Refusing
+from tests.drivers.releasing import Releasing
 from tests.drivers.rigs import Rig
 from tests.drivers.trouble import Trouble
 
@@ -44,6 +45,10 @@ class PlacesContract(Creating, Powering, Trouble, Refusing):
         able = asdict(rig.driver.capabilities)
         assert able.pop("type") is self.kind
         assert {name for name, value in able.items() if value} == HAS[self.kind]
+
+
+class CloudContract(Releasing, PlacesContract):
+    """Everything drivers/contract.py promises of drivers of a cloud's places."""
 
 
 class DriverContract(Pausing, Moving, Interrupted, PlacesContract):

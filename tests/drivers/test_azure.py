@@ -9,7 +9,7 @@ from drivers.contract import Deploy, Power, PowerRequest, Redeploy, Reset, Verdi
 from drivers.facts import PowerState
 from drivers.faults import Indeterminate, Rejected
 from tests.drivers.azure_rig import AzureRig
-from tests.drivers.contract_suite import PlacesContract
+from tests.drivers.contract_suite import CloudContract
 from tests.drivers.rigs import closing, made_by, permitted, surveyed, ticket, until
 
 
@@ -18,7 +18,7 @@ async def rig(azure: AzureRig) -> AzureRig:
     return azure
 
 
-class TestAzure(PlacesContract):
+class TestAzure(CloudContract):
     kind = HypervisorType.AZURE
 
     @pytest.mark.parametrize("force", [False, True], ids=["asked", "forced"])
