@@ -31,12 +31,13 @@ $(KVM_STAMP): $(STAMP) requirements/kvm.lock
 	@$(PIP) -r requirements/kvm.lock
 	@touch $@
 
-demo: $(STAMP) ## Act out the main job and keep serving (KEEP=0 ends; HYPERVISOR=kvm or esxi; PORT, PROBE_PORT, DATA_DIR)
+demo: $(STAMP) ## Act out the main job and keep serving (KEEP=0 ends; HYPERVISOR=kvm, esxi or azure; PORT, PROBE_PORT, DATA_DIR)
 	@case "$(HYPERVISOR)" in \
 	  simulated) exec $(BIN)/vmgate demo $(KEEPING) ;; \
 	  kvm) $(MAKE) --no-print-directory $(KVM_STAMP) && exec $(BIN)/python -m tests.lab.demo $(KEEPING) ;; \
 	  esxi) bash tools/vsphere.sh && exec $(BIN)/python -m tests.lab.vcenter_demo $(KEEPING) ;; \
-	  *) echo "HYPERVISOR is simulated, kvm or esxi, not $(HYPERVISOR)" >&2; exit 2 ;; \
+	  azure) exec $(BIN)/python -m tests.lab.azure_demo $(KEEPING) ;; \
+	  *) echo "HYPERVISOR is simulated, kvm, esxi or azure, not $(HYPERVISOR)" >&2; exit 2 ;; \
 	esac
 
 test: $(STAMP) ## Pass all tests, after installing what they need

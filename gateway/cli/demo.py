@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,10 @@ _PASSWORDS = ("VMGATE_ADMIN_PASSWORD", "VMGATE_GUEST_PASSWORD")
 _READY_HOSTS_WITHIN_S = 60.0
 
 
-async def demo(path: Path, *, keep: bool) -> int:
+Actor = Callable[[Client, float], Scenario]
+
+
+async def demo(path: Path, *, keep: bool, scenario: Actor = Scenario) -> int:
     """Exit status 0 when every step was seen to work; the last line is one JSON object."""
     began_s = time.monotonic()
     environ = dict(os.environ)
@@ -48,7 +52,9 @@ async def demo(path: Path, *, keep: bool) -> int:
     password = environ[_PASSWORDS[0]]
     out.print(f"vmgate serves at {base}/api (user admin, password {password})")
     try:
-        status = await _act(out, base, password, began_s)
+        async with ClientSession() as session:
+            actor = scenario(Client(session, base, "admin", password), began_s)
+            status = await _act(out, actor)
         if keep:
             _say_what_next(out, base, environ, serving.result())
             await running
@@ -58,22 +64,20 @@ async def demo(path: Path, *, keep: bool) -> int:
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def _act(out: Console, base: str, password: str, began_s: float) -> int:
-    failure = ""
-    async with ClientSession() as session:
-        scenario = Scenario(Client(session, base, "admin", password), began_s)
-        with out.status("") as status:
-            try:
-                await _hosts_seen(scenario.client)
-                for name, step in scenario.script():
-                    started_s = time.monotonic()
-                    status.update(name)
-                    seen = await step(partial(_show, status, name))
-                    seconds = scenario.steps[name] = round(time.monotonic() - started_s, 3)
-                    out.print(f"[green]✔[/green] {name} [dim]{seconds:.2f} s[/dim]  {escape(seen)}")
-            except StepFailed as failed:
-                failure = f"{name}: {failed}"
-                out.print(f"[red]✘ {name}[/red]  {escape(str(failed))}")
+async def _act(out: Console, scenario: Scenario) -> int:
+    failure, name = "", "see the hosts"
+    with out.status("") as status:
+        try:
+            await _hosts_seen(scenario.client)
+            for name, step in scenario.script():
+                started_s = time.monotonic()
+                status.update(name)
+                seen = await step(partial(_show, status, name))
+                seconds = scenario.steps[name] = round(time.monotonic() - started_s, 3)
+                out.print(f"[green]✔[/green] {name} [dim]{seconds:.2f} s[/dim]  {escape(seen)}")
+        except StepFailed as failed:
+            failure = f"{name}: {failed}"
+            out.print(f"[red]✘ {name}[/red]  {escape(str(failed))}")
     summary = {**scenario.summary, "steps": scenario.steps, "ok": not failure}
     if failure:
         summary["failure"] = failure

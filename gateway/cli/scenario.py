@@ -68,13 +68,17 @@ class Scenario:
         made: dict[str, Any] = await self.client.call("POST", where, wanted, wanted=(201,))
         return made
 
-    async def _act(self, shown: Shown, rel: str, body: Any = None, method: str = "POST") -> None:
-        """Ask for an action, wait for its task, and read the VM anew."""
-        accepted = await self.client.call(method, link(self._vm, rel), body, wanted=(202,))
+    async def _act(
+        self, shown: Shown, rel: str, body: Any = None, method: str = "POST"
+    ) -> dict[str, Any]:
+        """Ask for an action, wait for its task, and read the VM anew; what was accepted."""
+        where = link(self._vm, rel)
+        accepted: dict[str, Any] = await self.client.call(method, where, body, wanted=(202,))
         task = await self.client.finished(accepted, shown)
         if task["state"] != "FINISHED_SUCCESSFULLY":
             raise StepFailed(f"the task failed: {task['error']}")
         self._vm = await self.client.call("GET", link(self._vm, "edit"))
+        return accepted
 
     def _expect(self, state: str) -> None:
         if self._vm["state"] != state:

@@ -17,6 +17,11 @@ STEPS = {
     *("power on", "reset", "list relocation candidates", "relocate live", "ask for too much"),
     "undeploy",
 }
+AZURE_STEPS = {
+    *("log in", "create from a template", "deploy", "pause is refused", "relocate is refused"),
+    *("power off gracefully", "power on", "power off hard", "power on again"),
+    *("deallocated by somebody else", "ask for too much", "undeploy"),
+}
 
 
 async def run(home: Path, *words: str) -> tuple[int, list[str]]:
@@ -80,6 +85,19 @@ async def test_on_the_hosts_of_a_vcenter(tmp_path: Path) -> None:
     assert summary["host_before"][:6] == summary["host_after"][:6]  # a move stays in its rack
     assert not servers(tmp_path)
     assert not (tmp_path / "vcenter").exists()
+
+
+async def test_on_an_arm_simulator(tmp_path: Path) -> None:
+    """M-022, M-075 to M-078, M-116: what off means in Azure, and what is refused there."""
+    status, lines = await run(tmp_path, "tests.lab.azure_demo")
+    summary = told(lines)
+    assert (status, summary["ok"]) == (0, True), lines
+    assert set(summary["steps"]) == AZURE_STEPS
+    assert summary["hypervisor"].startswith("azurecompute-arm")
+    assert any("still charged" in line and "gracefully" in line for line in lines)
+    assert any("no longer charged" in line and "hard" in line for line in lines)
+    assert 0 < summary["seconds_to_see_it"] < 10
+    assert not servers(tmp_path)
 
 
 async def test_a_demo_that_fails_says_where_and_ends_with_1(tmp_path: Path) -> None:

@@ -251,6 +251,20 @@ async def test_limits_are_told_and_kept(arm: Simulator, client: Client) -> None:
     assert (arm.limits.refused, arm.done("POST powerOff")["web"]) == (1, 3)
 
 
+async def test_arm_counts_writes_too(arm: Simulator, client: Client) -> None:
+    now_s = arm.limits.clock()
+    arm.limits.clock = lambda: now_s
+    arm.limits.allow_by_arm("writes", 2, 0.5)
+    seen = [await client.nic(f"nic-{number}", arm.subnet) for number in range(2)]
+    refused = await client.post("web", "start")
+    assert (refused.status, refused.code) == (429, "SubscriptionRequestsThrottled")
+    assert refused.headers["Retry-After"] == "2"
+    assert [(await client.call("GET", path)).status for path in seen] == [200, 200]
+    arm.limits.clock = lambda: now_s + 2
+    assert (await client.post("web", "start")).status == 404
+    assert arm.limits.refused == 1
+
+
 async def test_sizes_are_listed_by_place(arm: Simulator, client: Client) -> None:
     async with sdk(arm, arm.subscription) as azure:
         listed = azure.resource_skus.list(filter="location eq 'westus'")

@@ -2,7 +2,11 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.lab.azure import recordings
 from tests.lab.azure.client import Client, Peer, sdk
@@ -96,3 +100,34 @@ async def test_what_was_not_recorded_is_a_miss(recorded: Recorded) -> None:
         seen = [(await client.call("GET", path)).status for _ in range(3)]
         assert (await client.call("GET", path, more="1")).status == 501
     assert (seen, replay.repeated, len(replay.misses)) == ([404] * 3, 2, 1)
+
+
+async def test_urls_of_azure_become_the_replays(recorded: Recorded) -> None:
+    (found,) = recorded(recordings.NO_SUCH_GROUP)
+    link = f"{recordings.ARM}{found.path}?api-version=1&$skiptoken=2"
+    first = replace(
+        found, text=json.dumps({"nextLink": link}), headers={**found.headers, "location": link}
+    )
+    second = replace(found, query=(("$skiptoken", "2"),))
+    async with (
+        Replay.start([first, second]) as replay,
+        Client.of(replay, _NOBODY, "fakename") as client,
+    ):
+        page = await client.call("GET", found.path)
+        assert page.headers["location"] == page.body["nextLink"]
+        assert (await client.call("GET", page.body["nextLink"])).code == "ResourceGroupNotFound"
+    assert replay.left == []
+
+
+def test_only_the_very_package_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is kept that was not fetched whole, and no other file passes for it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    with pytest.raises(recordings.RecordingError, match=r"needs pip: .*azure-mgmt-compute"):
+        recordings.fetch("20.0.0")
+    kept = recordings.folder() / "azure-mgmt-compute-20.0.0.zip"
+    assert not kept.exists()
+    kept.write_bytes(b"another")
+    with pytest.raises(recordings.RecordingError, match="is not azure-mgmt-compute 20"):
+        recordings.fetch("20.0.0")

@@ -1,11 +1,11 @@
 """`make demo HYPERVISOR=esxi`: starts a vCenter of our own, runs the demo on its hosts, ends it."""
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 
 from gateway.cli.demo import demo
+from tests.lab import demo_setting
 from tests.lab.vcenter import Shape, VCenter, VCenterError, missing, vcenter
 
 SHAPE = Shape(
@@ -19,24 +19,6 @@ SHAPE = Shape(
     shutdown_ms=300,
 )
 _CONFIG = """
-[store]
-data_dir = "{home}"
-[tasks]
-poll_s = 0.1
-[observers]
-period_s = 2
-unknown_after_s = 10
-[[enterprises]]
-name = "demo"
-[[users]]
-login = "admin"
-enterprise = "demo"
-privileges = ["ALL"]
-password_env = "VMGATE_ADMIN_PASSWORD"
-[[users]]
-login = "guest"
-enterprise = "demo"
-password_env = "VMGATE_GUEST_PASSWORD"
 [hypervisor.vcenter]
 kind = "esxi"
 type = "VMX_04"
@@ -46,8 +28,6 @@ user = "{vc.user}"
 password_file = "{home}/vcenter-password"
 ca_file = "{vc.certificate}"
 datacenter = "lab"
-[[datacenters]]
-name = "demo"
 [[datacenters.templates]]
 name = "tiny"
 description = "A disk of 1 GiB; boots in a moment and answers a graceful shutdown"
@@ -82,14 +62,12 @@ datastores = ["shared-{rack}-1"]
 
 def write(path: Path, vc: VCenter, home: Path) -> None:
     """A configuration over the vCenter's hosts, a cluster a rack."""
-    secret = home / "vcenter-password"
-    secret.touch(mode=0o600)
-    secret.write_text(vc.password)
+    demo_setting.secret(home / "vcenter-password", vc.password)
     racks = ""
     for rack in range(1, SHAPE.clusters + 1):
         racks += _RACK.format(rack=rack)
         racks += "".join(_HOST.format(rack=rack, host=host) for host in range(1, SHAPE.hosts + 1))
-    path.write_text(_CONFIG.format(home=home, vc=vc, racks=racks))
+    path.write_text((demo_setting.HEAD + _CONFIG).format(home=home, vc=vc, racks=racks))
 
 
 def main() -> int:
@@ -98,13 +76,11 @@ def main() -> int:
     if reason:
         print(f"vmgate: {reason}", file=sys.stderr)
         return 2
-    home = Path(os.environ.get("DATA_DIR") or "var/demo-esxi").absolute()
-    home.mkdir(parents=True, exist_ok=True)
-    os.environ["DATA_DIR"] = str(home)
+    home = demo_setting.home("esxi")
     try:
         with vcenter(home / "vcenter", SHAPE) as vc:
             write(home / "esxi.toml", vc, home)
-            return asyncio.run(demo(home / "esxi.toml", keep="--no-keep" not in sys.argv[1:]))
+            return asyncio.run(demo(home / "esxi.toml", keep=demo_setting.keeps()))
     except VCenterError as error:
         print(f"vmgate: {error}", file=sys.stderr)
         return 2

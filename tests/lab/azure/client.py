@@ -46,24 +46,34 @@ class Answer:
 class Client:
     """Plain calls to a peer; `group` is the path of the resource group that all is made in."""
 
-    def __init__(self, peer: Peer, session: ClientSession, group: str) -> None:
+    def __init__(self, peer: Peer, session: ClientSession, group: str, token: str = "any") -> None:
         self._peer = peer
         self._session = session
         self._trust = ssl.create_default_context(cafile=str(peer.ca_file))
+        self._token = token
         self.group = group
         self.subscription = group.rpartition("/resourceGroups/")[0]
 
     @classmethod
     @asynccontextmanager
-    async def of(cls, peer: Peer, subscription: str, group: str) -> AsyncIterator["Client"]:
+    async def of(
+        cls, peer: Peer, subscription: str, group: str, token: str = "any"
+    ) -> AsyncIterator["Client"]:
         """One inside `async with`."""
         async with ClientSession() as session:
-            yield cls(peer, session, f"/subscriptions/{subscription}/resourceGroups/{group}")
+            where = f"/subscriptions/{subscription}/resourceGroups/{group}"
+            yield cls(peer, session, where, token)
 
     async def call(
-        self, method: str, path: str, body: Body | None = None, token: str = "any", **query: str
+        self,
+        method: str,
+        path: str,
+        body: Body | None = None,
+        token: str | None = None,
+        **query: str,
     ) -> Answer:
         """One call; `path` may be a whole URL, as in a nextLink."""
+        token = self._token if token is None else token
         words = {} if "?" in path else {"api-version": VERSION, **query}
         async with self._session.request(
             method,

@@ -26,6 +26,12 @@ class Entra:
         """No token given so far is good any more."""
         self.given.clear()
 
+    def give(self) -> str:
+        """A token that is good."""
+        token = secrets.token_urlsafe(32)
+        self.given.add(token)
+        return token
+
     def token(self, text: str) -> web.Response:
         """A token for the client's secret or assertion, else the refusal."""
         asked = {name: values[0] for name, values in parse_qs(text).items()}
@@ -34,9 +40,8 @@ class Entra:
         if asked.get("client_id") != self.client_id or not proven:
             body = {"error": "invalid_client", "error_description": "AADSTS7000215: invalid."}
             return web.json_response(body, status=401)
-        token = secrets.token_urlsafe(32)
-        self.given.add(token)
-        body = {"token_type": "Bearer", "expires_in": self.lifetime_s, "access_token": token}
+        body = {"token_type": "Bearer", "expires_in": self.lifetime_s}
+        body["access_token"] = self.give()
         return web.json_response(body)
 
     def check(self, headers: Mapping[str, str]) -> None:

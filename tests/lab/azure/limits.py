@@ -1,6 +1,7 @@
 """What a subscription may ask in 3 and in 30 minutes, told in headers; beyond it, 429.
 
-A bucket refills evenly. How Compute words its 429 is known from its documentation only.
+A bucket refills evenly. How Compute and ARM word a 429 is known from documentation only. ARM's own
+counts of writes and deletes are told too; they refuse nothing until `allow_by_arm` is called.
 """
 
 import json
@@ -9,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.lab.azure.replies import Reply
+from tests.lab.azure.replies import Reply, arm_fault
 
 _WINDOWS_S = {"3Min": 180.0, "30Min": 1800.0}
 # As recorded in 2020 and 2021; the documentation's later figures differ, so read the headers.
@@ -24,7 +25,7 @@ _ALLOWED = {
     "PutDeleteDedicatedHost": (120, 600),
     "GetDedicatedHost": (250, 1000),
 }
-_ARM = {"writes": 1200, "deletes": 15000, "reads": 12000}
+_ARM = {"writes": 1200, "deletes": 15000}
 
 
 @dataclass(slots=True)
@@ -50,6 +51,7 @@ class Limits:
 
     clock: Callable[[], float] = time.monotonic
     refused: int = 0
+    strict: bool = False
     _buckets: dict[str, _Bucket] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -65,6 +67,11 @@ class Limits:
             if allowed is not None:
                 bucket = _Bucket(allowed, _WINDOWS_S[window], allowed, self.clock())
                 self._buckets[group + window] = bucket
+
+    def allow_by_arm(self, group: str, size: int, per_s: float) -> None:
+        """Sets ARM's bucket of "writes" or "deletes", full at once; ARM refuses from now on."""
+        self.strict = True
+        self._buckets[group] = _Bucket(size, size / per_s, size, self.clock())
 
     def refill(self) -> None:
         """As after a long silence."""
@@ -93,15 +100,22 @@ class Limits:
         ]
         return {"x-ms-ratelimit-remaining-resource": ",".join(left)} if left else {}
 
-    def told_by_arm(self, method: str) -> dict[str, str]:
-        """Charges and tells ARM's own count of writes or deletes; reads are not told."""
+    def charge_by_arm(self, method: str) -> tuple[dict[str, str], Reply | None]:
+        """The header that tells ARM's count, and its refusal if there is one; reads are free."""
         if method == "GET":
-            return {}
+            return {}, None
         group = "deletes" if method == "DELETE" else "writes"
         bucket = self._buckets[group]
         bucket.refill(self.clock())
-        bucket.left = max(0.0, bucket.left - 1)
-        return {f"x-ms-ratelimit-remaining-subscription-{group}": str(int(bucket.left))}
+        refused = None
+        if self.strict and bucket.left < 1:
+            self.refused += 1
+            message = f"Number of '{group}' requests for the subscription exceeded."
+            refused = arm_fault(429, "SubscriptionRequestsThrottled", message).reply
+            refused.headers["Retry-After"] = str(bucket.wait_s())
+        bucket.left = max(0.0, bucket.left - (refused is None))
+        told = {f"x-ms-ratelimit-remaining-subscription-{group}": str(int(bucket.left))}
+        return told, refused
 
     def _refusal(self, name: str, group: str) -> Reply:
         bucket = self._buckets[name]

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -81,18 +82,19 @@ def fetch(version: str) -> Path:
     """The package's file, fetched if need be; RecordingError."""
     kept = folder() / f"{_PACKAGE}-{version}.zip"
     kept.parent.mkdir(parents=True, exist_ok=True)
-    with (kept.parent / "lock").open("w") as lock:
+    with (kept.parent / "lock").open("w") as lock, TemporaryDirectory(dir=kept.parent) as fresh:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not kept.exists():
-            _download(version, kept.parent)
+            _download(version, Path(fresh))
+            (Path(fresh) / kept.name).rename(kept)
     if hashlib.sha256(kept.read_bytes()).hexdigest() != _HASHES[version]:
-        raise RecordingError(f"{kept} is not the package of that name")
+        raise RecordingError(f"{kept} is not {_PACKAGE} {version}: remove it")
     return kept
 
 
 def _download(version: str, where: Path) -> None:
     """pip builds the package's metadata before it lets go of the file; nothing is installed."""
-    wanted = where / f"{version}.txt"
+    wanted = where / "wanted.txt"
     wanted.write_text(f"{_PACKAGE}=={version} --hash=sha256:{_HASHES[version]}\n")
     done = subprocess.run(
         [

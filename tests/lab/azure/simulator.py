@@ -216,14 +216,16 @@ class Simulator:
             if rule.kind == "absent":
                 return self._send(of, call.names, lies.absent(call))
             await rule.released.wait()
-        limited = self.limits.charge(route.limit)
+        told, limited = self.limits.charge_by_arm(call.method)
+        limited = limited or self.limits.charge(route.limit)
         if limited is not None:
+            limited.headers |= told
             return self._send(of, call.names, limited)
         try:
             reply = route.handler(self.cloud, call)
         except Refused as refused:
             reply = refused.reply
-        reply.headers |= self.limits.told(route.limit) | self.limits.told_by_arm(call.method)
+        reply.headers |= self.limits.told(route.limit) | told
         if "Azure-AsyncOperation" in reply.headers and self.pace.retry_after_s is not None:
             reply.headers["Retry-After"] = str(self.pace.retry_after_s)
         for rule in self.faults.befall(lies.KINDS, words):
