@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from drivers.contract import Driver, HypervisorType
+from drivers.capabilities import HypervisorType
+from drivers.contract import Driver
 
 _MODULES = {
     "simulated": "drivers.simulated",
     "kvm": "drivers.kvm",
     "esxi": "drivers.esxi",
+    "azure": "drivers.azure",
 }
 KINDS = tuple(_MODULES)
 
