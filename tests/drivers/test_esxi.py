@@ -15,18 +15,6 @@ from tests.drivers.vsphere_rig import VsphereRig, ended
 
 AT_ONCE_S = 5.0
 LONG_S = 60.0
-BUDGET = {
-    "power": {"FindByUuid": 1, "RetrievePropertiesEx": 1, "PowerOnVM_Task": 1},
-    "look": {"FindByUuid": 1, "RetrievePropertiesEx": 1},
-    "settle": {"FindByUuid": 2, "RetrievePropertiesEx": 2},
-    "survey": {
-        "CreateContainerView": 1,
-        "DestroyView": 1,
-        "FindByInventoryPath": 1,
-        "RetrievePropertiesEx": 1,
-    },
-}
-"""Calls for one piece of work; a task that runs is looked at twice more, with its VM's question."""
 
 
 async def told(driver: Driver, heard: list[str]) -> None:
@@ -195,28 +183,3 @@ class TestEsxi(DriverContract):
         spec = await rig.deployed()
         await rig.power(spec, PowerRequest.ON)
         rig.vc.clear()
-
-    async def test_a_piece_of_work_costs_so_many_calls(self, rig: VsphereRig) -> None:
-        """However many other VMs there are."""
-        spec = await rig.deployed()
-        async with closing(rig.opened(poll_s=LONG_S)) as driver:
-            await surveyed(driver, rig.first)
-            for others in (0, 3):
-                for _ in range(others):
-                    await rig.deployed()
-                await surveyed(driver, rig.first)
-                order = Power(spec.vm, rig.first, PowerRequest.ON)
-                costs = {
-                    "look": await self._cost(rig, driver.look(spec.vm, rig.first)),
-                    "settle": await self._cost(rig, driver.settle(ticket(permitted(), order))),
-                    "survey": await self._cost(rig, driver.survey("lab")),
-                    "power": await self._cost(rig, driver.power(permitted(), order)),
-                }
-                costs["power"]["RetrievePropertiesEx"] -= 3  # the task twice, its question once
-                assert costs == BUDGET
-                await rig.power(spec, PowerRequest.OFF)
-
-    async def _cost(self, rig: VsphereRig, work: object) -> dict[str, int]:
-        rig.vc.forget_calls()
-        await work  # type: ignore[misc]
-        return {name: n for name, n in rig.vc.calls().items() if name != "WaitForUpdatesEx"}
