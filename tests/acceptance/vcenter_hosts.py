@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,9 +39,9 @@ def vc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VCenter]:
         yield running
 
 
-def on_vcenter(vc: VCenter, home: Path, database_url: str) -> Place:
+def on_vcenter(vc: VCenter, home: Path, database_url: str, **more: Any) -> Place:
     """The usual configuration, with the vCenter's hosts in place of simulated ones."""
-    found = place(home, database_url)
+    found = place(home, database_url, **more)
     (home / "password").write_text(vc.password)
     text = found.config.read_text()
     block = BLOCK.format(name="sim", vc=vc, home=home)
