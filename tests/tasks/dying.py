@@ -14,6 +14,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from drivers.contract import Driver, HypervisorType
+from drivers.registry import open_driver
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
@@ -27,7 +29,8 @@ _VERBS = ("deploy", "power", "reset", "reconfigure", "relocate", "remove", "clea
 class Doom:
     """What to do and when to die. `before` are operations run first, unharmed.
 
-    `faults` are planned in the world before `operation`, as (host, verb, kind).
+    `faults` are planned in the world before `operation`, as (host, verb, kind). With `vcenter`, the
+    options of its driver, the hosts are those of a vCenter and not of the world.
     """
 
     database_url: str
@@ -38,6 +41,13 @@ class Doom:
     faults: Sequence[tuple[str, str, str]] = ()
     point: int = 0
     options: SimulatedOptions = field(default_factory=SimulatedOptions)
+    vcenter: dict[str, Any] | None = None
+
+    def driver(self) -> Driver | None:
+        """A driver of the vCenter; None where the world is simulated."""
+        if self.vcenter is None:
+            return None
+        return open_driver("sim", "esxi", HypervisorType.VMX_04, self.vcenter)
 
 
 class _Points:
@@ -113,7 +123,11 @@ async def _live(doom: Doom) -> None:
     async with Store.open(settings) as store:
         doomed: Any = _DoomedStore(store, points)
         async with running(
-            doomed, world, options=doom.options, wrap=lambda d: _DoomedDriver(d, points)
+            doomed,
+            world,
+            options=doom.options,
+            wrap=lambda d: _DoomedDriver(d, points),
+            driver=doom.driver(),
         ) as rig:
             for operation in doom.before:
                 await rig.run(1, operation)

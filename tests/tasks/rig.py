@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from drivers.contract import HostLink, HypervisorType
+from drivers.contract import Driver, HostLink, HypervisorType
 from drivers.simulated.driver import SimulatedDriver
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
@@ -74,7 +74,7 @@ class Rig:
     """One process's worth of engine."""
 
     store: Store
-    driver: SimulatedDriver
+    driver: Any
     sequencer: Sequencer
     planner: Planner
     worker: Worker
@@ -103,10 +103,12 @@ async def running(
     rounds: Rounds = QUICK_ROUNDS,
     wrap: Any = None,
     ask: Ask | None = None,
+    driver: Driver | None = None,
 ) -> AsyncIterator[Rig]:
     """An engine that runs while inside; `wrap` may replace the driver the tasks use, `ask` finds
-    advice."""
-    driver = SimulatedDriver("sim", HypervisorType.KVM, options or SimulatedOptions(), world)
+    advice, `driver` takes the place of the simulated one."""
+    if driver is None:
+        driver = SimulatedDriver("sim", HypervisorType.KVM, options or SimulatedOptions(), world)
     await attach(store, driver)
     sequencer = Sequencer(store)
     planner = Planner(store, sequencer)
@@ -131,15 +133,16 @@ async def running(
     await driver.aclose()
 
 
-async def attach(store: Store, driver: SimulatedDriver) -> None:
-    """Tell the driver of the hosts in the record."""
+async def attach(store: Store, driver: Driver) -> None:
+    """Tell the driver of the hosts in the record, and of the shared datastore they all have."""
     async with store.read() as c:
         rows = await c.fetch("select name, address, networks from host order by id")
+        pool = await c.fetchval("select pool from datastore where shared")
     for row in rows:
-        driver.attach(HostLink(row["name"], row["address"], row["networks"], ("shared",)))
+        driver.attach(HostLink(row["name"], row["address"], row["networks"], (pool,)))
 
 
-async def seen_once(store: Store, watch: Watch, driver: SimulatedDriver) -> None:
+async def seen_once(store: Store, watch: Watch, driver: Driver) -> None:
     """Survey every host once, so that placing can begin."""
     for endpoint in driver.endpoints():
         await watch.observer(endpoint).round()
