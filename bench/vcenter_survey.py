@@ -19,7 +19,8 @@ from pathlib import Path
 from bench.figures import Line, line, middle, share
 from bench.ground import VAR
 from bench.service import BenchFailed
-from drivers.contract import HostLink, HypervisorType
+from drivers.capabilities import HypervisorType
+from drivers.contract import HostLink
 from drivers.esxi import open_driver
 from drivers.esxi.driver import EsxiDriver
 from tests.lab.vcenter import Shape, VCenter, missing, vcenter

@@ -6,7 +6,7 @@ hypervisor has ended the call or raises one of the six faults; the caller then s
 ticket, since only what was seen counts as done.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -14,12 +14,19 @@ from uuid import UUID
 
 import msgspec
 
+from drivers.capabilities import Capabilities
 from drivers.changes import StateChange
 from drivers.facts import Facts, Remark, Sighting
+
+KEPT_MAX = 8192
 
 
 class LeaseLost(Exception):
     """The worker's lease is no longer safely ours: begin nothing more, write nothing more."""
+
+
+async def keep_nothing(text: str) -> None:
+    """For calls that no ticket stands for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +35,16 @@ class Permit:
 
     `check` raises LeaseLost once the lease, less its margin, has run out. A driver runs it
     in the thread that makes the vendor call, right before the call, every time.
+
+    `keep` stores a text of at most KEPT_MAX bytes, free of secrets, as `Ticket.kept`, in place of
+    an earlier one: how to find a begun call again. Awaited in the loop that called the verb,
+    before the driver waits for the call's end; what it raises goes on to the verb's caller.
     """
 
     task: UUID
     step: str
     check: Callable[[], None]
-
-
-class HypervisorType(StrEnum):
-    """Which kind of VM a driver runs, in the words of the API."""
-
-    KVM = "KVM"
-    VMX_04 = "VMX_04"
+    keep: Callable[[str], Awaitable[None]] = keep_nothing
 
 
 class PowerRequest(StrEnum):
@@ -50,19 +55,6 @@ class PowerRequest(StrEnum):
     SHUTDOWN = "SHUTDOWN"
     PAUSE = "PAUSE"
     RESUME = "RESUME"
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a driver can do; the API offers no more than this."""
-
-    type: HypervisorType
-    live_relocation: bool
-    storage_relocation: bool
-    pause: bool
-    graceful_shutdown: bool
-    reset: bool
-    progress: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +117,18 @@ class Deploy(msgspec.Struct, frozen=True, tag="deploy"):
 
 
 class Power(msgspec.Struct, frozen=True, tag="power"):
-    """Change the power of a VM; `grace_s` bounds a SHUTDOWN, `force` pulls the plug after it."""
+    """Change the power of a VM; `grace_s` bounds a SHUTDOWN, `force` pulls the plug after it.
+
+    `release`, with OFF or SHUTDOWN and the capability `deallocation`: the VM shall also give its
+    compute back; a VM that is off already gives it back too.
+    """
 
     vm: UUID
     host: str
     request: PowerRequest
     grace_s: float = 0.0
     force: bool = False
+    release: bool = False
 
 
 class Reset(msgspec.Struct, frozen=True, tag="reset"):
@@ -145,6 +142,13 @@ class Reconfigure(msgspec.Struct, frozen=True, tag="reconfigure"):
     """Give a VM that is off another size."""
 
     spec: VmSpec
+    host: str
+
+
+class Redeploy(msgspec.Struct, frozen=True, tag="redeploy"):
+    """Have the hypervisor start a VM on another machine of its own choice; `host` stays."""
+
+    vm: UUID
     host: str
 
 
@@ -181,15 +185,17 @@ class Clear(msgspec.Struct, frozen=True, tag="clear"):
     volume: str = ""
 
 
-Order = Deploy | Power | Reset | Reconfigure | Relocate | Remove | Clear
+Order = Deploy | Power | Reset | Reconfigure | Redeploy | Relocate | Remove | Clear
 
 
 class Ticket(msgspec.Struct, frozen=True):
-    """Enough for a fresh process to learn what became of a call."""
+    """Enough for a fresh process to learn what became of a call; `kept` is what the driver had
+    kept with it, empty when nothing was (a process may die before)."""
 
     task: UUID
     step: str
     order: Order
+    kept: str = ""
 
 
 class Verdict(StrEnum):
@@ -203,7 +209,8 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A verdict with what was seen; `reason` says why for FAILED.
+    """A verdict with what was seen; `reason` says why for FAILED, and `no_capacity` that another
+    place may have the capacity that was wanting.
 
     ABSENT: nothing of the call is there and it may safely begin (again). `sighting` is the
     VM after the call, None when the VM is positively gone from the place the order names.
@@ -212,6 +219,7 @@ class Outcome:
     verdict: Verdict
     sighting: Sighting | None = None
     reason: str = ""
+    no_capacity: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +271,7 @@ class Driver(Protocol):
     async def power(self, permit: Permit, order: Power) -> None: ...
     async def reset(self, permit: Permit, order: Reset) -> None: ...
     async def reconfigure(self, permit: Permit, order: Reconfigure) -> None: ...
+    async def redeploy(self, permit: Permit, order: Redeploy) -> None: ...
     async def relocate(self, permit: Permit, order: Relocate) -> None: ...
     async def remove(self, permit: Permit, order: Remove) -> None: ...
     async def clear(self, permit: Permit, order: Clear) -> None: ...

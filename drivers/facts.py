@@ -20,7 +20,8 @@ class Sighting:
     """One VM positively seen on one host.
 
     `task` is the id in our marker (the task that defined it here); None for a foreign VM.
-    `arriving` is true for the half-made copy on the target of a running relocation.
+    `arriving` is true for the half-made copy on the target of a running relocation;
+    `deallocated` for a VM that is off and was positively seen to have given its compute back.
     """
 
     vm: UUID
@@ -32,6 +33,7 @@ class Sighting:
     task: UUID | None = None
     arriving: bool = False
     volumes: tuple[str, ...] = ()
+    deallocated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,14 @@ class Busy(Fault):
 
 
 class Rejected(Fault):
-    """The hypervisor said no and did nothing that lasts: undo."""
+    """The hypervisor said no and did nothing that lasts: undo.
+
+    `no_capacity`: for want of capacity there and now, so that another place may say yes.
+    """
+
+    def __init__(self, message: str, *, host: str | None = None, no_capacity: bool = False) -> None:
+        super().__init__(message, host=host)
+        self.no_capacity = no_capacity
 
 
 class Missing(Fault):

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from drivers.contract import Driver, HypervisorType
+from drivers.capabilities import HypervisorType
+from drivers.contract import Driver
 
 _MODULES = {
     "simulated": "drivers.simulated",

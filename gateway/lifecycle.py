@@ -34,6 +34,7 @@ class Operation(StrEnum):
     PAUSE = "PAUSE"
     RESUME = "RESUME"
     RESET = "RESET"
+    REDEPLOY = "REDEPLOY"
     RECONFIGURE = "RECONFIGURE"
     RELOCATE = "RELOCATE"
 
@@ -50,6 +51,7 @@ _FROM: dict[Operation, frozenset[VmState]] = {
     Operation.PAUSE: frozenset({_S.ON}),
     Operation.RESUME: frozenset({_S.PAUSED}),
     Operation.RESET: frozenset({_S.ON}),
+    Operation.REDEPLOY: frozenset({_S.ON}),
     Operation.RECONFIGURE: frozenset({_S.OFF, _S.CONFIGURED}),
     Operation.RELOCATE: frozenset({_S.ON, _S.OFF, _S.PAUSED, _S.CONFIGURED}),
 }
@@ -62,6 +64,7 @@ _REFUSED: dict[Operation, tuple[str, str]] = {
     Operation.PAUSE: ("VM-4", "The virtual machine cannot be paused"),
     Operation.RESUME: ("VM-4", "The virtual machine cannot be resumed"),
     Operation.RESET: ("VM-26", "Only a virtual machine that is on can be reset"),
+    Operation.REDEPLOY: ("VM-REDEPLOY-1", "Only a virtual machine that is on can be redeployed"),
     Operation.RECONFIGURE: ("VM-10", "Only a virtual machine that is off can be reconfigured"),
     Operation.RELOCATE: ("VM-RELOCATE-4", "Only a deployed virtual machine can be relocated"),
 }
@@ -72,9 +75,14 @@ def allowed(operation: Operation, state: VmState) -> bool:
     return state in _FROM[operation]
 
 
-def require(operation: Operation, state: VmState) -> None:
-    """Raise Denied (CONFLICT, with Abiquo's code) unless `operation` may begin in `state`."""
+def require(operation: Operation, state: VmState, *, releasing: bool = False) -> None:
+    """Raise Denied (CONFLICT, with Abiquo's code) unless `operation` may begin in `state`.
+
+    `releasing`: a power off shall also give the compute back, which one that is off can do too.
+    """
     if allowed(operation, state):
+        return
+    if releasing and operation is Operation.POWER_OFF and state is VmState.OFF:
         return
     if operation is Operation.POWER_ON and state is VmState.NOT_ALLOCATED:
         raise Denied(Kind.CONFLICT, "VM-11", "The virtual machine is not allocated to any host")

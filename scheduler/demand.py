@@ -33,7 +33,8 @@ class Demand:
     """What one VM needs: virtual CPUs, MiB of memory, bytes for all its disks together.
 
     `enterprise` owns it; `layer` is the group whose VMs go to different hosts; `tier` is the
-    class of datastore its disks go to, None for any.
+    class of datastore its disks go to, None for any. `refused` are hosts whose hypervisor said no
+    for want of capacity, each with its words.
     For a reconfiguration the amounts are the growth on the one host in `only`; 0 where a
     resource does not grow. Negative amounts raise ValueError.
     """
@@ -50,6 +51,7 @@ class Demand:
     enterprise: int | None = None
     layer: int | None = None
     tier: int | None = None
+    refused: tuple[tuple[int, str], ...] = ()
 
     def __post_init__(self) -> None:
         """A negative demand would make room out of nothing."""

@@ -18,6 +18,7 @@ Pattern = tuple[tuple[Lack, ...], int]
 _TOPICS = {
     Lack.DATACENTER: "in another datacenter",
     Lack.NOT_ASKED: "not asked for",
+    Lack.REFUSED: "whose hypervisor refused it",
     Lack.SAME_HOST: "running the VM already",
     Lack.SAME_RACK: "in another rack",
     Lack.SAME_HYPERVISOR: "with another hypervisor",
@@ -53,6 +54,12 @@ def summary(refusal: Refusal, *, names: bool = True) -> str:
     if others:
         left = sum(number for _, number in others)
         parts.append(f"{left} {_plural(left, 'host')} could not be considered: {_tally(others)}.")
+    refused = dict(refusal.demand.refused) if names else {}
+    told = [
+        f"{each.name} ({refused[each.host]})" for each in refusal.verdicts if each.host in refused
+    ]
+    if told:
+        parts.append(f"Refused by the hypervisor of {', '.join(told)}.")
     known = {each.host for each in refusal.verdicts}
     unknown = sorted((refusal.demand.only or frozenset()) - known)
     if unknown:
@@ -123,6 +130,8 @@ def sentence(reason: Reason) -> str:
             return "It is in another datacenter."
         case Lack.NOT_ASKED:
             return "It is not among the hosts asked for."
+        case Lack.REFUSED:
+            return f"Its hypervisor refused the VM for want of capacity ({reason.spare})."
         case Lack.SAME_HOST:
             return "The VM is on it already."
         case Lack.SAME_RACK:

@@ -85,7 +85,8 @@ class Fleet:
         if demand.only is not None:
             share = None
         section, huge = index.section, max(demand.cpu, demand.ram_mib) > AMOUNT_MAX
-        if demand.origin is not None or demand.only is not None or section.beyond or huge:
+        named = demand.only is not None or demand.refused
+        if demand.origin is not None or named or section.beyond or huge:
             answer = self._first(index, index.among(demand, policy, share), demand, policy)
             return _owned(answer, share)
         found = index.find(demand, policy, share)

@@ -282,6 +282,6 @@ def _recorded(decision: Decision) -> Stay | None:
 
 
 def _stay(host: int, datastore: int, demand: Demand) -> Stay:
-    if demand.origin is not None or demand.only is not None:
-        demand = replace(demand, origin=None, only=None)
+    if demand.origin is not None or demand.only is not None or demand.refused:
+        demand = replace(demand, origin=None, only=None, refused=())
     return Stay(host, datastore, demand)

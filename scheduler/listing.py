@@ -73,7 +73,8 @@ def refuse(fleet: "Fleet", demand: Demand) -> Refusal:
         patterns = list(tally.patterns())
         lasting = tally.lasting()
         named = sorted((demand.only or frozenset()) & index.section.slots.keys())
-        told = sorted({*tally.nearest(), *named[:NEAREST_MAX], *told})
+        asked = index.section.slots.keys() & {host for host, _ in demand.refused}
+        told = sorted({*tally.nearest(), *named[:NEAREST_MAX], *asked, *told})
     found = tuple(_verdict(fleet, demand, host) for host in told)
     if strangers:
         patterns.append(((Lack.DATACENTER,), len(strangers)))

@@ -9,6 +9,7 @@ class Lack(StrEnum):
 
     DATACENTER = "DATACENTER"
     NOT_ASKED = "NOT_ASKED"
+    REFUSED = "REFUSED"
     SAME_HOST = "SAME_HOST"
     SAME_RACK = "SAME_RACK"
     SAME_HYPERVISOR = "SAME_HYPERVISOR"
@@ -50,7 +51,13 @@ _ONE_ROW = frozenset(
     }
 )
 _CAPACITY = _ONE_ROW | {Lack.STORAGE}
-_PASSING = _CAPACITY | {Lack.HOST_STATE, Lack.UNREACHABLE, Lack.EXCLUDED, Lack.LAYER}
+_PASSING = _CAPACITY | {
+    Lack.REFUSED,
+    Lack.HOST_STATE,
+    Lack.UNREACHABLE,
+    Lack.EXCLUDED,
+    Lack.LAYER,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,9 @@ def _asked(decision: Decision, names: Names, hosts: bool) -> str:
     if hosts and demand.only is not None:
         listed = ", ".join(_named(names, "host", each) for each in sorted(demand.only))
         what += f", to {listed} only"
+    if hosts:
+        for host, said in demand.refused:
+            what += f", not on {_named(names, 'host', host)}, which refused it ({said})"
     return f"{what}; policy {decision.question.policy}."
 
 

@@ -18,6 +18,7 @@ from scheduler.rules.hypervisor_type import hypervisor_type
 from scheduler.rules.memory import enough_memory
 from scheduler.rules.network import network
 from scheduler.rules.reachable import reachable
+from scheduler.rules.refused import not_refused
 from scheduler.rules.reservation import reserved, restricted
 from scheduler.rules.same_datacenter import same_datacenter
 from scheduler.rules.same_hypervisor import same_hypervisor
@@ -31,6 +32,7 @@ Rule = Callable[[Demand, Candidate], Reason | None]
 RULES: tuple[Rule, ...] = (
     same_datacenter,
     asked_for,
+    not_refused,
     another_host,
     same_rack,
     same_hypervisor,

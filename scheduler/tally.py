@@ -118,6 +118,9 @@ class Tally:
         section, demand = self._index.section, self._demand
         if demand.only is not None:
             self._mark(Lack.NOT_ASKED, ~np.isin(np.array(section.ids), list(demand.only)))
+        if demand.refused:
+            refused = [host for host, _ in demand.refused]
+            self._mark(Lack.REFUSED, np.isin(np.array(section.ids), refused))
         origin = demand.origin
         if origin is None:
             return

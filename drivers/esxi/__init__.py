@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from drivers.contract import HypervisorType
+from drivers.capabilities import HypervisorType
 from drivers.esxi.driver import EsxiDriver
 from drivers.esxi.options import parse
 

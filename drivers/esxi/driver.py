@@ -5,13 +5,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from uuid import UUID
 
+from drivers.capabilities import Capabilities, HypervisorType
 from drivers.changes import Changes, StateChange
 from drivers.contract import (
-    Capabilities,
     Clear,
     Deploy,
     HostLink,
-    HypervisorType,
     Order,
     Outcome,
     Permit,
@@ -39,12 +38,13 @@ from drivers.esxi.watching import Watch
 from drivers.examining import hosts_seen
 from drivers.facts import Facts, Remark, Sighting
 from drivers.faults import Fault, Indeterminate, Missing, Rejected, Unreachable, begun
+from drivers.unable import NoRedeploy
 
 _FINISHING_MAX = 4
 Begin = Callable[[Service, Check], Any]
 
 
-class EsxiDriver:
+class EsxiDriver(NoRedeploy):
     """All hosts of one vCenter."""
 
     def __init__(self, name: str, options: EsxiOptions) -> None:

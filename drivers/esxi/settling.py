@@ -14,6 +14,7 @@ from drivers.contract import (
     Outcome,
     Power,
     Reconfigure,
+    Redeploy,
     Relocate,
     Remove,
     Reset,
@@ -44,7 +45,7 @@ def hosts_of(ticket: Ticket) -> tuple[str, ...]:
     match ticket.order:
         case Deploy(at=at) | Remove(at=at) | Clear(at=at):
             return (at.host,)
-        case Power(host=host) | Reset(host=host) | Reconfigure(host=host):
+        case Power(host=host) | Reset(host=host) | Reconfigure(host=host) | Redeploy(host=host):
             return (host,)
         case Relocate(source=source, target=target):
             return (source.host, target.host)
@@ -71,8 +72,8 @@ def settle(service: Service, ticket: Ticket, scope: Scope) -> Outcome:
             return _deploy(deploy, ticket.task, seen, busy)
         case Power(request=request, host=host):
             return _at_host(seen, host, seen.power is ENDS[request], busy)
-        case Reset():
-            raise Indeterminate("a reset leaves no trace")
+        case Reset() | Redeploy():
+            raise Indeterminate("it leaves no trace")
         case Reconfigure(spec=spec, host=host):
             now = seen.sighting(host)
             same = now is not None and (now.cpu, now.ram_mib) == (spec.cpu, spec.ram_mib)

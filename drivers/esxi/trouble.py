@@ -54,7 +54,7 @@ def refusal_of(error: vmodl.MethodFault, where: str) -> Fault:
         case vim.fault.DuplicateName():
             return Rejected(f"{where}: the name {error.name} is taken", host=where)
         case vim.fault.VimFault() if isinstance(error, _NO_ROOM):
-            return Rejected(f"{where}: no capacity: {said}", host=where)
+            return Rejected(f"{where}: no capacity: {said}", host=where, no_capacity=True)
         case vim.fault.VimFault() if isinstance(error, _LATER):
             return Busy(f"{where}: {said}", host=where)
         case vmodl.fault.HostCommunication():

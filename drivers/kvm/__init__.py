@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from drivers.contract import HypervisorType
+from drivers.capabilities import HypervisorType
 from drivers.kvm.driver import KvmDriver
 from drivers.kvm.options import parse
 

@@ -7,13 +7,12 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from drivers.capabilities import Capabilities, HypervisorType
 from drivers.changes import Changes, StateChange
 from drivers.contract import (
-    Capabilities,
     Clear,
     Deploy,
     HostLink,
-    HypervisorType,
     Outcome,
     Permit,
     Power,
@@ -33,12 +32,13 @@ from drivers.kvm.changing import listeners
 from drivers.kvm.domain_xml import Ground
 from drivers.kvm.host import KvmHost
 from drivers.kvm.options import KvmOptions
+from drivers.unable import NoRedeploy
 
 _SHUTDOWN_LOOK_S = 0.1
 _LOOK_AGAIN_S = 0.5
 
 
-class KvmDriver:
+class KvmDriver(NoRedeploy):
     """All hosts of one `[hypervisor.NAME]` block; each host is an endpoint."""
 
     def __init__(self, name: str, options: KvmOptions) -> None:

@@ -11,6 +11,7 @@ from drivers.contract import (
     Power,
     PowerRequest,
     Reconfigure,
+    Redeploy,
     Relocate,
     Remove,
     Reset,
@@ -46,7 +47,7 @@ def places_of(ticket: Ticket) -> tuple[tuple[str, Location | None], ...]:
             return ((at.host, None),)
         case Remove(at=at) | Clear(at=at):
             return ((at.host, at),)
-        case Power(host=host) | Reset(host=host) | Reconfigure(host=host):
+        case Power(host=host) | Reset(host=host) | Reconfigure(host=host) | Redeploy(host=host):
             return ((host, None),)
         case Relocate(source=source, target=target):
             return ((source.host, None), (target.host, None))
@@ -74,8 +75,8 @@ def settle(ticket: Ticket, seen: list[Seen]) -> Outcome:
             return _deploy(ticket, seen[0].vm)
         case Power() as power:
             return _power(power, seen[0].vm)
-        case Reset():
-            raise Indeterminate("a reset leaves no trace")
+        case Reset() | Redeploy():
+            raise Indeterminate("it leaves no trace")
         case Reconfigure() as reconfigure:
             return _reconfigure(reconfigure, seen[0].vm)
         case Relocate():

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from drivers.contract import HypervisorType
+from drivers.capabilities import HypervisorType
 from drivers.simulated.driver import SimulatedDriver
 from drivers.simulated.options import parse
 from drivers.simulated.world import World

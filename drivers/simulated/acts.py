@@ -8,6 +8,7 @@ from drivers.contract import (
     Power,
     PowerRequest,
     Reconfigure,
+    Redeploy,
     Relocate,
     Remove,
     Reset,
@@ -16,7 +17,8 @@ from drivers.faults import Fault, Missing, Rejected
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import Row, World
 
-ENDS = {
+OFF = ("OFF", "DEALLOCATED")
+_ENDS = {
     PowerRequest.ON: "ON",
     PowerRequest.RESUME: "ON",
     PowerRequest.OFF: "OFF",
@@ -24,7 +26,7 @@ ENDS = {
     PowerRequest.PAUSE: "PAUSED",
 }
 _FROM = {
-    PowerRequest.ON: ("OFF",),
+    PowerRequest.ON: OFF,
     PowerRequest.RESUME: ("PAUSED",),
     PowerRequest.OFF: ("ON", "PAUSED"),
     PowerRequest.SHUTDOWN: ("ON",),
@@ -36,6 +38,13 @@ _TOLD = {
     PowerRequest.OFF: Change.STOPPED,
     PowerRequest.PAUSE: Change.PAUSED,
 }
+
+
+def ends_of(order: Power) -> tuple[str, ...]:
+    """The states of the world in which a power order is done."""
+    if order.release:
+        return ("DEALLOCATED",)
+    return OFF if _ENDS[order.request] == "OFF" else (_ENDS[order.request],)
 
 
 def place_of(at: Location) -> str:
@@ -84,12 +93,13 @@ def deploy(world: World, task: str, order: Deploy) -> None:
 def power(world: World, task: str, order: Power, options: SimulatedOptions) -> None:
     """Change the power; what is so already stays so."""
     vm = found(world, str(order.vm), order.host)
-    if vm["state"] == ENDS[order.request]:
+    if vm["state"] in ends_of(order):
         return
-    if vm["state"] not in _FROM[order.request]:
+    releasing = order.release and vm["state"] == "OFF"
+    if not releasing and vm["state"] not in _FROM[order.request]:
         raise Rejected(f"a VM that is {vm['state']} cannot {order.request}", host=order.host)
     world.note(order.host, "power", vm["vm"], task)
-    if order.request is PowerRequest.SHUTDOWN:
+    if order.request is PowerRequest.SHUTDOWN and not releasing:
         if not vm["deaf"]:
             now = world.now_s()
             world.start_job(
@@ -105,12 +115,12 @@ def power(world: World, task: str, order: Power, options: SimulatedOptions) -> N
     starting = order.request is PowerRequest.ON
     world.rows(
         "update vm set state = ?, boots = boots + ? where vm = ? and host = ?",
-        ENDS[order.request],
+        ends_of(order)[0],
         int(starting),
         vm["vm"],
         order.host,
     )
-    world.tell(order.host, vm["vm"], _TOLD[order.request])
+    world.tell(order.host, vm["vm"], Change.STOPPED if releasing else _TOLD[order.request])
 
 
 def reset(world: World, task: str, order: Reset) -> None:
@@ -122,13 +132,22 @@ def reset(world: World, task: str, order: Reset) -> None:
     world.rows("update vm set boots = boots + 1 where vm = ? and host = ?", vm["vm"], order.host)
 
 
+def redeploy(world: World, task: str, order: Redeploy) -> None:
+    """Boot a running VM anew, as on another machine of the place."""
+    vm = found(world, str(order.vm), order.host)
+    if vm["state"] != "ON":
+        raise Rejected(f"a VM that is {vm['state']} cannot be redeployed", host=order.host)
+    world.note(order.host, "redeploy", vm["vm"], task)
+    world.rows("update vm set boots = boots + 1 where vm = ? and host = ?", vm["vm"], order.host)
+
+
 def reconfigure(world: World, task: str, order: Reconfigure) -> None:
     """Resize a VM that is off."""
     spec = order.spec
     vm = found(world, str(spec.vm), order.host)
     if (vm["cpu"], vm["ram_mib"]) == (spec.cpu, spec.ram_mib):
         return
-    if vm["state"] != "OFF":
+    if vm["state"] not in OFF:
         raise Rejected(f"a VM that is {vm['state']} cannot be reconfigured", host=order.host)
     world.note(order.host, "reconfigure", vm["vm"], task)
     world.rows(
@@ -195,7 +214,7 @@ def remove(world: World, task: str, order: Remove) -> None:
     """Delete a VM that is off, and the one volume named; what is gone stays gone."""
     host = order.at.host
     vm = world.row("select * from vm where vm = ? and host = ?", str(order.vm), host)
-    if vm is not None and vm["state"] != "OFF":
+    if vm is not None and vm["state"] not in OFF:
         raise Rejected(f"a VM that is {vm['state']} is not removed", host=host)
     if vm is not None:
         world.note(host, "remove", vm["vm"], task)
@@ -230,6 +249,8 @@ def _drop_volume(world: World, at: Location, volume: str) -> None:
 
 
 def fault_named(kind: str, host: str) -> Fault:
-    """The planned fault called `kind`."""
+    """The planned fault called `kind`; NoCapacity is a refusal for want of capacity."""
+    if kind == "NoCapacity":
+        return Rejected("planned by the test: no capacity", host=host, no_capacity=True)
     kinds = {each.__name__: each for each in Fault.__subclasses__()}
     return kinds[kind]("planned by the test", host=host)

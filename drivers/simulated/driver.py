@@ -8,19 +8,21 @@ from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
+import msgspec
+
+from drivers.capabilities import HypervisorType
 from drivers.changes import Change, StateChange
 from drivers.contract import (
-    Capabilities,
     Clear,
     Deploy,
     HostLink,
-    HypervisorType,
     Outcome,
     Permit,
     Power,
     PowerRequest,
     Progress,
     Reconfigure,
+    Redeploy,
     Relocate,
     Remove,
     Reset,
@@ -28,12 +30,13 @@ from drivers.contract import (
     Verdict,
 )
 from drivers.examining import hosts_seen
-from drivers.facts import DatastoreFacts, Facts, HostFacts, Remark, Sighting
-from drivers.faults import Rejected, Unreachable, begun
+from drivers.facts import Facts, Remark, Sighting
+from drivers.faults import Rejected, Unreachable, Unsupported, begun
 from drivers.lane import Lane
 from drivers.simulated import acts
-from drivers.simulated.options import SimulatedOptions, size_of
+from drivers.simulated.options import SimulatedOptions, capabilities_of, size_of
 from drivers.simulated.settling import hosts_of, settle, sighting
+from drivers.simulated.surveying import survey
 from drivers.simulated.world import World
 
 T = TypeVar("T")
@@ -53,15 +56,7 @@ class SimulatedDriver:
         self._random = random.Random(options.seed)
         self._links: dict[str, HostLink] = {}
         self._lanes: dict[str, Lane] = {}
-        self.capabilities = Capabilities(
-            type=type_,
-            live_relocation=True,
-            storage_relocation=True,
-            pause=True,
-            graceful_shutdown=True,
-            reset=True,
-            progress=True,
-        )
+        self.capabilities = capabilities_of(type_, options)
 
     def attach(self, link: HostLink) -> None:
         """Know a host, and have it in the world, as big as its address says."""
@@ -83,7 +78,12 @@ class SimulatedDriver:
 
     async def survey(self, endpoint: str) -> Facts:
         """Everything on one host."""
-        return await self._read(endpoint, lambda: self._survey(endpoint))
+        return await self._read(
+            endpoint,
+            lambda: survey(
+                self.world, self._links[endpoint], self._options, self.capabilities.type
+            ),
+        )
 
     async def look(self, vm: UUID, host: str) -> Sighting | None:
         """One VM on one host."""
@@ -119,6 +119,10 @@ class SimulatedDriver:
 
     async def power(self, permit: Permit, order: Power) -> None:
         """Change the power and wait until it has changed."""
+        if order.request in (PowerRequest.PAUSE, PowerRequest.RESUME):
+            self._need(self.capabilities.pause, "pauses no VM")
+        if order.release:
+            self._need(self.capabilities.deallocation, "deallocates no VM")
         task = str(permit.task)
         await self._act(
             permit, order.host, "power", lambda: acts.power(self.world, task, order, self._options)
@@ -141,8 +145,17 @@ class SimulatedDriver:
             permit, order.host, "reconfigure", lambda: acts.reconfigure(self.world, task, order)
         )
 
+    async def redeploy(self, permit: Permit, order: Redeploy) -> None:
+        """Boot the VM anew."""
+        self._need(self.capabilities.redeploy, "redeploys no VM")
+        task = str(permit.task)
+        await self._act(
+            permit, order.host, "redeploy", lambda: acts.redeploy(self.world, task, order)
+        )
+
     async def relocate(self, permit: Permit, order: Relocate) -> None:
         """Move the VM and wait until the move has ended, well or not."""
+        self._need(self.capabilities.relocation, "moves no VM")
         task = str(permit.task)
         await self._act(
             permit,
@@ -212,6 +225,10 @@ class SimulatedDriver:
         while True:
             seen = await self.look(order.vm, order.host)
             if seen is not None and seen.state == "OFF":
+                if order.release and not seen.deallocated:
+                    await self.power(
+                        permit, msgspec.structs.replace(order, request=PowerRequest.OFF)
+                    )
                 return
             if time.monotonic() >= ends:
                 break
@@ -220,33 +237,7 @@ class SimulatedDriver:
             raise Rejected(
                 f"the guest did not shut down within {order.grace_s:g} s", host=order.host
             )
-        await self.power(permit, Power(order.vm, order.host, PowerRequest.OFF))
-
-    def _survey(self, host: str) -> Facts:
-        taken_at = datetime.now(UTC)
-        size = self.world.row("select * from host where name = ?", host)
-        assert size is not None
-        stores = tuple(self._datastore(host, name) for name in self._links[host].datastores)
-        facts = HostFacts(
-            name=host,
-            cpus=size["cpus"],
-            memory_mib=size["ram_mib"],
-            hypervisor=f"simulated {self.capabilities.type}",
-            version=self._options.version,
-            datastores=stores,
-        )
-        vms = self.world.rows("select * from vm where host = ?", host)
-        return Facts(host, taken_at, (facts,), tuple(sighting(row) for row in vms))
-
-    def _datastore(self, host: str, name: str) -> DatastoreFacts:
-        used = self.world.row(
-            "select coalesce(sum(bytes), 0) n from volume where place in (?, ?)",
-            name,
-            f"{host}/{name}",
-        )
-        capacity = self._options.datastore_bytes
-        free = capacity - int(used["n"]) if used is not None else capacity
-        return DatastoreFacts(name, f"/simulated/{name}", capacity, max(0, free))
+        await self.power(permit, msgspec.structs.replace(order, request=PowerRequest.OFF))
 
     async def _read(self, host: str, call: Callable[[], T]) -> T:
         lane = self._lane(host)
@@ -275,6 +266,11 @@ class SimulatedDriver:
                 raise acts.fault_named(fault["kind"], host)
 
         await lane.run(act, permit=permit, timeout_s=self._options.call_timeout_s)
+
+    def _need(self, able: bool, unable: str) -> None:
+        """Raises Unsupported."""
+        if not able:
+            raise Unsupported(f"{self._name} {unable}")
 
     def _lane(self, host: str) -> Lane:
         lane = self._lanes.get(host)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from drivers.capabilities import Capabilities, HypervisorType
 from drivers.options import read_options
 
 
@@ -12,7 +13,8 @@ from drivers.options import read_options
 class SimulatedOptions:
     """Delays in seconds; `world` is a file that outlives this process, empty for memory.
 
-    `jitter` spreads each delay by up to that share of it, drawn from `seed`.
+    `jitter` spreads each delay by up to that share of it, drawn from `seed`. With `cloud` hosts
+    are places of a cloud: VMs neither move nor pause, but can be deallocated and redeployed.
     """
 
     world: str = ""
@@ -25,11 +27,29 @@ class SimulatedOptions:
     call_timeout_s: float = 30.0
     datastore_bytes: int = 10 * 2**40
     version: str = "1.0"
+    cloud: bool = False
 
 
 def parse(options: Mapping[str, Any]) -> SimulatedOptions:
     """Options from a configuration table; raises ValueError that names the wrong one."""
     return read_options(SimulatedOptions, options)
+
+
+def capabilities_of(type_: HypervisorType, options: SimulatedOptions) -> Capabilities:
+    """Those of hosts, or those of places of a cloud."""
+    hosts = not options.cloud
+    return Capabilities(
+        type=type_,
+        live_relocation=hosts,
+        storage_relocation=hosts,
+        pause=hosts,
+        graceful_shutdown=True,
+        reset=True,
+        progress=hosts,
+        relocation=hosts,
+        deallocation=options.cloud,
+        redeploy=options.cloud,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from drivers.contract import (
     Outcome,
     Power,
     Reconfigure,
+    Redeploy,
     Relocate,
     Remove,
     Reset,
@@ -17,7 +18,7 @@ from drivers.contract import (
 )
 from drivers.facts import PowerState, Sighting
 from drivers.faults import Indeterminate
-from drivers.simulated.acts import ENDS, place_of
+from drivers.simulated.acts import OFF, ends_of, place_of
 from drivers.simulated.world import Row, World
 
 
@@ -26,13 +27,14 @@ def sighting(row: Row) -> Sighting:
     return Sighting(
         vm=UUID(row["vm"]),
         host=row["host"],
-        state=PowerState(row["state"]),
+        state=PowerState("OFF" if row["state"] in OFF else row["state"]),
         name=row["name"],
         cpu=row["cpu"],
         ram_mib=row["ram_mib"],
         task=UUID(row["task"]) if row["task"] else None,
         arriving=bool(row["arriving"]),
         volumes=(row["volume"],) if row["volume"] else (),
+        deallocated=row["state"] == "DEALLOCATED",
     )
 
 
@@ -41,7 +43,7 @@ def hosts_of(ticket: Ticket) -> tuple[str, ...]:
     match ticket.order:
         case Deploy(at=at) | Remove(at=at):
             return (at.host,)
-        case Power(host=host) | Reset(host=host) | Reconfigure(host=host):
+        case Power(host=host) | Reset(host=host) | Reconfigure(host=host) | Redeploy(host=host):
             return (host,)
         case Relocate(source=source, target=target):
             return (source.host, target.host)
@@ -58,8 +60,8 @@ def settle(world: World, ticket: Ticket) -> Outcome:
             return _deploy(world, ticket, order)
         case Power() as order:
             return _power(world, order)
-        case Reset():
-            raise Indeterminate("a reset leaves no trace")
+        case Reset() | Redeploy():
+            raise Indeterminate("it leaves no trace")
         case Reconfigure() as order:
             return _reconfigure(world, order)
         case Relocate() as order:
@@ -90,7 +92,7 @@ def _power(world: World, order: Power) -> Outcome:
     if row is None:
         return Outcome(Verdict.FAILED, None, f"the VM is not on {order.host}")
     seen = sighting(row)
-    if row["state"] == ENDS[order.request]:
+    if row["state"] in ends_of(order):
         return Outcome(Verdict.DONE, seen)
     job = world.row(
         "select 1 from job where vm = ? and kind = 'shutdown' and state = 'running'", row["vm"]

@@ -122,7 +122,11 @@ class World:
         """The host stops at once: its VMs are off, moves from and to it fail."""
         with self.changing():
             self.rows("update host set reachable = 0 where name = ?", host)
-            self.rows("update vm set state = 'OFF' where host = ? and arriving = 0", host)
+            self.rows(
+                """update vm set state = 'OFF'
+                   where host = ? and arriving = 0 and state <> 'DEALLOCATED'""",
+                host,
+            )
             for job in self.rows(
                 """select rowid, * from job where state = 'running'
                    and (source = ? or target = ?)""",

@@ -74,8 +74,11 @@ def _type(turn: Turn, name: str) -> dict[str, object]:
     return {
         "name": name,
         "realName": name,
+        "relocation": able.relocation,
         "liveRelocation": able.live_relocation,
         "pause": able.pause,
         "gracefulShutdown": able.graceful_shutdown,
+        "deallocation": able.deallocation,
+        "redeploy": able.redeploy,
         "links": [turn.links.link("self", f"config/hypervisortypes/{name}", "hypervisortype")],
     }

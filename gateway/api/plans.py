@@ -31,7 +31,12 @@ async def create(request: web.Request) -> web.Response:
     turn = Turn(request)
     question, host = read_plan(await turn.json())
     question = await _placed(turn, question, host)
-    question = msgspec.structs.replace(question, capacities=turn.services.capacities)
+    able = turn.services.capabilities.items()
+    question = msgspec.structs.replace(
+        question,
+        capacities=turn.services.capacities,
+        fixed=tuple(type_ for type_, each in able if not each.relocation),
+    )
     found = await turn.services.reckon(turn.store, Reckoning(plan=question))
     made = await approving.keep(turn.store, question, found, turn.caller)
     turn.services.wake()

@@ -81,7 +81,7 @@ def _anywhere(turn: Turn) -> bool:
 
 def _require_relocatable(turn: Turn, vm: Vm) -> None:
     able = turn.services.capabilities.get(vm.type)
-    if able is not None and not able.live_relocation:
+    if able is not None and not able.relocation:
         raise conflict("VM-RELOCATE-3", f"{vm.type} cannot relocate a virtual machine")
     require(Operation.RELOCATE, vm.state)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from drivers.contract import Capabilities
+from drivers.capabilities import Capabilities
 from gateway.store.pool import Store
 from gateway.store.users import User
 from gateway.tasks.advising import Adviser

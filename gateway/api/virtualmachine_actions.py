@@ -1,4 +1,4 @@
-"""Actions on one VM: deploy, undeploy and reset become tasks, protection changes at once."""
+"""Actions on one VM become tasks, protection changes at once."""
 
 from uuid import UUID
 
@@ -7,11 +7,13 @@ from aiohttp import web
 from gateway.api import vm_writes
 from gateway.api.hold_body import hold_of
 from gateway.api.hold_reading import require_hold
+from gateway.api.representations.consequences import consequences
 from gateway.api.representations.tasks import accepted
 from gateway.api.vm_body import flag, read_cause
 from gateway.api.vm_reading import conflict, find_vm, require_free
 from gateway.api.vm_turn import Turn
 from gateway.lifecycle import Operation
+from gateway.store.vms import Vm
 from gateway.tasks.submission import Order, submit
 
 _FLAGS = ("forceEnterpriseSoftLimits", "forceVdcLimits", "forceUndeploy")
@@ -32,6 +34,11 @@ async def reset(request: web.Request) -> web.Response:
     return await _operation(Turn(request), Operation.RESET)
 
 
+async def redeploy(request: web.Request) -> web.Response:
+    """POST: have the hypervisor start the VM on another machine of its own choice."""
+    return await _operation(Turn(request), Operation.REDEPLOY)
+
+
 async def _operation(turn: Turn, operation: Operation) -> web.Response:
     hold = await read_options(turn)
     if operation is not Operation.DEPLOY:
@@ -39,14 +46,21 @@ async def _operation(turn: Turn, operation: Operation) -> web.Response:
     async with turn.store.read() as c:
         vm = await find_vm(c, turn.vm_path(), turn.caller)
         await require_hold(c, hold, vm)
+    _require_able(turn, vm, operation)
+    payload = {} if hold is None else {"hold": str(hold)}
+    done = await submit(turn.store, Order(operation, vm.id, payload), turn.caller)
+    turn.services.wake()
+    return turn.accepted(accepted(turn.links, [(vm, done)]) | consequences(operation))
+
+
+def _require_able(turn: Turn, vm: Vm, operation: Operation) -> None:
     able = turn.services.capabilities.get(vm.type)
     if operation is Operation.RESET and able is not None and not able.reset:
         require_free(vm)
         raise conflict("VM-26", f"{able.type} cannot reset a virtual machine")
-    payload = {} if hold is None else {"hold": str(hold)}
-    done = await submit(turn.store, Order(operation, vm.id, payload), turn.caller)
-    turn.services.wake()
-    return turn.accepted(accepted(turn.links, [(vm, done)]))
+    if operation is Operation.REDEPLOY and (able is None or not able.redeploy):
+        require_free(vm)
+        raise conflict("VM-REDEPLOY-1", f"{vm.type} cannot redeploy a virtual machine")
 
 
 async def read_options(turn: Turn) -> UUID | None:

@@ -18,6 +18,8 @@ LINKS_MAX = 256
 FORCE_AFTER_MAX_S = 86_400
 GRACE_DEFAULT_S = 300.0
 WANTED_STATES = ("ON", "OFF", "PAUSED")
+AZURE_MODES = {"powerOff": False, "deallocate": True}
+"""Of a power off, whether it also gives the VM's compute back."""
 
 # Links that would change the VM's hardware; we build one disk and one interface ourselves.
 _HARDWARE = re.compile(
@@ -63,11 +65,13 @@ class VmBody:
 
 @dataclass(frozen=True, slots=True)
 class StateBody:
-    """The state a client asks for; `force_after_s` turns a graceful end into a hard one."""
+    """The state a client asks for; `force_after_s` turns a graceful end into a hard one, `release`
+    says whether an end shall give the compute back, None where that was left to us."""
 
     state: VmState
     graceful: bool
     force_after_s: float | None
+    release: bool | None = None
 
 
 def as_object(body: object) -> Mapping[str, Any]:
@@ -218,7 +222,19 @@ def read_state(body: object) -> StateBody:
     state = given.get("state")
     if state not in WANTED_STATES:
         raise invalid("state", f"one of {', '.join(WANTED_STATES)} is needed")
-    return StateBody(VmState(state), flag(given, "gracefulShutdown"), _force_after(given))
+    graceful = flag(given, "gracefulShutdown")
+    return StateBody(VmState(state), graceful, _force_after(given), _release(given, state))
+
+
+def _release(body: Mapping[str, Any], state: str) -> bool | None:
+    mode = body.get("azureMode")
+    if mode is None:
+        return None
+    if not isinstance(mode, str) or mode not in AZURE_MODES:
+        raise invalid("azureMode", f"one of {', '.join(AZURE_MODES)} is needed")
+    if state != "OFF":
+        raise invalid("azureMode", "it goes with the state OFF only")
+    return AZURE_MODES[mode]
 
 
 def _force_after(body: Mapping[str, Any]) -> float | None:

@@ -48,6 +48,7 @@ VM_ROUTES: tuple[tuple[str, str, Handler, str | None], ...] = (
     ("POST", f"{_M}/action/deploy", virtualmachine_actions.deploy, ACT),
     ("POST", f"{_M}/action/undeploy", virtualmachine_actions.undeploy, ACT),
     ("POST", f"{_M}/action/reset", virtualmachine_actions.reset, ACT),
+    ("POST", f"{_M}/action/redeploy", virtualmachine_actions.redeploy, ACT),
     ("POST", f"{_M}/action/protect", virtualmachine_actions.protect, PROTECT),
     ("POST", f"{_M}/action/unprotect", virtualmachine_actions.unprotect, PROTECT),
     ("GET", f"{_M}/action/relocatecandidates", relocation.candidates, RELOCATE),

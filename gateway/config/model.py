@@ -46,6 +46,7 @@ class Tasks(Section, frozen=True):
     heartbeat_s: Seconds = 5.0
     margin_s: Seconds = 2.0
     attempts_max: Annotated[int, Meta(ge=1, le=100)] = 5
+    hosts_max: Annotated[int, Meta(ge=1, le=20)] = 5
     settle_for_s: Seconds = 300.0
     poll_s: Seconds = 0.5
     workers: Annotated[int, Meta(ge=1, le=1024)] = 64
@@ -118,7 +119,7 @@ class Hypervisor(Section, frozen=True):
     """
 
     kind: Name
-    type: Literal["KVM", "VMX_04"]
+    type: Literal["KVM", "VMX_04", "azurecompute-arm"]
     options: dict[str, Any] = {}
 
 

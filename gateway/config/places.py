@@ -60,7 +60,7 @@ class TemplateEntry(Section, frozen=True):
 
     name: Name
     source: Name
-    types: Annotated[list[Literal["KVM", "VMX_04"]], Meta(min_length=1)]
+    types: Annotated[list[Literal["KVM", "VMX_04", "azurecompute-arm"]], Meta(min_length=1)]
     disk_bytes: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     disk_format: str = "QCOW2_SPARSE"
     cpu: Count = 1
@@ -104,7 +104,7 @@ class Virtualdatacenter(Section, frozen=True):
     name: Annotated[str, Meta(min_length=1, max_length=40)]
     enterprise: Name
     datacenter: Name
-    type: Literal["KVM", "VMX_04"]
+    type: Literal["KVM", "VMX_04", "azurecompute-arm"]
     network: str = "192.168.0.0/24"
     gateway: str | None = None
     tag: Name = "default"

@@ -116,13 +116,18 @@ def state_from(seen: Sighting | None, vm: Believed) -> VmState:
     return VmState(seen.state.value)
 
 
+def _named(state: VmState, deallocated: bool) -> str:
+    return f"{state} and deallocated" if deallocated else state.value
+
+
 async def _record_state(
     c: Connection, vm: Believed, seen: Sighting | None, at: datetime, owner: str
 ) -> bool:
     if vm.state is VmState.ALLOCATED:
         return False  # placed, not made yet: there is nothing to be seen
     state = state_from(seen, vm)
-    if state is vm.state:
+    deallocated = state is VmState.OFF and seen is not None and seen.deallocated
+    if (state, deallocated) == (vm.state, vm.deallocated):
         return False
     evidence: dict[str, Any] = {
         "state": seen.state.value if seen else "NOT_SEEN",
@@ -130,17 +135,17 @@ async def _record_state(
         "by": owner,
         "at": at.isoformat(),
     }
-    if not await observations.write_state(c, vm, state, evidence):
+    if not await observations.write_state(c, vm, state, deallocated, evidence):
         return False
     lost = state is VmState.UNKNOWN
-    why = f"last known {vm.known_state}" if lost else f"was {vm.state}"
+    why = f"last known {vm.known_state}" if lost else f"was {_named(vm.state, vm.deallocated)}"
     await emit(
         c,
         Event(
             "VIRTUAL_MACHINE",
             "VSM_CHANGE_STATE",
             vm.id,
-            message=f"{vm.name} is {state} ({why})",
+            message=f"{vm.name} is {_named(state, deallocated)} ({why})",
             severity=Severity.WARN if lost else Severity.INFO,
             enterprise_id=vm.enterprise_id,
             entity_name=vm.name,

@@ -55,7 +55,7 @@ class Engine:
         granter = Granter(store)
         self.claims = granter.tally
         reserver = Reserver(store, self.planner, granter, self.adviser)
-        limits = Limits(config.tasks.attempts_max, config.tasks.settle_for_s, config.tasks.poll_s)
+        limits = _limits(config)
         tools = Tools(drivers, reserver, limits, self.sequencer.poke, self._look_at)
         self._worker = Worker(store, tools, _pace(config)) if works else None
         self._sharing = self._share(config) if works else None
@@ -154,6 +154,11 @@ class Engine:
 def _capacities(config: Config) -> Capacities:
     section = config.plans
     return Capacities(section.host_units, section.datastore_units, section.network_units)
+
+
+def _limits(config: Config) -> Limits:
+    tasks = config.tasks
+    return Limits(tasks.attempts_max, tasks.hosts_max, tasks.settle_for_s, tasks.poll_s)
 
 
 def _pace(config: Config) -> Pace:

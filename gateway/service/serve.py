@@ -13,7 +13,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from drivers.contract import Driver, HypervisorType
+from drivers.capabilities import HypervisorType
+from drivers.contract import Driver
 from drivers.registry import UnknownDriver, open_driver
 from gateway.api.routes import build_app
 from gateway.api.services import Services

@@ -21,6 +21,7 @@ class Believed:
     state: VmState
     known_state: VmState
     version: int
+    deallocated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ async def believed(c: Connection, hypervisor: str, hosts: Sequence[str]) -> list
     """The VMs recorded on these hosts that no task holds."""
     rows = await c.fetch(
         """select v.id, v.uuid, v.name, v.enterprise_id, h.name host, v.state, v.known_state,
-             v.version
+             v.version, v.deallocated
            from vm v join host h on h.id = v.host_id
            where h.hypervisor = $1 and h.name = any($2) and not exists (
              select from task t where t.vm_id = v.id and t.state in ('queued', 'running', 'stuck'))
@@ -99,15 +100,18 @@ async def believed(c: Connection, hypervisor: str, hosts: Sequence[str]) -> list
             VmState(row["state"]),
             VmState(row["known_state"]),
             row["version"],
+            row["deallocated"],
         )
         for row in rows
     ]
 
 
-async def write_state(c: Connection, vm: Believed, state: VmState, seen: Mapping[str, Any]) -> bool:
+async def write_state(
+    c: Connection, vm: Believed, state: VmState, deallocated: bool, seen: Mapping[str, Any]
+) -> bool:
     """Record a state, unless the record moved on or a task took the VM since it was read."""
     written = await c.fetchval(
-        """update vm set state = $3, version = version + 1, seen = $4,
+        """update vm set state = $3, version = version + 1, seen = $4, deallocated = $5,
              known_state = case when $3 = 'UNKNOWN' then known_state else $3 end,
              synchronized_at = case when $3 = 'UNKNOWN' then synchronized_at
                                else clock_timestamp() end
@@ -118,6 +122,7 @@ async def write_state(c: Connection, vm: Believed, state: VmState, seen: Mapping
         vm.version,
         state.value,
         dict(seen),
+        deallocated,
     )
     return bool(written)
 

@@ -10,11 +10,12 @@ from gateway.store.pool import Connection
 _SELECT = """
 select task.id, task.kind, task.vm_id, task.vm_name, task.user_id, task.enterprise_id,
   task.group_id, task.state, task.result, task.error, task.acknowledged, task.started,
-  task.attempts, task.created_at, task.updated_at, coalesce(app_user.nick, '') as user_nick,
+  task.attempts, coalesce((task.payload->>'release')::boolean, false) as release,
+  task.created_at, task.updated_at, coalesce(app_user.nick, '') as user_nick,
   (select id from decision where decision.task_id = task.id order by at desc limit 1)
     as decision_id,
   coalesce((select detail->>'told' from journal where journal.task_id = task.id
-    and entry = 'FAILED' order by n limit 1), '') as told
+    and entry = 'FAILED' order by n desc limit 1), '') as told
 from task left join app_user on app_user.id = task.user_id
 """
 
@@ -37,7 +38,7 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class Task:
     """A task with its jobs in the order they run. `told` is why it failed, for who may not know
-    of hosts; empty where that was not written."""
+    of hosts, empty where that was not written; `release` that a power off gives compute back."""
 
     id: UUID
     kind: str
@@ -52,6 +53,7 @@ class Task:
     acknowledged: bool
     started: bool
     attempts: int
+    release: bool
     created_at: datetime
     updated_at: datetime
     user_nick: str

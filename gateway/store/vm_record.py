@@ -76,17 +76,24 @@ async def load(c: Connection, vm_id: int) -> VmRecord:
 
 
 async def record_state(
-    c: Connection, vm_id: int, state: VmState, seen: Mapping[str, Any] | None = None
+    c: Connection,
+    vm_id: int,
+    state: VmState,
+    seen: Mapping[str, Any] | None = None,
+    *,
+    deallocated: bool = False,
 ) -> None:
-    """Write a state that was seen; `seen` says where, by whom and when."""
+    """Write a state that was seen; `seen` says where, by whom and when, `deallocated` that the VM
+    was seen to have given its compute back."""
     await c.execute(
         """update vm set state = $2, version = version + 1, synchronized_at = clock_timestamp(),
              known_state = case when $2 = 'UNKNOWN' then known_state else $2 end,
-             seen = coalesce($3, seen)
+             seen = coalesce($3, seen), deallocated = $4
            where id = $1""",
         vm_id,
         state.value,
         dict(seen) if seen is not None else None,
+        deallocated,
     )
 
 

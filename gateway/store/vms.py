@@ -17,8 +17,8 @@ _SELECT = """
 select vm.id, vm.uuid, vm.name, vm.label, vm.description, vm.virtualappliance_id,
   vm.virtualdatacenter_id, vm.enterprise_id, vm.datacenter_id, vm.user_id, vm.template_id,
   vm.type, vm.cpu, vm.cores_per_socket, vm.ram_mib, vm.disk_bytes, vm.state, vm.known_state,
-  vm.version, vm.host_id, vm.datastore_id, vm.protected, vm.protected_cause, vm.extra,
-  vm.synchronized_at, vm.created_at,
+  vm.deallocated, vm.version, vm.host_id, vm.datastore_id, vm.protected, vm.protected_cause,
+  vm.extra, vm.synchronized_at, vm.created_at,
   enterprise.name as enterprise_name, app_user.nick as user_nick,
   virtualdatacenter.name as virtualdatacenter_name,
   virtualappliance.name as virtualappliance_name, template.name as template_name,
@@ -70,6 +70,7 @@ SORTS: Mapping[str, str] = {
 class Vm:
     """A VM as recorded, with the names its links carry; memory in MiB, disk in bytes.
 
+    `deallocated`: it is off and was seen to have given its compute back.
     `open_task` is the task that holds it, with `open_kind` its operation. The tier is the one its
     disks are in, or while they are nowhere the one it asks for.
     """
@@ -92,6 +93,7 @@ class Vm:
     disk_bytes: int
     state: VmState
     known_state: VmState
+    deallocated: bool
     version: int
     host_id: int | None
     datastore_id: int | None

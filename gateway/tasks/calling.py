@@ -4,9 +4,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import assert_never
 
+import msgspec
+
 from drivers.contract import (
+    KEPT_MAX,
     Clear,
     Deploy,
     Driver,
@@ -15,6 +19,7 @@ from drivers.contract import (
     Permit,
     Power,
     Reconfigure,
+    Redeploy,
     Relocate,
     Remove,
     Reset,
@@ -22,19 +27,39 @@ from drivers.contract import (
 )
 from drivers.faults import Fault, Indeterminate
 from gateway.store import tasks
-from gateway.store.pool import StoreUnavailable
+from gateway.store.pool import StoreConflict, StoreUnavailable
 from gateway.tasks.record import TaskRecord
+from gateway.tasks.saga import Move
 
 _log = logging.getLogger(__name__)
 PROGRESS_EACH_S = 0.5
 
 
+@dataclass(slots=True)
+class Keeping:
+    """Keeps with the ticket of a begun call what its driver needs to find the call again."""
+
+    record: TaskRecord
+    move: Move
+    ticket: Ticket
+
+    async def keep(self, text: str) -> None:
+        """Write the intent again, with `text`; raises LeaseLost, StoreUnavailable, and ValueError
+        when it is too long."""
+        if len(text.encode()) > KEPT_MAX:
+            raise ValueError(f"at most {KEPT_MAX} bytes are kept with a call")
+        kept = msgspec.structs.replace(self.ticket, kept=text)
+        async with self.record.fenced() as page:
+            await page.intend(self.move, kept)
+        self.ticket = kept
+
+
 async def begin(driver: Driver, permit: Permit, order: Order) -> None:
-    """Make the call an order stands for; anything but a fault or a lost lease is a driver's
-    bug, of which nobody knows what it did."""
+    """Make the call an order stands for; anything but a fault, a lost lease or a store that could
+    not keep something is a driver's bug, of which nobody knows what it did."""
     try:
         await _verb(driver, permit, order)
-    except (Fault, LeaseLost):
+    except (Fault, LeaseLost, StoreUnavailable, StoreConflict):
         raise
     except Exception as bug:
         _log.exception("a driver failed in an unknown way")
@@ -51,6 +76,8 @@ async def _verb(driver: Driver, permit: Permit, order: Order) -> None:
             await driver.reset(permit, order)
         case Reconfigure():
             await driver.reconfigure(permit, order)
+        case Redeploy():
+            await driver.redeploy(permit, order)
         case Relocate():
             await driver.relocate(permit, order)
         case Remove():

@@ -14,9 +14,9 @@ from gateway.tasks.steps import (
     Situation,
     Write,
     place_of,
+    record_seen,
     seen_by,
     spec_of,
-    state_seen,
 )
 
 
@@ -41,12 +41,11 @@ async def _created(c: Connection, at: Situation, outcome: Outcome) -> None:
 
 
 async def _running(c: Connection, at: Situation, outcome: Outcome) -> None:
-    state = state_seen(outcome, VmState.ON)
-    await vm_record.record_state(c, at.vm.id, state, seen_by(at, outcome))
+    await record_seen(c, at, outcome, VmState.ON)
 
 
 async def _stopped(c: Connection, at: Situation, outcome: Outcome) -> None:
-    await vm_record.record_state(c, at.vm.id, VmState.OFF, seen_by(at, outcome))
+    await record_seen(c, at, outcome, VmState.OFF)
 
 
 async def _removed(c: Connection, at: Situation, outcome: Outcome) -> None:

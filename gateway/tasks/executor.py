@@ -7,7 +7,7 @@ intent there before it begins.
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -16,9 +16,10 @@ from drivers.faults import Busy, Fault, Unreachable
 from gateway.store import vm_record
 from gateway.store.pool import StoreConflict, StoreUnavailable
 from gateway.tasks import policy
-from gateway.tasks.calling import begin, progress_shown
+from gateway.tasks.calling import Keeping, begin, progress_shown
 from gateway.tasks.lease import Lease
 from gateway.tasks.operations import BEHAVIOURS
+from gateway.tasks.parking import Parked, get_stuck, look_later, park
 from gateway.tasks.policy import Then
 from gateway.tasks.record import Page, TaskRecord
 from gateway.tasks.reserving import Contended
@@ -28,10 +29,6 @@ from gateway.tasks.tools import Tools
 
 _log = logging.getLogger(__name__)
 Pending = tuple[Move, Ticket]
-
-
-class _Parked(Exception):
-    """The task went back to the queue or is stuck: this run is over."""
 
 
 @dataclass(slots=True)
@@ -70,7 +67,7 @@ class Executor:
         try:
             while isinstance(move, Move):
                 move = await self._act(move)
-        except _Parked:
+        except Parked:
             return
         finally:
             self.tools.committed()
@@ -93,6 +90,10 @@ class Executor:
                 return await self._write(move.step, behaviour)
             case Act.UNDO, (Write() | Reserve()):
                 return await self._unwrite(move.step, behaviour)
+            case Act.AGAIN, _:
+                async with self.record.fenced() as page:
+                    await page.begin_again(move.step)
+                    return await self._next(page)
             case _:
                 raise AssertionError(f"{move} does not suit its behaviour")
 
@@ -104,7 +105,7 @@ class Executor:
         except StepFailed as failed:
             return await self._refused(step, failed)
         except Contended as contended:
-            await self._park(str(contended))
+            await park(self.record, str(contended))
         await self.record.reload()
         return next_move(self.record.saga, self.record.lines)
 
@@ -145,13 +146,12 @@ class Executor:
     async def _intend(self, page: Page, move: Move, behaviour: Call) -> Ticket | None:
         situation = await page.situation()
         self._hypervisor = situation.vm.hypervisor
-        undoing = move.act is Act.UNDO
-        derive = behaviour.undo if undoing else behaviour.order
+        derive = behaviour.undo if move.undoing else behaviour.order
         order = derive(situation) if derive is not None else None
         if order is None:
             return None
         ticket = Ticket(self.record.task.id, move.step.name, order)
-        await page.intend(move.step, Entry.UNDO_INTENT if undoing else Entry.INTENT, ticket)
+        await page.intend(move, ticket)
         return ticket
 
     async def _call(self, move: Move) -> Move | End:
@@ -174,38 +174,41 @@ class Executor:
     async def _begin(self, move: Move, ticket: Ticket) -> Move | End:
         """Make the call under the lease, and settle it."""
         driver = await self._driver()
-        permit = Permit(self.record.task.id, move.step.name, self.lease.check)
+        keeping = Keeping(self.record, move, ticket)
+        permit = Permit(self.record.task.id, move.step.name, self.lease.check, keeping.keep)
         number = self.record.saga.job_number(move.step)
         try:
             async with progress_shown(self.record, driver, ticket, number):
                 await begin(driver, permit, ticket.order)
         except Fault as fault:
-            return await self._after(fault, move, ticket)
+            return await self._after(fault, move, keeping.ticket)
         if move.step.blind:
             return await self._done(move, Outcome(Verdict.DONE))
-        return await self._settle(move, ticket)
+        return await self._settle(move, keeping.ticket)
 
     async def _after(self, fault: Fault, move: Move, ticket: Ticket) -> Move | End:
         vain = tries(self.record.lines, move.step.name)
         counted = 0 if policy.no_way_back(move) else vain
         match policy.after(fault, counted, self.tools.limits):
-            case Then.LOOK if move.step.blind:
-                said = f"Indeterminate: {fault.message}", policy.NOBODY_KNOWS
-                return await self._fail(move, said, clean=False)
             case Then.LOOK:
-                return await self._settle(move, ticket)
+                return await self._settle(move, ticket, fault.message)
             case Then.FAIL:
                 said = fault.message, policy.told(fault, ticket.order)
-                return await self._fail(move, said, clean=policy.clean(fault))
+                full = policy.no_capacity(fault)
+                return await self._fail(move, said, clean=policy.clean(fault), full=full)
             case Then.AGAIN:
                 await self._absent(move)
-                await self._park(fault.message, vain)
+                await park(self.record, fault.message, vain)
         raise AssertionError("a parked task goes nowhere")
 
-    async def _settle(self, move: Move, ticket: Ticket) -> Move | End:
-        if move.step.blind:
-            return await self._fail(move, (policy.NOBODY_KNOWS,) * 2, clean=False)
-        return await self._settled(move, ticket, await self._look(move, ticket))
+    async def _settle(self, move: Move, ticket: Ticket, unclear: str = "") -> Move | End:
+        if ticket.kept or not move.step.blind:
+            try:
+                return await self._settled(move, ticket, await self._look(move, ticket))
+            except Fault as untold:  # of a blind step: for others looking goes on later
+                unclear = untold.message
+        said = f"Indeterminate: {unclear}" if unclear else policy.NOBODY_KNOWS
+        return await self._fail(move, (said, policy.NOBODY_KNOWS), clean=False)
 
     async def _look(self, move: Move, ticket: Ticket) -> Outcome:
         """Settle, waiting while the call still runs; parks when looking does not decide."""
@@ -215,9 +218,11 @@ class Executor:
             try:
                 outcome = await driver.settle(ticket)
             except (Unreachable, Busy) as away:
-                await self._park(away.message)
+                await park(self.record, away.message)
             except Fault as unclear:
-                await self._undecided(unclear)
+                if move.step.blind:
+                    raise  # there is nothing to look at, later either
+                await look_later(self.record, self.tools.limits, unclear)
             if outcome.verdict is not Verdict.RUNNING:
                 return outcome
             number = self.record.saga.job_number(move.step)
@@ -229,7 +234,8 @@ class Executor:
             case Verdict.DONE:
                 return await self._done(move, outcome)
             case Verdict.FAILED:
-                return await self._fail(move, (outcome.reason, policy.REFUSED), clean=False)
+                said = outcome.reason, policy.REFUSED
+                return await self._fail(move, said, clean=False, full=outcome.no_capacity)
             case _:
                 await self._absent(move)
                 vain = tries(self.record.lines, move.step.name)
@@ -241,25 +247,28 @@ class Executor:
     async def _done(self, move: Move, outcome: Outcome) -> Move | End:
         behaviour = self._behaviour(move.step)
         assert isinstance(behaviour, Call)
-        undoing = move.act in (Act.UNDO, Act.SETTLE_UNDO)
         async with self.record.fenced() as page:
-            effect = behaviour.undo_effect if undoing else behaviour.effect
+            effect = behaviour.undo_effect if move.undoing else behaviour.effect
             await effect(page.c, await page.situation(), outcome)
-            await page.write(move.step, Entry.UNDONE if undoing else Entry.DONE, {})
+            await page.write(move.step, Entry.UNDONE if move.undoing else Entry.DONE, {})
             return await self._next(page)
 
     async def _absent(self, move: Move) -> None:
-        undoing = move.act in (Act.UNDO, Act.SETTLE_UNDO)
         async with self.record.fenced() as page:
-            await page.write(move.step, Entry.UNDO_ABSENT if undoing else Entry.ABSENT, {})
+            await page.write(move.step, Entry.UNDO_ABSENT if move.undoing else Entry.ABSENT, {})
 
-    async def _fail(self, move: Move, said: tuple[str, str], *, clean: bool) -> Move | End:
+    async def _fail(
+        self, move: Move, said: tuple[str, str], *, clean: bool, full: bool = False
+    ) -> Move | End:
         """A step that cannot be done, as is `said` to administrators and to who may not know of
-        hosts, turns the saga back; a final or undoing one cannot turn."""
+        hosts, turns the saga back; a final or undoing one cannot turn. `full`: for want of
+        capacity, so another host may be tried."""
         if policy.no_way_back(move):
             await self._persist(move, said[0])
         async with self.record.fenced() as page:
-            detail = {"reason": said[0], "told": said[1], "clean": clean}
+            detail: dict[str, Any] = {"reason": said[0], "told": said[1], "clean": clean}
+            if full:
+                detail |= await page.refusal(said[0], self.tools.limits)
             await page.write(move.step, Entry.FAILED, detail)
             return await self._next(page)
 
@@ -268,26 +277,8 @@ class Executor:
         vain = tries(self.record.lines, move.step.name)
         if vain < self.tools.limits.attempts_max * 2:
             await self._absent(move)
-            await self._park(reason, vain)
-        async with self.record.fenced() as page:
-            await page.get_stuck(reason)
-        raise _Parked
-
-    async def _undecided(self, unclear: Fault) -> NoReturn:
-        """Look again later; once that went on for too long, only a person can help."""
-        async with self.record.fenced() as page:
-            if await page.undecided_for_s() >= self.tools.limits.settle_for_s:
-                await page.get_stuck(unclear.message)
-            else:
-                wait = policy.wait_s(self.record.task.attempts)
-                await page.postpone(wait, unclear.message)
-        raise _Parked
-
-    async def _park(self, why: str, attempts: int | None = None) -> NoReturn:
-        wait = policy.wait_s(self.record.task.attempts if attempts is None else attempts)
-        async with self.record.fenced() as page:
-            await page.postpone(wait, why)
-        raise _Parked
+            await park(self.record, reason, vain)
+        await get_stuck(self.record, reason)
 
     async def _driver(self) -> Driver:
         if self._hypervisor is None:
@@ -296,5 +287,5 @@ class Executor:
             self._hypervisor = vm.hypervisor
         driver = self.tools.drivers.get(self._hypervisor or "")
         if driver is None:
-            await self._park(f"this process has no driver called {self._hypervisor}")
+            await park(self.record, f"this process has no driver called {self._hypervisor}")
         return driver

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from gateway.lifecycle import Operation
 from gateway.tasks.deploy import DEPLOY, UNDEPLOY
-from gateway.tasks.power import POWER, RESET
+from gateway.tasks.power import POWER, REDEPLOY, RESET
 from gateway.tasks.reconfigure import RECONFIGURE
 from gateway.tasks.relocate import RELOCATE
 from gateway.tasks.steps import Behaviour
@@ -15,6 +15,7 @@ BEHAVIOURS: Mapping[Operation, Mapping[str, Behaviour]] = {
     Operation.RECONFIGURE: RECONFIGURE,
     Operation.RELOCATE: RELOCATE,
     Operation.RESET: RESET,
+    Operation.REDEPLOY: REDEPLOY,
     Operation.POWER_ON: POWER,
     Operation.POWER_OFF: POWER,
     Operation.SHUTDOWN: POWER,

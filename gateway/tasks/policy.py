@@ -13,6 +13,7 @@ from drivers.faults import (
     Unreachable,
     Unsupported,
 )
+from gateway.lifecycle import Operation
 from gateway.tasks.saga import Act, Move
 
 FIRST_WAIT_S = 0.2
@@ -32,9 +33,11 @@ class Then(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long tasks try. Times in seconds."""
+    """How long tasks try. Times in seconds; `hosts_max` are tried for one deployment before a
+    hypervisor's want of capacity is the end of it."""
 
     attempts_max: int = 5
+    hosts_max: int = 5
     settle_for_s: float = 300.0
     poll_s: float = 0.5
 
@@ -51,6 +54,16 @@ def after(fault: Fault, tries: int, limits: Limits) -> Then:
         case _:
             # A Fault of no known kind is a driver's bug: nobody knows what it did.
             return Then.LOOK
+
+
+def elsewhere(operation: Operation, refused: int, limits: Limits) -> bool:
+    """Whether another host is tried after one refused for want of capacity, the `refused`th."""
+    return operation is Operation.DEPLOY and refused < limits.hosts_max
+
+
+def no_capacity(fault: Fault) -> bool:
+    """Whether it is capacity that was wanting, so that another place may do."""
+    return isinstance(fault, Rejected) and fault.no_capacity
 
 
 def clean(fault: Fault) -> bool:
@@ -84,7 +97,7 @@ def wait_s(tries: int) -> float:
 
 def no_way_back(move: Move) -> bool:
     """Whether the saga cannot turn back at this move: it undoes, or is past returning."""
-    return move.step.final or move.act in (Act.UNDO, Act.SETTLE_UNDO)
+    return move.step.final or move.undoing
 
 
 def spent(move: Move, vain: int, limits: Limits) -> bool:

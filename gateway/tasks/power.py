@@ -1,12 +1,11 @@
-"""Power operations and reset: one call, and the state that was seen after it."""
+"""Power operations, reset and redeploy: one call, and the state that was seen after it."""
 
 from collections.abc import Mapping
 
-from drivers.contract import Order, Outcome, Power, PowerRequest, Reset
+from drivers.contract import Order, Outcome, Power, PowerRequest, Redeploy, Reset
 from gateway.lifecycle import Operation
-from gateway.store import vm_record
 from gateway.store.pool import Connection
-from gateway.tasks.steps import Behaviour, Call, Situation, place_of, seen_by, state_seen
+from gateway.tasks.steps import Behaviour, Call, Situation, place_of, record_seen
 from gateway.tasks.words import EXPECTED
 
 GRACE_S = 120.0
@@ -29,6 +28,7 @@ def _order(at: Situation) -> Order:
         _REQUESTS[at.task.operation],
         grace_s=float(payload.get("grace_s") or GRACE_S),
         force=bool(payload.get("force", False)),
+        release=bool(payload.get("release", False)),
     )
 
 
@@ -36,10 +36,14 @@ def _reset(at: Situation) -> Order:
     return Reset(at.vm.uuid, place_of(at.vm).host)
 
 
+def _redeploy(at: Situation) -> Order:
+    return Redeploy(at.vm.uuid, place_of(at.vm).host)
+
+
 async def _changed(c: Connection, at: Situation, outcome: Outcome) -> None:
-    state = state_seen(outcome, EXPECTED[at.task.operation])
-    await vm_record.record_state(c, at.vm.id, state, seen_by(at, outcome))
+    await record_seen(c, at, outcome, EXPECTED[at.task.operation])
 
 
 POWER: Mapping[str, Behaviour] = {"power": Call(_order, _changed)}
 RESET: Mapping[str, Behaviour] = {"reset": Call(_reset)}
+REDEPLOY: Mapping[str, Behaviour] = {"redeploy": Call(_redeploy)}

@@ -16,7 +16,8 @@ from scheduler.plan.timeline import Capacities, timeline
 
 
 class PlanQuestion(msgspec.Struct, frozen=True):
-    """What is to be planned: `kind` is drain (of `host`), rebalance or consolidate."""
+    """What is to be planned: `kind` is drain (of `host`), rebalance or consolidate. Neither the
+    VMs `pinned` nor those of the types `fixed`, whose hypervisor moves none, are moved."""
 
     kind: str
     datacenter: int
@@ -26,6 +27,7 @@ class PlanQuestion(msgspec.Struct, frozen=True):
     saved_min: int = 1
     gain_min_percent: int = 5
     pinned: tuple[int, ...] = ()
+    fixed: tuple[str, ...] = ()
     capacities: Capacities = Capacities()
 
 
@@ -68,7 +70,9 @@ def _plan(picture: Picture, question: PlanQuestion) -> Plan:
         gain_min_percent=question.gain_min_percent,
     )
     found = [
-        replace(resident(row), resting=True) if row.id in question.pinned else resident(row)
+        replace(resident(row), resting=True)
+        if row.id in question.pinned or row.type in question.fixed
+        else resident(row)
         for row in picture.vms
         if row.datacenter_id == question.datacenter
     ]

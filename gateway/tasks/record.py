@@ -12,9 +12,13 @@ from gateway.events.event import Event, Severity, emit
 from gateway.store import decisions, journal, tasks, vm_record
 from gateway.store.pool import Connection, Store
 from gateway.store.tasks import Claimed
-from gateway.tasks.saga import SAGAS, Entry, Line, Saga, Step
+from gateway.tasks.policy import Limits, elsewhere
+from gateway.tasks.saga import SAGAS, Entry, Line, Move, Saga, Step, failure, refusals
 from gateway.tasks.steps import Situation, StepFailed
 from gateway.tasks.words import ENDED, FAILED, TITLES, UNTOLD
+
+SAID_MAX = 300
+"""Characters kept of what a hypervisor said."""
 
 
 @dataclass(slots=True)
@@ -74,9 +78,9 @@ class Page:
         if number is not None and shown is not None:
             await tasks.set_job(self.c, task.id, number, shown)
 
-    async def intend(self, step: Step, entry: Entry, ticket: Ticket) -> None:
+    async def intend(self, move: Move, ticket: Ticket) -> None:
         """Journal an intent with its ticket."""
-        await self.write(step, entry, {"ticket": msgspec.to_builtins(ticket)})
+        await self.write(move.step, move.intent, {"ticket": msgspec.to_builtins(ticket)})
 
     async def tell(
         self,
@@ -115,6 +119,26 @@ class Page:
         await self.tell("SCHEDULE", (failed.reason, failed.told), details=failed.detail)
         await self.write(step, Entry.FAILED, detail)
 
+    async def refusal(self, said: str, limits: Limits) -> dict[str, Any]:
+        """What to journal of a host that refused for want of capacity: that it did, and whether
+        another is tried."""
+        vm = (await self.situation()).vm
+        count = len(refusals(self.lines)) + 1
+        return {
+            "refused": {"host_id": vm.host_id, "host": vm.host, "said": said[:SAID_MAX]},
+            "again": elsewhere(self.record.task.operation, count, limits),
+        }
+
+    async def begin_again(self, step: Step) -> None:
+        """Begin the saga anew at its first step, and say so: all was taken back."""
+        refused = refusals(self.lines)[-1]
+        await self.write(step, Entry.AGAIN, {})
+        for number in range(len(self.record.saga.jobs())):
+            await tasks.set_job(self.c, self.record.task.id, number, "PENDING")
+        said = f"{refused['host']} refused it, another host is tried: {refused['said']}"
+        told = "A hypervisor has no capacity for it, another host is tried"
+        await self.tell("SCHEDULE", (said, told), Severity.WARN)
+
     async def finish(self, success: bool, reason: str) -> None:
         """Close the task and say so."""
         task = self.record.task
@@ -124,7 +148,7 @@ class Page:
             message = f"{title} finished"
             await self.tell(ENDED[task.operation], (message, message), Severity.INFO)
             return
-        failed = next((line for line in self.lines if line.entry is Entry.FAILED), None)
+        failed = failure(self.lines)
         told = UNTOLD if failed is None else failed.detail.get("told", UNTOLD)
         action = FAILED.get(task.operation, ENDED[task.operation])
         await self.tell(action, (f"{title} failed: {reason}", f"{title} failed: {told}"))

@@ -16,9 +16,8 @@ from gateway.tasks.steps import (
     Reserve,
     Situation,
     Write,
-    seen_by,
+    record_seen,
     spec_of,
-    state_seen,
 )
 
 
@@ -46,8 +45,7 @@ async def _moved(c: Connection, at: Situation, outcome: Outcome) -> None:
         c, at.vm.id, detail["host_id"], detail["datastore_id"], detail["target_volume"]
     )
     await vm_record.record_decision(c, at.vm.id, detail.get("decision"))
-    state = state_seen(outcome, at.vm.known_state)
-    await vm_record.record_state(c, at.vm.id, state, seen_by(at, outcome))
+    await record_seen(c, at, outcome, at.vm.known_state)
 
 
 def _clear_target(at: Situation) -> Order:

@@ -14,6 +14,7 @@ from gateway.tasks.deciding import Subject, refusal_detail, to_store
 from gateway.tasks.demanding import demand_of
 from gateway.tasks.granting import Granter
 from gateway.tasks.planner import Planner
+from gateway.tasks.saga import refusals
 from gateway.tasks.seating import seated, wanted_of
 from gateway.tasks.steps import Situation, StepFailed
 from gateway.tasks.words import TITLES
@@ -57,6 +58,8 @@ class Reserver:
         demand = demand_of(
             at.vm, moving=moving, only=frozenset({int(target)}) if target is not None else None
         )
+        refused = [(each["host_id"], each["said"]) for each in refusals(at.journal)]
+        demand = replace(demand, refused=tuple(refused))
         hold = at.task.payload.get("hold")
         if hold is not None:
             return await self._reserve_held(at, step, demand, str(hold))

@@ -20,7 +20,9 @@ class Mode(StrEnum):
 
 
 class Entry(StrEnum):
-    """The words of the journal. ABSENT: the call of the intent was seen not to have begun."""
+    """The words of the journal. ABSENT: the call of the intent was seen not to have begun. An
+    intent is written again when the driver has something kept with its ticket. AGAIN: all was
+    taken back, and the saga begins anew."""
 
     INTENT = "INTENT"
     ABSENT = "ABSENT"
@@ -29,6 +31,7 @@ class Entry(StrEnum):
     UNDO_INTENT = "UNDO_INTENT"
     UNDO_ABSENT = "UNDO_ABSENT"
     UNDONE = "UNDONE"
+    AGAIN = "AGAIN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ class Step:
 
     `undo` says how it is taken back, None when later undos or nothing cover it. A `final`
     step is past the point of no return: it is tried until done, never rolled back from.
-    A `blind` step leaves no trace to look at (reset): it is begun at most once.
+    A `blind` step leaves no trace to look at (reset): it is begun at most once, unless what its
+    driver had kept tells that it was not.
     """
 
     name: str
@@ -80,6 +84,7 @@ class Act(StrEnum):
     SETTLE = "SETTLE"
     UNDO = "UNDO"
     SETTLE_UNDO = "SETTLE_UNDO"
+    AGAIN = "AGAIN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,16 @@ class Move:
     act: Act
     step: Step
     ticket: Any = None
+
+    @property
+    def undoing(self) -> bool:
+        """Whether it takes the step back."""
+        return self.act in (Act.UNDO, Act.SETTLE_UNDO)
+
+    @property
+    def intent(self) -> Entry:
+        """The word that journals its intent."""
+        return Entry.UNDO_INTENT if self.undoing else Entry.INTENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +116,23 @@ class End:
 
 def next_move(saga: Saga, journal: Sequence[Line]) -> Move | End:
     """The one thing to do now, given everything that was journalled."""
-    standing: dict[str, Line] = {line.step: line for line in journal}
-    failed = [line for line in journal if line.entry is Entry.FAILED]
-    if failed:
-        return _backward(saga, standing, str(failed[0].detail.get("reason", "")))
+    lines = this_time(journal)
+    standing: dict[str, Line] = {line.step: line for line in lines}
+    failed = failure(journal)
+    if failed is not None:
+        return _backward(saga, standing, failed)
     return _forward(saga, standing)
+
+
+def this_time(journal: Sequence[Line]) -> Sequence[Line]:
+    """The lines since the saga began, or began anew."""
+    begun = [n for n, line in enumerate(journal, 1) if line.entry is Entry.AGAIN]
+    return journal[begun[-1] :] if begun else journal
+
+
+def failure(journal: Sequence[Line]) -> Line | None:
+    """The line that turned the saga back this time."""
+    return next((line for line in this_time(journal) if line.entry is Entry.FAILED), None)
 
 
 def _forward(saga: Saga, standing: Mapping[str, Line]) -> Move | End:
@@ -122,8 +149,9 @@ def _forward(saga: Saga, standing: Mapping[str, Line]) -> Move | End:
     return End(success=True)
 
 
-def _backward(saga: Saga, standing: Mapping[str, Line], reason: str) -> Move | End:
-    """Take back what was done, last first; a failed call may have left something too."""
+def _backward(saga: Saga, standing: Mapping[str, Line], failed: Line) -> Move | End:
+    """Take back what was done, last first; a failed call may have left something too. Then it is
+    over, or begins anew where the failure said so."""
     for step in reversed(saga.steps):
         line = standing.get(step.name)
         if line is None or step.undo is None:
@@ -137,14 +165,23 @@ def _backward(saga: Saga, standing: Mapping[str, Line], reason: str) -> Move | E
                 return Move(Act.UNDO, step)
             case _:
                 continue
-    return End(success=False, reason=reason)
+    if failed.detail.get("again"):
+        return Move(Act.AGAIN, saga.steps[0])
+    return End(success=False, reason=str(failed.detail.get("reason", "")))
 
 
 def tries(journal: Sequence[Line], step: str) -> int:
-    """How often a step was seen not to have begun, or its undo."""
+    """How often a step was seen not to have begun this time, or its undo."""
     return sum(
-        line.step == step and line.entry in (Entry.ABSENT, Entry.UNDO_ABSENT) for line in journal
+        line.step == step and line.entry in (Entry.ABSENT, Entry.UNDO_ABSENT)
+        for line in this_time(journal)
     )
+
+
+def refusals(journal: Sequence[Line]) -> list[Mapping[str, Any]]:
+    """The hosts that refused for want of capacity so far, each once, with what was said."""
+    told = (line.detail.get("refused") for line in journal if line.entry is Entry.FAILED)
+    return [each for each in told if each]
 
 
 _STORE, _CALL = Mode.STORE, Mode.CALL
@@ -185,6 +222,7 @@ SAGAS: Mapping[Operation, Saga] = {
             ),
         ),
         Saga(Operation.RESET, (Step("reset", _CALL, "RESET", blind=True),)),
+        Saga(Operation.REDEPLOY, (Step("redeploy", _CALL, "REDEPLOY", blind=True),)),
         *(
             Saga(operation, (Step("power", _CALL, operation.value),))
             for operation in (

@@ -7,6 +7,7 @@ from typing import Any
 from drivers.contract import Disk, Location, Nic, Order, Outcome, VmSpec
 from drivers.facts import PowerState
 from gateway.lifecycle import VmState
+from gateway.store import vm_record
 from gateway.store.decisions import NewDecision
 from gateway.store.pool import Connection
 from gateway.store.tasks import Claimed
@@ -116,11 +117,13 @@ def place_of(vm: VmRecord) -> Location:
     return Location(vm.host, vm.pool, bool(vm.shared))
 
 
-def state_seen(outcome: Outcome, otherwise: VmState) -> VmState:
-    """The state of an outcome's sighting; `otherwise` when there is none."""
-    if outcome.sighting is None or outcome.sighting.state is PowerState.UNKNOWN:
-        return otherwise
-    return VmState(outcome.sighting.state.value)
+async def record_seen(c: Connection, at: Situation, outcome: Outcome, otherwise: VmState) -> None:
+    """Record the state of an outcome's sighting; `otherwise` when there is none."""
+    sighting = outcome.sighting
+    state, deallocated = otherwise, False
+    if sighting is not None and sighting.state is not PowerState.UNKNOWN:
+        state, deallocated = VmState(sighting.state.value), sighting.deallocated
+    await vm_record.record_state(c, at.vm.id, state, seen_by(at, outcome), deallocated=deallocated)
 
 
 def seen_by(at: Situation, outcome: Outcome) -> dict[str, Any]:

@@ -80,7 +80,8 @@ async def _accept(c: Connection, order: Order, caller: Caller, group: UUID | Non
     await _not_locked(c, order.vm_id)
     if vm["protected"] and PROTECTED_PRIVILEGE not in caller.privileges:
         raise Denied(Kind.CONFLICT, "VM-120", "The virtual machine is protected")
-    lifecycle.require(order.operation, VmState(vm["state"]))
+    releasing = bool(order.payload.get("release"))
+    lifecycle.require(order.operation, VmState(vm["state"]), releasing=releasing)
     task = _new_task(order, caller, vm["name"], vm["enterprise_id"], group)
     if not await tasks.insert(c, task):
         await _not_locked(c, order.vm_id)

@@ -21,6 +21,7 @@ ENDED: Mapping[Operation, str] = {
     Operation.RECONFIGURE: "RECONFIGURE_FINISH",
     Operation.RELOCATE: "VSM_VM_MOVED",
     Operation.RESET: "RESET_FINISH",
+    Operation.REDEPLOY: "REDEPLOY_FINISH",
 }
 """The event when it ended, well or not."""
 

@@ -124,6 +124,9 @@ def _single(scene: Scene, at: Candidate, lack: Lack) -> list[Bundle]:
         case Lack.DATACENTER | Lack.SAME_HOST | Lack.SAME_HYPERVISOR | Lack.HYPERVISOR_TYPE:
             # Nobody's edit changes that.
             return []
+        case Lack.REFUSED:
+            # What the hypervisor has left is known by trying only.
+            return []
         case _:
             raise AssertionError(f"{lack} is answered elsewhere, or not at all")
 

@@ -30,7 +30,9 @@ TARGETS_MAX = 8
 """Hosts considered for what is moved from one of them, for each of CPU and RAM."""
 ATTACHABLE_MAX = 4
 """Shared datastores that none of the hosts need see."""
-_NEVER = frozenset({Lack.DATACENTER, Lack.SAME_HOST, Lack.SAME_HYPERVISOR, Lack.HYPERVISOR_TYPE})
+_NEVER = frozenset({
+    Lack.DATACENTER, Lack.REFUSED, Lack.SAME_HOST, Lack.SAME_HYPERVISOR, Lack.HYPERVISOR_TYPE,
+})  # fmt: skip
 """What no change answers."""
 _DISKS = frozenset({Lack.NO_DATASTORE, Lack.TIER, Lack.STORAGE})
 

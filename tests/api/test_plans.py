@@ -92,6 +92,17 @@ async def test_a_blocked_vm_is_told_with_its_reasons(api: Api) -> None:
     assert body["blocked"][0]["name"]
 
 
+async def test_a_plan_moves_no_vm_that_its_hypervisor_cannot_move(api: Api) -> None:
+    """M-022: as a request to relocate it would be refused."""
+    async with api.store.transaction() as c:
+        await c.execute("update host set type = 'azurecompute-arm'")
+        await c.execute("update vm set type = 'azurecompute-arm'")
+        await ledger.refresh_limits(c)
+    made = (await api.call("POST", "admin/plans", DRAIN)).body
+    assert made["totalMoves"] == 0
+    assert [each["reasons"] for each in made["blocked"]] == [["RESTING"]] * 2
+
+
 @pytest.mark.parametrize("kind", ["rebalance", "consolidate"])
 async def test_the_other_kinds_are_about_a_datacenter(api: Api, kind: str) -> None:
     made = await api.call("POST", "admin/plans", {"kind": kind, "links": [DATACENTER]})

@@ -9,7 +9,8 @@ from uuid import UUID
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
-from drivers.contract import Capabilities, HypervisorType
+from drivers.capabilities import HypervisorType
+from drivers.simulated.options import SimulatedOptions, capabilities_of
 from gateway.api.routes import build_app
 from gateway.api.services import Services
 from gateway.events.sequencer import Sequencer
@@ -18,15 +19,7 @@ from gateway.tasks.planner import Planner
 from tests.api import vm_world
 
 CAPABILITIES = {
-    kind.value: Capabilities(
-        type=kind,
-        live_relocation=True,
-        storage_relocation=True,
-        pause=True,
-        graceful_shutdown=True,
-        reset=True,
-        progress=True,
-    )
+    kind.value: capabilities_of(kind, SimulatedOptions(cloud=kind is HypervisorType.AZURE))
     for kind in HypervisorType
 }
 VM_TYPE = "application/vnd.abiquo.virtualmachine+json"
@@ -97,6 +90,19 @@ class Api:
         made = await self.call("POST", vm_world.VMS, {**fields, "links": [vm_world.TEMPLATE_LINK]})
         assert made.status == 201, made.body
         return f"{vm_world.VMS}/{made.body['id']}"
+
+    async def make_cloud(self, state: str, *, deallocated: bool = False) -> str:
+        """A new VM of a cloud, in that state."""
+        vm = await self.make()
+        await self.put(vm, state, 1)
+        async with self.store.transaction() as c:
+            await c.execute(
+                "update vm set type = $2, deallocated = $3 where id = $1",
+                number(vm),
+                HypervisorType.AZURE.value,
+                deallocated,
+            )
+        return vm
 
     async def put(self, vm: str, state: str, host: int | None = None) -> None:
         """Record a state and place, as a task or an observer would."""

@@ -107,6 +107,7 @@ def test_a_section_with_a_slip_is_refused():
         ("drain_s = ", "drain_s = nan"),
         ("unknown_after_s = ", "unknown_after_s = inf"),
         ("attempts_max = ", "attempts_max = 101"),
+        ("hosts_max = ", "hosts_max = 21"),
         ("workers = ", "workers = 0"),
         ("workers = ", "workers = 1025"),
         ("level = ", 'level = "loud"'),

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from drivers.contract import Driver, HostLink, HypervisorType, Location, PowerRequest, VmSpec
+from drivers.capabilities import HypervisorType
+from drivers.contract import Driver, HostLink, Location, PowerRequest, VmSpec
 from tests.drivers.rigs import Rig, until
 from tests.lab.guest import READY, SIZE_BYTES
 from tests.lab.hosts import BRIDGE, LOCAL, SHARED, TEMPLATE, Lab, LabHost

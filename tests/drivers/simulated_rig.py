@@ -3,7 +3,8 @@
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from drivers.contract import HostLink, HypervisorType, Location, PowerRequest, VmSpec
+from drivers.capabilities import HypervisorType
+from drivers.contract import HostLink, Location, PowerRequest, VmSpec
 from drivers.simulated.driver import SimulatedDriver
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World

@@ -6,6 +6,7 @@ import time
 import pytest
 from pyVmomi import vim
 
+from drivers.capabilities import HypervisorType
 from drivers.contract import Deploy, Driver, Power, PowerRequest, Remove, Verdict, VmSpec
 from drivers.facts import PowerState
 from drivers.faults import Indeterminate, Rejected
@@ -30,6 +31,8 @@ async def rig(vsphere: VsphereRig) -> VsphereRig:
 
 
 class TestEsxi(DriverContract):
+    kind = HypervisorType.VMX_04
+
     async def test_a_name_that_is_taken_is_a_refusal(self, rig: VsphereRig) -> None:
         """Names are unique in a folder; the other VM is as it was, and none is begun."""
         spec = await rig.deployed()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from drivers.capabilities import HypervisorType
 from drivers.contract import Clear, Deploy, Driver, Power, PowerRequest, Verdict, VmSpec
 from drivers.facts import PowerState
 from drivers.faults import Indeterminate, Missing, Rejected, Unreachable
@@ -44,6 +45,8 @@ def occupied(driver: Any, host: str) -> int:
 
 
 class TestKvm(DriverContract):
+    kind = HypervisorType.KVM
+
     @pytest.mark.parametrize("how", ["killed", "frozen"])
     async def test_a_connection_that_is_lost_is_reported_and_opened_anew(
         self, rig: KvmRig, how: str

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from drivers.capabilities import HypervisorType
 from drivers.contract import Deploy, Verdict
 from drivers.faults import Fault, Indeterminate
 from drivers.simulated.options import SimulatedOptions
@@ -17,6 +18,8 @@ LONG_S = 1000.0
 
 
 class TestSimulated(DriverContract):
+    kind = HypervisorType.KVM
+
     @pytest.fixture
     async def rig(self, tmp_path: Path) -> AsyncIterator[SimulatedRig]:
         rig = SimulatedRig(tmp_path / "world")

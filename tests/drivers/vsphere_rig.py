@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 
 from pyVmomi import vim
 
-from drivers.contract import Driver, HostLink, HypervisorType, Location, PowerRequest, VmSpec
+from drivers.capabilities import HypervisorType
+from drivers.contract import Driver, HostLink, Location, PowerRequest, VmSpec
 from drivers.esxi import open_driver
 from drivers.esxi.driver import EsxiDriver
 from tests.drivers.rigs import Rig, surveyed, until

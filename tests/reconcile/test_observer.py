@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from drivers.contract import HypervisorType
+from drivers.capabilities import HypervisorType
 from drivers.facts import Facts
 from drivers.faults import Unreachable
 from drivers.simulated.driver import SimulatedDriver
@@ -213,3 +213,29 @@ async def test_a_host_that_takes_no_vms_is_seen_and_not_chosen(store: Store) -> 
         assert (await vm_row(store, 1))["state"] == "PAUSED"
         surveyed.accepting = True
         assert await reachable()
+
+
+async def test_a_deallocation_from_outside_is_seen_in_one_round(store: Store) -> None:
+    """M-078: with an event that names it; and while nobody knows, it is not called so (I5)."""
+    async with observing(store) as (observer, surveyed, world, uuid):
+        for state, expected in (
+            ("OFF", ("OFF", False)),
+            ("DEALLOCATED", ("OFF", True)),
+            ("OFF", ("OFF", False)),
+            ("DEALLOCATED", ("OFF", True)),
+            ("ON", ("ON", False)),
+            ("DEALLOCATED", ("OFF", True)),
+        ):
+            world.set_state(uuid, state)
+            await observer.round()
+            vm = await vm_row(store, 1)
+            assert (vm["state"], vm["deallocated"]) == expected
+        async with store.read() as c:
+            events = await c.fetch("select payload from outbox where topic = 'event'")
+        told = [row["payload"]["message"] for row in events]
+        assert f"{vm['name']} is OFF and deallocated (was OFF)" in told
+        assert f"{vm['name']} is ON (was OFF and deallocated)" in told
+        surveyed.silent = True
+        while (await vm_row(store, 1))["state"] != "UNKNOWN":
+            await observer.round()
+        assert (await vm_row(store, 1))["deallocated"] is False

@@ -192,6 +192,7 @@ class Fuzz:
     def demand(self) -> Demand:
         draw = self.draw
         origin = only = None
+        refused: tuple[tuple[int, str], ...] = ()
         if draw.random() < 0.12:
             host = self.fleet.host(draw.randint(1, HOSTS))
             if host is not None:
@@ -202,6 +203,8 @@ class Fuzz:
                 )
         if draw.random() < 0.06:
             only = frozenset(draw.sample(range(1, HOSTS + 1), draw.randint(1, 3)))
+        if draw.random() < 0.06:
+            refused = tuple((host, "full") for host in draw.sample(range(1, HOSTS + 1), 3))
         return Demand(
             UUID(int=draw.getrandbits(100)),
             draw.choice([0, 1, 1, 1, 2, 4]),
@@ -215,6 +218,7 @@ class Fuzz:
             draw.choice([None, 1, 2, 3, 4]),
             draw.choice([None, None, None, 1, 2]),
             draw.choice([None] * 5 + [1, 2, 3]),
+            refused,
         )
 
 

@@ -260,7 +260,7 @@ def roomy(draw: st.DrawFn) -> tuple[World, Demand]:
 @st.composite
 def demands(draw: st.DrawFn, world: World) -> Demand:
     """A deployment or a relocation in datacenter 1, sometimes limited to named hosts."""
-    oddly = Oddly(draw, "size network origin only tier", 2)
+    oddly = Oddly(draw, "size network origin only tier refused", 2)
     size = oddly("size", st.tuples(amounts, amounts, amounts), (1, 1, 1))
     named = st.frozensets(st.integers(1, 7), min_size=1, max_size=3)
     return Demand(
@@ -275,6 +275,7 @@ def demands(draw: st.DrawFn, world: World) -> Demand:
         only=oddly("only", named, None),
         enterprise=draw(st.none() | enterprises),
         layer=draw(st.none() | st.none() | layers),
+        refused=oddly("refused", named.map(lambda ids: tuple((id, "full") for id in ids)), ()),
         tier=oddly("tier", st.sampled_from([*TIERS, 9]), None),
     )
 

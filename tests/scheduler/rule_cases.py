@@ -65,6 +65,7 @@ PASSING: list[tuple[str, Demand, Candidate]] = [
         candidate(),
     ),
     ("M-025 the host asked for", replace(DEMAND, only=frozenset({1})), candidate()),
+    ("M-080 another host refused", replace(DEMAND, refused=((2, "full"),)), candidate()),
     ("M-043 the network is mapped", replace(DEMAND, network="lan"), candidate()),
     (
         "M-047 no growth on a host over its limit",
@@ -97,6 +98,7 @@ PASSING: list[tuple[str, Demand, Candidate]] = [
     ),
 ]
 
+REFUSED = Reason(Lack.REFUSED, spare="no")
 OBJECTING: list[tuple[str, Demand, Candidate, Reason]] = [
     (
         "M-038 one CPU too many",
@@ -200,6 +202,7 @@ OBJECTING: list[tuple[str, Demand, Candidate, Reason]] = [
         candidate(),
         Reason(Lack.NOT_ASKED),
     ),
+    ("M-080 it refused", replace(DEMAND, refused=((1, "no"),)), candidate(), REFUSED),
     (
         "M-043 another datacenter",
         replace(DEMAND, datacenter=2),
@@ -230,12 +233,7 @@ OBJECTING: list[tuple[str, Demand, Candidate, Reason]] = [
         candidate(HOST, replace(DATASTORE, enabled=False)),
         Reason(Lack.NO_DATASTORE),
     ),
-    (
-        "M-043 no datastore at all",
-        DEMAND,
-        Candidate(HOST),
-        Reason(Lack.NO_DATASTORE),
-    ),
+    ("M-043 no datastore at all", DEMAND, Candidate(HOST), Reason(Lack.NO_DATASTORE)),
     (
         "M-043 a disabled datastore is not used even by the VM that is on it",
         replace(MOVE, origin=replace(ORIGIN, datastore=1, shared=True)),

@@ -97,6 +97,7 @@ def _words(demand: Demand, host: Host) -> list[str]:
     asked = {
         "DATACENTER": host.datacenter != demand.datacenter,
         "NOT_ASKED": demand.only is not None and host.id not in demand.only,
+        "REFUSED": host.id in dict(demand.refused),
         "HYPERVISOR_TYPE": host.type != demand.type,
         "HOST_STATE": host.state != "MANAGED",
         "UNREACHABLE": not host.reachable,

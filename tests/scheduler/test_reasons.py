@@ -104,6 +104,9 @@ def _answered(
             return world, replace(demand, datacenter=row.datacenter)
         case Lack.NOT_ASKED:
             return world, replace(demand, only=(demand.only or frozenset()) | {host})
+        case Lack.REFUSED:
+            left = tuple(each for each in demand.refused if each[0] != host)
+            return world, replace(demand, refused=left)
         case Lack.SAME_HOST | Lack.SAME_RACK:
             return world, _elsewhere(demand, reason.lack)
         case _:

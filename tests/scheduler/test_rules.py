@@ -58,7 +58,13 @@ def test_every_reason_is_told_not_only_the_first() -> None:
     full = replace(RACK, cpu_used=10, ram_used_mib=1000, disk_used_bytes=500)
     origin = replace(ORIGIN, rack=2, hypervisor="vc2")
     asked = replace(
-        DEMAND, network="san", only=frozenset({2}), origin=origin, enterprise=1, layer=1
+        DEMAND,
+        network="san",
+        only=frozenset({2}),
+        origin=origin,
+        enterprise=1,
+        layer=1,
+        refused=((1, "full"),),
     )
     nowhere = replace(nowhere, reserved_for=2, enterprises=frozenset({2}), layers=frozenset({1}))
     at = Candidate(nowhere, (), full, rules=APART)
@@ -89,6 +95,7 @@ def test_waiting_helps_only_where_something_passes() -> None:
         Lack.CPU,
         Lack.MEMORY,
         Lack.STORAGE,
+        Lack.REFUSED,
         Lack.HOST_STATE,
         Lack.UNREACHABLE,
         Lack.EXCLUDED,

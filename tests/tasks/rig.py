@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from drivers.contract import Driver, HostLink, HypervisorType
+from drivers.capabilities import HypervisorType
+from drivers.contract import Driver, HostLink
 from drivers.simulated.driver import SimulatedDriver
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
@@ -28,7 +29,7 @@ from gateway.tasks.worker import Pace, Worker
 
 CALLER = Caller(1, 1, "tester")
 QUICK_PACE = Pace(lease_s=0.6, heartbeat_s=0.15, margin_s=0.1, drain_s=5)
-QUICK_LIMITS = Limits(attempts_max=3, settle_for_s=2.0, poll_s=0.02)
+QUICK_LIMITS = Limits(attempts_max=3, hosts_max=3, settle_for_s=2.0, poll_s=0.02)
 QUICK_ROUNDS = Rounds(period_s=0.2, unknown_after_s=0.6, lease_s=0.6, spacing_s=0.05)
 DISK = 10 * 2**30
 

@@ -46,6 +46,12 @@ STORIES = {
         faults=(("host-1", "power", "Rejected"),),
         results=frozenset({"failure", "success"}),
     ),
+    "deploy, no capacity to make it": Story(
+        DEPLOY, "ON", before=(), faults=(("host-1", "deploy", "NoCapacity"),)
+    ),
+    "deploy, no capacity to start it": Story(
+        DEPLOY, "ON", before=(), faults=(("host-1", "power", "NoCapacity"),)
+    ),
     "undeploy": Story(Operation.UNDEPLOY, "NOT_ALLOCATED"),
     "power off": Story(OFF, "OFF"),
     "power on": Story(Operation.POWER_ON, "ON", before=(DEPLOY, OFF)),
@@ -122,7 +128,8 @@ async def survives(story: Story, doom: Doom) -> None:
         await books_balance(store)
         await records_balance(store)
     calls = Counter(
-        (row["verb"], row["task"], row["vm"]) for row in world.rows("select * from call")
+        (row["verb"], row["host"], row["task"], row["vm"])
+        for row in world.rows("select * from call")
     )
     assert all(count == 1 for count in calls.values()), calls
     world.close()

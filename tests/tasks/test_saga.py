@@ -5,25 +5,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.lifecycle import Operation
-from gateway.tasks.saga import SAGAS, Act, End, Entry, Line, Mode, Move, next_move
+from gateway.tasks.saga import SAGAS, Act, End, Entry, Line, Mode, Move, next_move, tries
 
 TICKET = {"ticket": "encoded"}
 
 
-def played(saga, answers):
-    """Play a saga to its end; `answers` picks DONE, ABSENT or FAILED for each call."""
+def played(saga, answers, failed=None):
+    """Play a saga to its end, or until it begins anew; `answers` picks DONE, ABSENT or FAILED for
+    each step, `failed` is what is said of a failure."""
     journal: list[Line] = []
     acts: list[tuple[Act, str]] = []
     for _ in range(200):
         move = next_move(saga, journal)
-        if isinstance(move, End):
+        if isinstance(move, End) or move.act is Act.AGAIN:
             return journal, acts, move
         acts.append((move.act, move.step.name))
-        journal += carried_out(move, answers)
+        journal += carried_out(move, answers, failed or {})
     raise AssertionError("the saga does not end")
 
 
-def carried_out(move, answers):
+def carried_out(move, answers, failed):
     """The lines that an executor would write for a move."""
     name = move.step.name
     undoing = move.act in (Act.UNDO, Act.SETTLE_UNDO)
@@ -31,7 +32,8 @@ def carried_out(move, answers):
         intent = [Line(name, Entry.UNDO_INTENT, TICKET)] if move.step.undo is Mode.CALL else []
         return [*intent, Line(name, Entry.UNDONE)]
     intent = [Line(name, Entry.INTENT, TICKET)] if move.step.mode is Mode.CALL else []
-    return [*intent, Line(name, next(answers))]
+    entry = next(answers)
+    return [*intent, Line(name, entry, failed if entry is Entry.FAILED else {})]
 
 
 @pytest.mark.parametrize("operation", list(Operation))
@@ -89,6 +91,26 @@ def test_a_failure_that_left_nothing_behind_is_not_undone():
     assert (move.act, move.step.name) == (Act.UNDO, "reserve")
     end = next_move(saga, [*journal, Line("reserve", Entry.UNDONE)])
     assert end == End(success=False, reason="nobody answers")
+
+
+@pytest.mark.parametrize("step", ["create", "power"])
+def test_where_a_failure_says_so_the_saga_begins_anew_once_all_is_taken_back(step):
+    """Not before: what was made elsewhere would be lost sight of. The second failure ends it."""
+    saga = SAGAS[Operation.DEPLOY]
+    places = {"create": [Entry.DONE], "power": [Entry.DONE, Entry.DONE]}[step]
+    journal, acts, end = played(saga, iter([*places, Entry.FAILED]), {"again": True, "reason": "1"})
+    assert isinstance(end, Move)
+    assert (end.act, end.step.name) == (Act.AGAIN, "reserve")
+    undone = [name for act, name in acts if act is Act.UNDO]
+    assert undone[-1] == "reserve"
+    anew = [*journal, Line("reserve", Entry.AGAIN)]
+    assert next_move(saga, anew) == Move(Act.BEGIN, saga.steps[0])
+    over = [
+        *anew,
+        Line("reserve", Entry.FAILED, {"clean": True, "reason": "nowhere"}),
+    ]
+    assert next_move(saga, over) == End(success=False, reason="nowhere")
+    assert tries([Line("create", Entry.ABSENT), *anew], "create") == 0
 
 
 def test_an_undo_whose_end_is_unknown_is_settled_first():

@@ -77,6 +77,7 @@ def places_named(stored: Stored) -> tuple[set[int], set[int]]:
     made = decode(stored.body)
     demand = made.question.demand
     hosts, datastores = set(demand.only or ()), set()
+    hosts |= {host for host, _ in demand.refused}
     if demand.origin is not None:
         hosts.add(demand.origin.host)
         datastores.add(demand.origin.datastore)
@@ -107,6 +108,7 @@ def _demand(question: Question, *, hosts: bool) -> dict[str, Any]:
         whole = mapping_of(Decision(question))["question"]["demand"]
         found |= {"datacenter": demand.datacenter, "enterprise": demand.enterprise}
         found |= {"origin": whole["origin"], "only": whole["only"]}
+        found["refused"] = [{"host": host, "said": said} for host, said in demand.refused]
     return found
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 from gateway.api.links import Linker
 from gateway.api.privileges import Privilege
+from gateway.api.representations.consequences import consequences
 from gateway.api.representations.decisions import decision_link
+from gateway.lifecycle import Operation
 from gateway.store.tasks_view import Job, Task
 from gateway.store.vms import Vm
 from gateway.tasks.submission import Accepted, Caller
@@ -49,7 +51,7 @@ def accepted(links: Linker, done: Iterable[tuple[Vm, Accepted]]) -> dict[str, An
 def task(links: Linker, vm: Vm, one: Task, caller: Caller) -> dict[str, Any]:
     """A task with its jobs; also what clients ask for as `taskextended`.
 
-    `progress` (percent), `error`, `stuck` and `attempts` are vmgate's own.
+    `progress` (percent), `error`, `stuck`, `attempts` and `consequences` are vmgate's own.
     """
     may_resolve = Privilege.ENTERPRISE_ADMINISTER_ALL in caller.privileges
     path = f"{vm_path(vm)}/tasks/{one.id}"
@@ -87,6 +89,7 @@ def task(links: Linker, vm: Vm, one: Task, caller: Caller) -> dict[str, Any]:
         "error": one.error if caller.sees_hosts else _told(one),
         "stuck": one.state == "stuck",
         "attempts": one.attempts,
+        **consequences(Operation(one.kind), release=one.release),
         "links": offered,
     }
 

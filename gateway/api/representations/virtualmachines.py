@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from drivers.contract import Capabilities
+from drivers.capabilities import Capabilities
 from gateway.api.links import Linker
 from gateway.api.representations.decisions import decision_link
 from gateway.api.representations.layers import appliance_path, layer_path
@@ -30,7 +30,6 @@ _CONSTANT: Mapping[str, Any] = {
     "vdrpEnabled": False,
     "vdrpPort": 0,
     "password": "",
-    "deallocated": False,
 }
 
 
@@ -67,6 +66,7 @@ def virtual_machine(viewer: Viewer, vm: Vm, nics: Sequence[Nic]) -> dict[str, An
         "idState": vm.shown_state.number,
         "displayState": display_state(vm),
         **_CONSTANT,
+        "deallocated": vm.deallocated,
         "variables": vm.extra.get("variables", {}),
         "creationTimestamp": _milliseconds(vm.created_at),
         "lastSynchronize": _milliseconds(vm.synchronized_at or vm.created_at),
@@ -80,6 +80,7 @@ def virtual_machine_state(links: Linker, vm: Vm) -> dict[str, Any]:
     """The body of GET state."""
     return {
         "state": vm.shown_state.value,
+        "deallocated": vm.deallocated,
         "links": [
             links.link("parent", vm_path(vm), "virtualmachine", title=vm.name),
             links.link("edit", f"{vm_path(vm)}/state", "virtualmachinestate"),
@@ -127,7 +128,7 @@ def _links(viewer: Viewer, vm: Vm, nics: Sequence[Nic]) -> list[dict[str, Any]]:
         link("events", f"{path}/events", "events"),
         link("nics", f"{path}/network/nics", "nics"),
         *_belongings(viewer.links, vm),
-        *(_nic_link(viewer.links, nic) for nic in nics),
+        *(_nic_link(viewer.links, vm, nic) for nic in nics),
     ]
     if vm.host_id is not None and (
         viewer.caller.sees_hosts or RELOCATE in viewer.caller.privileges
@@ -179,8 +180,13 @@ def _groups(links: Linker, vm: Vm) -> list[dict[str, Any]]:
     return found
 
 
-def _nic_link(links: Linker, nic: Nic) -> dict[str, Any]:
-    return links.link(f"nic{nic.n}", nic_path(nic), "privateip", title=nic.address)
+def _nic_link(links: Linker, vm: Vm, nic: Nic) -> dict[str, Any]:
+    return links.link(f"nic{nic.n}", nic_path(nic), "privateip", title=_address(vm, nic))
+
+
+def _address(vm: Vm, nic: Nic) -> str:
+    """A deallocated VM has no addresses until it starts again."""
+    return "" if vm.deallocated else nic.address
 
 
 def nic_path(nic: Nic) -> str:
@@ -197,7 +203,7 @@ def private_ip(links: Linker, vm: Vm, nic: Nic) -> dict[str, Any]:
     network = f"{vdc}/privatenetworks/{nic.network_id}"
     return {
         "id": nic.id,
-        "ip": nic.address,
+        "ip": _address(vm, nic),
         "mac": nic.mac,
         "name": f"nic{nic.n}",
         "sequence": nic.n,

@@ -6,7 +6,7 @@ They do not come and go with the state; `allowed` says whether calling one now w
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from drivers.contract import Capabilities
+from drivers.capabilities import Capabilities
 from gateway.api.privileges import Privilege
 from gateway.lifecycle import Operation, VmState, allowed
 from gateway.store.vms import Vm
@@ -69,9 +69,11 @@ def actions(vm: Vm, caller: Caller, capabilities: Mapping[str, Capabilities]) ->
         offer(Operation.UNDEPLOY, "undeploy")
         if able is None or able.reset:
             offer(Operation.RESET, "reset")
+        if able is not None and able.redeploy:
+            offer(Operation.REDEPLOY, "redeploy")
     if PROTECT in caller.privileges:
         found.extend(_protection(vm))
-    if RELOCATE in caller.privileges and able is not None and able.live_relocation:
+    if RELOCATE in caller.privileges and able is not None and able.relocation:
         offer(Operation.RELOCATE, "relocate")
         found.append(
             Action(

@@ -1,0 +1,36 @@
+"""How a run of a task ends before the task does: it goes back to the queue, or to a person."""
+
+from typing import NoReturn
+
+from drivers.faults import Fault
+from gateway.tasks import policy
+from gateway.tasks.record import TaskRecord
+
+
+class Parked(Exception):
+    """The task went back to the queue or is stuck: this run is over."""
+
+
+async def park(record: TaskRecord, why: str, attempts: int | None = None) -> NoReturn:
+    """Try again later; the wait grows with `attempts`, by default with the task's own."""
+    wait = policy.wait_s(record.task.attempts if attempts is None else attempts)
+    async with record.fenced() as page:
+        await page.postpone(wait, why)
+    raise Parked
+
+
+async def look_later(record: TaskRecord, limits: policy.Limits, unclear: Fault) -> NoReturn:
+    """Look again later; once that went on for too long, only a person can help."""
+    async with record.fenced() as page:
+        if await page.undecided_for_s() >= limits.settle_for_s:
+            await page.get_stuck(unclear.message)
+        else:
+            await page.postpone(policy.wait_s(record.task.attempts), unclear.message)
+    raise Parked
+
+
+async def get_stuck(record: TaskRecord, why: str) -> NoReturn:
+    """Leave the task to an administrator."""
+    async with record.fenced() as page:
+        await page.get_stuck(why)
+    raise Parked
