@@ -28,6 +28,8 @@ SPARED_MAX = 3
 """Looks that are spared where a task ends at once, or where nothing is new in a survey."""
 LONG_S = 60.0
 WATCH = "WaitForUpdatesEx"
+CHECK = "CheckRelocate_Task"
+"""Of the tasks the one that changes nothing."""
 Cost = Counter[str]
 
 
@@ -100,7 +102,7 @@ async def test_a_piece_of_work_costs_what_is_said(rig: VsphereRig) -> None:
             assert costs.keys() == stated().keys()
             for name, calls in stated().items():
                 assert calls - SPARED_MAX <= costs[name].total() <= calls, (name, costs[name])
-                changes = [each for each in costs[name] if each.endswith("_Task")]
+                changes = [each for each in costs[name] if each.endswith("_Task") and each != CHECK]
                 wanted = 0 if name in ("settle", "look", "survey") else 1
                 assert len(changes) == wanted, (name, changes)
                 assert all(costs[name][each] == 1 for each in changes)

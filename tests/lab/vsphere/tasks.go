@@ -117,6 +117,13 @@ func (s *server) run(t *task, m *simulator.Method, r *rule) {
 			return
 		}
 	}
+	if b, checking := m.Body.(*types.CheckRelocate_Task); checking {
+		s.world.Lock()
+		result, fault := s.checked(b, r)
+		s.world.Unlock()
+		s.end(t, m, result, fault)
+		return
+	}
 	if r != nil && r.Kind == "taskfault" {
 		s.end(t, m, nil, newFault(r.Fault, m.This))
 		return
