@@ -19,9 +19,11 @@ from drivers.esxi.options import EsxiOptions
 from drivers.esxi.places import Places, view
 from drivers.esxi.reading import Found, all_in, list_leaves, one
 from drivers.esxi.session import Service
-from drivers.facts import DatastoreFacts, Facts, HostFacts, Sighting
+from drivers.facts import DatastoreFacts, Facts, HostFacts, HostLoad, Sighting
 
 _LASTING = ("config.instanceUuid", "config.hardware.numCPU", "config.hardware.memoryMB")
+_LOAD = ("summary.quickStats.overallCpuUsage", "summary.quickStats.overallMemoryUsage")
+"""In MHz and MB; unset until the vCenter has measured."""
 _WANTED = {
     vim.VirtualMachine: tuple(each for each in VM_PATHS if each not in _LASTING),
     vim.HostSystem: (
@@ -29,6 +31,7 @@ _WANTED = {
         "runtime.connectionState",
         "runtime.inMaintenanceMode",
         "datastore",
+        *_LOAD,
         "summary.hardware.numCpuThreads",
         "summary.hardware.memorySize",
         "summary.config.product.name",
@@ -124,6 +127,7 @@ class Surveyor:
                 _datastore(by_name[name]) for name in link.datastores if name in by_name
             ),
             accepting=not host.get("runtime.inMaintenanceMode", False),
+            load=_load(host),
         )
 
 
@@ -134,6 +138,13 @@ def _is_vm(each: Found) -> bool:
         and not each.get("config.template", False)
         and each.get("runtime.host") is not None
     )
+
+
+def _load(host: Found) -> HostLoad | None:
+    cpu_mhz, memory_mib = (host.get(path) for path in _LOAD)
+    if cpu_mhz is None or memory_mib is None:
+        return None
+    return HostLoad(int(cpu_mhz), int(memory_mib))
 
 
 def _datastore(store: Found) -> DatastoreFacts:

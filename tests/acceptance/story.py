@@ -70,9 +70,13 @@ class Story:
         rooms |= {one["name"]: one["room"] for one in told["datastores"]["collection"]}
         return {what: (one["headroomBefore"], one["headroomAfter"]) for what, one in rooms.items()}
 
-    def host(self) -> str:
+    def machine(self) -> Any:
         """The machine it is on."""
-        return str(_got(self.vm.follow("machine").get()).name)
+        return _got(self.vm.follow("machine").get())
+
+    def host(self) -> str:
+        """That machine's name."""
+        return str(self.machine().name)
 
     def relocate(self) -> tuple[str, str]:
         """Move it to the first candidate; (before, after)."""

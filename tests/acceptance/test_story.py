@@ -56,6 +56,9 @@ async def test_on_esxi_hosts(vc: VCenter, database_url: str, tmp_path: Path) -> 
         vc.forget_calls()
         before, after = await asyncio.to_thread(whole_story, story, lambda times: None)
         boots = vc.calls()["PowerOnVM_Task"] + vc.calls()["ResetVM_Task"]
+        on = (await asyncio.to_thread(story.machine)).json
+        assert on["cpuMeasuredInMhz"] >= 0, "measured beside what is promised"
+        assert on["ramMeasuredInMb"] > 0
         back = await asyncio.to_thread(story.candidates)
         assert back[before].type == "VMX_04"
         had = story.room(back[before])

@@ -8,7 +8,9 @@ from pyVmomi import vim
 
 from drivers.capabilities import HypervisorType
 from drivers.contract import Deploy, Driver, Power, PowerRequest, Remove, Verdict, VmSpec
-from drivers.facts import PowerState
+from drivers.esxi.reading import Found
+from drivers.esxi.surveying import _load
+from drivers.facts import HostLoad, PowerState
 from drivers.faults import Indeterminate, Rejected
 from tests.drivers.contract_suite import DriverContract
 from tests.drivers.rigs import closing, made_by, permitted, reported, surveyed, ticket, until
@@ -186,3 +188,16 @@ class TestEsxi(DriverContract):
         spec = await rig.deployed()
         await rig.power(spec, PowerRequest.ON)
         rig.vc.clear()
+
+    async def test_the_measured_load_comes_with_the_list(self, rig: VsphereRig) -> None:
+        """One call for all hosts, and none for what is not measured yet."""
+        moid = rig.vc.named("HostSystem")[rig.first]
+        path = "summary.quickStats.overall"
+        rig.vc.set("HostSystem", moid, {f"{path}CpuUsage": 2600, f"{path}MemoryUsage": 4096})
+        rig.vc.forget_calls()
+        facts = await rig.driver.survey("lab")
+        assert rig.vc.calls()["RetrievePropertiesEx"] == 1
+        loads = {host.name: host.load for host in facts.hosts}
+        assert loads[rig.first] == HostLoad(2600, 4096)
+        unmeasured = Found("HostSystem", "host-1", {f"{path}CpuUsage": 2600})
+        assert _load(unmeasured) is None
