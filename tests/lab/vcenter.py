@@ -152,7 +152,7 @@ class VCenter:
         """After `skip` calls of a method ("*": of any) the next `times` (0: all) meet `kind`.
 
         Kinds: delay, status, drop, dropafter, hold, holdafter, ignore, fault, taskfault, taskhold,
-        question; `kinds` in vsphere/rules.go says what each does.
+        taskdelay, question; `kinds` in vsphere/rules.go says what each does.
         """
         wanted = {"method": method, "kind": kind, "n": times, "skip": skip, "fault": fault}
         wanted |= {"status": status, "ms": ms, "text": text}

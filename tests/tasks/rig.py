@@ -30,6 +30,9 @@ from gateway.tasks.worker import Pace, Worker
 CALLER = Caller(1, 1, "tester")
 QUICK_PACE = Pace(lease_s=0.6, heartbeat_s=0.15, margin_s=0.1, drain_s=5)
 QUICK_LIMITS = Limits(attempts_max=3, hosts_max=3, settle_for_s=2.0, poll_s=0.02)
+PATIENT_PACE = Pace(lease_s=1.5, heartbeat_s=0.3, margin_s=0.2, drain_s=5)
+PATIENT_LIMITS = Limits(attempts_max=5, settle_for_s=30.0, poll_s=0.02)
+"""For a vCenter beside other tests: a process of its own, which may get its turn late."""
 QUICK_ROUNDS = Rounds(period_s=0.2, unknown_after_s=0.6, lease_s=0.6, spacing_s=0.05)
 DISK = 10 * 2**30
 

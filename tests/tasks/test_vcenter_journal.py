@@ -114,7 +114,7 @@ async def test_a_kill_anywhere_begins_nothing_again(
         )
         vc.forget_calls()
         code = await asyncio.to_thread(run_to_death, doom)
-        assert code in (0, -9)
+        assert code in (0, -9), f"at point {point}"
         begun.append(vc.calls().get(story.method, 0))
         await survives(story, replace(doom, point=0), vc, admin)
         await execute(postgres_server, f"drop database {copy} with (force)")

@@ -71,7 +71,7 @@ func (s *server) begin(m *simulator.Method, r *rule) *task {
 	switch {
 	case taken:
 		s.end(t, m, nil, &types.TaskInProgress{Task: other.Self})
-	case s.TaskMS == 0 && (r == nil || r.Kind != "taskhold" && r.Kind != "question"):
+	case s.TaskMS == 0 && (r == nil || r.Kind != "taskhold" && r.Kind != "taskdelay" && r.Kind != "question"):
 		s.run(t, m, r)
 	default:
 		go s.run(t, m, r)
@@ -152,6 +152,8 @@ func (s *server) halfWay(t *task, m *simulator.Method, r *rule) bool {
 	until := r.released
 	switch r.Kind {
 	case "taskhold":
+	case "taskdelay":
+		return t.pause(time.Duration(r.MS) * time.Millisecond)
 	case "question":
 		until = t.answered
 		s.ask(m.This, r.Text)
