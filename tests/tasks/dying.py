@@ -2,8 +2,8 @@
 
 The points are every commit of the engine (right before and right after it) and every driver
 call (right before and right after it), which has something kept with its ticket as the drivers
-of slow clouds do. On a vCenter, where each takes seconds, they are the moment after every commit, and
-the driver's calls. It runs in a process of its own.
+of slow clouds do. On a vCenter, where each takes seconds, they are the moment after every
+commit, and the driver's calls. It runs in a process of its own.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""I1 on a vCenter: kill -9 at every commit, and on both sides of every driver call, of a deploy and
+"""I1 on a vCenter: kill -9 after every commit, and on both sides of every driver call, of a deploy and
 of a relocation; whoever takes over finds the vCenter's task or its work, and begins none again."""
 
 import asyncio
@@ -15,15 +15,22 @@ from drivers.simulated.world import World
 from gateway.lifecycle import Operation
 from gateway.store import ledger
 from gateway.store.pool import Store, StoreSettings
-from gateway.tasks.policy import Limits
 from tests.drivers.vsphere_rig import SHAPE, Admin
 from tests.lab.vcenter import VCenter, missing, vcenter
 from tests.postgres import create_database, execute
 from tests.tasks.dying import Doom, run_to_death
-from tests.tasks.rig import books_balance, ended, records_balance, running, seed, vm_row
+from tests.tasks.rig import (
+    PATIENT_LIMITS,
+    PATIENT_PACE,
+    books_balance,
+    ended,
+    records_balance,
+    running,
+    seed,
+    vm_row,
+)
 
 set_forkserver_preload(["tests.tasks.dying", "drivers.esxi"])
-PATIENT = Limits(attempts_max=3, settle_for_s=30.0, poll_s=0.02)
 ON_VCENTER = f"""
 update host set name = 'esxi-1-' || id, address = 'esxi-1-' || id, type = 'VMX_04',
   networks = '{{"default": "lan-1"}}';
@@ -132,7 +139,7 @@ async def survives(story: Story, doom: Doom, vc: VCenter, admin: Admin) -> None:
     settings = StoreSettings(home=Path(doom.world).parent, database_url=doom.database_url)
     async with (
         Store.open(settings) as store,
-        running(store, world, limits=PATIENT, driver=doom.driver()),
+        running(store, world, limits=PATIENT_LIMITS, pace=PATIENT_PACE, driver=doom.driver()),
     ):
         async with store.read() as c:
             tasks = await c.fetch("select id, kind from task order by n")
