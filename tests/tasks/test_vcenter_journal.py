@@ -1,5 +1,5 @@
-"""I1 on a vCenter: kill -9 after every commit, and on both sides of every driver call, of a deploy and
-of a relocation; whoever takes over finds the vCenter's task or its work, and begins none again."""
+"""I1 on a vCenter: kill -9 after every commit, and on both sides of every driver call, of a deploy
+and of a relocation; whoever takes over finds the vCenter's task or its work, and begins no other."""
 
 import asyncio
 from collections.abc import Iterator
