@@ -63,7 +63,7 @@ bench: $(STAMP) ## Measure; one JSON line for each figure
 	@$(BIN)/python -m bench
 
 lock: $(STAMP) ## Write the locks anew from pyproject.toml
-	@for each in runtime: "dev:--group dev" "kvm:--extra kvm" "esxi:--extra esxi"; do \
+	@for each in runtime: "dev:--group dev" "kvm:--extra kvm" "esxi:--extra esxi" "azure:--extra azure"; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-header --no-annotate pyproject.toml $${each#*:} -o requirements/$${each%%:*}.lock; done
 

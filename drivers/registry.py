@@ -11,6 +11,7 @@ _MODULES = {
     "simulated": "drivers.simulated",
     "kvm": "drivers.kvm",
     "esxi": "drivers.esxi",
+    "azure": "drivers.azure",
 }
 KINDS = tuple(_MODULES)
 

@@ -21,6 +21,7 @@ if bash tools/vsphere.sh; then
 else
   echo "tests on a vSphere API server will be skipped" >&2
 fi
+"$bin/python" -m tests.lab.azure.recordings || echo "tests on recorded Azure traffic will be skipped" >&2
 make --no-print-directory check
 wait
 exec "$bin/pytest" -n 2 --dist loadgroup -q

@@ -141,8 +141,8 @@ def redeploy(world: World, task: str, order: Redeploy) -> None:
     world.rows("update vm set boots = boots + 1 where vm = ? and host = ?", vm["vm"], order.host)
 
 
-def reconfigure(world: World, task: str, order: Reconfigure) -> None:
-    """Resize a VM that is off."""
+def reconfigure(world: World, task: str, order: Reconfigure, options: SimulatedOptions) -> None:
+    """Resize a VM that is off; a cloud takes its compute back for that."""
     spec = order.spec
     vm = found(world, str(spec.vm), order.host)
     if (vm["cpu"], vm["ram_mib"]) == (spec.cpu, spec.ram_mib):
@@ -151,9 +151,10 @@ def reconfigure(world: World, task: str, order: Reconfigure) -> None:
         raise Rejected(f"a VM that is {vm['state']} cannot be reconfigured", host=order.host)
     world.note(order.host, "reconfigure", vm["vm"], task)
     world.rows(
-        "update vm set cpu = ?, ram_mib = ? where vm = ? and host = ?",
+        "update vm set cpu = ?, ram_mib = ?, state = ? where vm = ? and host = ?",
         spec.cpu,
         spec.ram_mib,
+        "DEALLOCATED" if options.cloud else "OFF",
         vm["vm"],
         order.host,
     )

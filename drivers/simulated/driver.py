@@ -142,7 +142,10 @@ class SimulatedDriver:
         """Resize a VM that is off."""
         task = str(permit.task)
         await self._act(
-            permit, order.host, "reconfigure", lambda: acts.reconfigure(self.world, task, order)
+            permit,
+            order.host,
+            "reconfigure",
+            lambda: acts.reconfigure(self.world, task, order, self._options),
         )
 
     async def redeploy(self, permit: Permit, order: Redeploy) -> None:
@@ -178,6 +181,7 @@ class SimulatedDriver:
 
     async def clear(self, permit: Permit, order: Clear) -> None:
         """Delete what a move left."""
+        self._need(self.capabilities.relocation, "moves no VM")
         task = str(permit.task)
         await self._act(permit, order.at.host, "clear", lambda: acts.clear(self.world, task, order))
 

@@ -1,19 +1,29 @@
 """Reconfigure books the new size, gives it to the VM that is off, and records it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from drivers.contract import Order, Reconfigure, VmSpec
+from drivers.contract import Order, Outcome, Reconfigure, VmSpec
+from gateway.lifecycle import VmState
 from gateway.store import bookings, vm_record
 from gateway.store.counting import Booked
 from gateway.store.pool import Connection
 from gateway.tasks.deciding import Subject, refusal_detail, to_store
 from gateway.tasks.demanding import demand_of
 from gateway.tasks.growing import refused_growth
-from gateway.tasks.steps import Behaviour, Call, Situation, StepFailed, Write, place_of, spec_of
+from gateway.tasks.steps import (
+    Behaviour,
+    Call,
+    Situation,
+    StepFailed,
+    Write,
+    place_of,
+    record_seen,
+    spec_of,
+)
 from scheduler.demand import Demand
 from scheduler.held import Held
+from scheduler.values import replace
 
 
 def _sizes(at: Situation) -> tuple[int, int]:
@@ -88,6 +98,12 @@ def _sized(at: Situation, cpu: int, ram_mib: int) -> VmSpec:
     return spec_of(replace(at.vm, cpu=cpu, ram_mib=ram_mib))
 
 
+async def _resized(c: Connection, at: Situation, outcome: Outcome) -> None:
+    """A cloud may have taken the compute of a VM that is off back for that."""
+    if at.vm.state is VmState.OFF:
+        await record_seen(c, at, outcome, at.vm.state)
+
+
 async def _record(c: Connection, at: Situation) -> Mapping[str, Any]:
     cpu, ram_mib = _sizes(at)
     (booked,) = await bookings.of_vm(c, at.vm.id)
@@ -98,6 +114,6 @@ async def _record(c: Connection, at: Situation) -> Mapping[str, Any]:
 
 RECONFIGURE: Mapping[str, Behaviour] = {
     "rebook": Write(_rebook, _restore),
-    "reconfigure": Call(_order, undo=_order_back),
+    "reconfigure": Call(_order, _resized, undo=_order_back, undo_effect=_resized),
     "record": Write(_record),
 }

@@ -8,6 +8,8 @@ from dataclasses import fields
 
 import pytest
 
+from drivers.azure.options import AzureOptions
+from drivers.azure.options import parse as parse_azure
 from drivers.esxi.options import EsxiOptions
 from drivers.esxi.options import parse as parse_esxi
 from drivers.kvm.options import KvmOptions
@@ -215,3 +217,39 @@ def test_an_option_of_esxi_that_is_wrong_is_named(wrong: dict[str, object], said
     assert parse_esxi(right).port == 443
     with pytest.raises(ValueError, match=f"^{said}$"):
         parse_esxi({**right, **wrong})
+
+
+def test_the_example_of_azure_is_read_and_shows_every_option():
+    config = read_config(ROOT / "configs/azure.toml", {})
+    options = config.hypervisor["azure"].options
+    assert list(options) == [one.name for one in fields(AzureOptions)]
+    with pytest.raises(ValueError, match=r"^ssh_key_file: "):
+        parse_azure(options)
+    defaults = {one.name: one.default for one in fields(AzureOptions)}
+    for name in defaults.keys() - {"subscription", "resource_group", "sizes", "ssh_key_file"}:
+        assert options[name] == defaults[name], name
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"subscription": ""}, "subscription is needed"),
+        ({"sizes": ""}, "sizes is needed"),
+        ({"credential": "hope"}, "credential is none of workload, managed, secret, token_file"),
+        ({"credential": "secret"}, "tenant is needed"),
+        ({"credential": "token_file"}, "token_file: there is no such file"),
+        ({"base_url": "http://x"}, "base_url must begin with https://"),
+        ({"ca_file": "/no/such"}, "ca_file: there is no such file"),
+        ({"poll_s": 0.0}, "poll_s must be more than 0"),
+        ({"admin_password_env": "VMGATE_NO_SUCH"}, "admin_password_env: the variable .* not set"),
+        (
+            {"ssh_key_file": __file__, "admin_password_file": __file__},
+            "only one of ssh_key_file, admin_password_env and admin_password_file",
+        ),
+    ],
+)
+def test_an_option_of_azure_that_is_wrong_is_named(wrong: dict[str, object], said: str):
+    right = {"subscription": "s", "resource_group": "g", "sizes": "Standard_B1s"}
+    assert parse_azure(right).scopes == "https://management.azure.com/.default"
+    with pytest.raises(ValueError, match=f"^{said}$"):
+        parse_azure({**right, **wrong})

@@ -19,6 +19,7 @@ CODE = r"(?:[A-Z]+-)+[0-9]+|[0-9]{3}-[A-Z]+(?:-[A-Z]+)*"
 CITED = re.compile(r"`((?:gateway|drivers|scheduler|tests|configs|docs|tools)/[\w./-]*)`")
 OPTIONS = {
     "drivers.esxi.options": "EsxiOptions",
+    "drivers.azure.options": "AzureOptions",
     "drivers.kvm.options": "KvmOptions",
     "drivers.simulated.options": "SimulatedOptions",
 }
@@ -48,6 +49,13 @@ def test_the_role_is_the_code_s():
     """Each privilege that the vCenter's user needs, and no other."""
     told = re.findall(r"^- `((?:[A-Z]\w*\.)+\w+)`$", DRIVERS, re.MULTILINE)
     assert told == list(import_module("drivers.esxi.role").PRIVILEGES)
+
+
+def test_the_role_in_azure_is_the_code_s():
+    """Each right that vmgate's identity needs, and no other."""
+    told = re.findall(r"^- `(Microsoft\.\w+/[\w/]+)`$", DRIVERS, re.MULTILINE)
+    role = import_module("drivers.azure.role")
+    assert told == list(role.ACTIONS) == role.role("s")["Actions"]
 
 
 def test_the_table_of_drivers_is_the_registry():

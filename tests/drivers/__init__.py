@@ -7,6 +7,9 @@ pytest.register_assert_rewrite(
     "tests.drivers.creating",
     "tests.drivers.interrupted",
     "tests.drivers.moving",
+    "tests.drivers.pausing",
     "tests.drivers.powering",
+    "tests.drivers.refusing",
+    "tests.drivers.releasing",
     "tests.drivers.trouble",
 )

@@ -1,12 +1,14 @@
-"""The vCenters that drivers are tested on: one to break, and another beside it."""
+"""What drivers are tested on: vCenters and Azure subscriptions, one to break and one beside it."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.drivers.azure_rig import AzureRig
 from tests.drivers.rigs import closing
 from tests.drivers.vsphere_rig import SHAPE, VsphereRig
+from tests.lab.azure.simulator import Simulator
 from tests.lab.vcenter import VCenter, missing, vcenter
 
 
@@ -26,3 +28,12 @@ async def vsphere(vcenters: tuple[VCenter, Path, VCenter]) -> AsyncIterator[Vsph
     async with closing(rig.driver), closing(rig.other):
         yield rig
     await rig.sweep()
+
+
+@pytest.fixture
+async def azure() -> AsyncIterator[AzureRig]:
+    async with Simulator.start() as arm, Simulator.start() as beside:
+        rig = AzureRig(arm, beside)
+        async with closing(rig.driver), closing(rig.other):
+            yield rig
+            arm.faults.clear()

@@ -15,7 +15,10 @@ from drivers.capabilities import HypervisorType
 from tests.drivers.creating import Creating
 from tests.drivers.interrupted import Interrupted
 from tests.drivers.moving import Moving
+from tests.drivers.pausing import Pausing
 from tests.drivers.powering import Powering
+from tests.drivers.refusing import Refusing
+from tests.drivers.releasing import Releasing
 from tests.drivers.rigs import Rig
 from tests.drivers.trouble import Trouble
 
@@ -32,8 +35,8 @@ HAS: Mapping[HypervisorType, frozenset[str]] = {
 """What a driver of each kind must be able to do, and nothing else."""
 
 
-class DriverContract(Creating, Powering, Moving, Interrupted, Trouble):
-    """Everything drivers/contract.py promises of any driver."""
+class PlacesContract(Creating, Powering, Trouble, Refusing):
+    """What is promised of any driver, also where VMs stay at their place and never pause."""
 
     kind: ClassVar[HypervisorType]
 
@@ -42,3 +45,11 @@ class DriverContract(Creating, Powering, Moving, Interrupted, Trouble):
         able = asdict(rig.driver.capabilities)
         assert able.pop("type") is self.kind
         assert {name for name, value in able.items() if value} == HAS[self.kind]
+
+
+class CloudContract(Releasing, PlacesContract):
+    """Everything drivers/contract.py promises of drivers of a cloud's places."""
+
+
+class DriverContract(Pausing, Moving, Interrupted, PlacesContract):
+    """Everything drivers/contract.py promises of drivers of hosts."""

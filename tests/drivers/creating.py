@@ -18,6 +18,16 @@ def resized(spec: VmSpec) -> VmSpec:
     return VmSpec(spec.vm, spec.name, 2, 32, spec.disk, spec.nics)
 
 
+async def not_resized(rig: Rig, spec: VmSpec) -> None:
+    """A resize is refused, and has no effect."""
+    before = await rig.driver.look(spec.vm, rig.first)
+    permit, order = permitted(), Reconfigure(resized(spec), rig.first)
+    with pytest.raises(Rejected):
+        await rig.driver.reconfigure(permit, order)
+    assert (await rig.driver.settle(ticket(permit, order))).verdict is Verdict.ABSENT
+    assert await rig.driver.look(spec.vm, rig.first) == before
+
+
 class Creating:
     """Deploy, reconfigure, remove; look and survey."""
 
@@ -89,23 +99,17 @@ class Creating:
             await rig.driver.reconfigure(permit, order)
             outcome = await rig.driver.settle(ticket(permit, order))
             assert outcome.verdict is Verdict.DONE
-            assert outcome.sighting == replace(before, cpu=2, ram_mib=32)
+            # A cloud may have to take a VM's compute back before it gives it another size.
+            given_back = rig.driver.capabilities.deallocation
+            assert outcome.sighting == replace(before, cpu=2, ram_mib=32, deallocated=given_back)
         await rig.power(spec, PowerRequest.ON)
         seen = await rig.driver.look(spec.vm, rig.first)
         assert seen == replace(before, cpu=2, ram_mib=32, state=PowerState.ON)
 
-    @pytest.mark.parametrize("state", ["ON", "PAUSED"])
-    async def test_a_vm_that_is_not_off_is_not_resized(self, rig: Rig, state: str) -> None:
+    async def test_a_vm_that_is_not_off_is_not_resized(self, rig: Rig) -> None:
         spec = await rig.deployed()
         await rig.power(spec, PowerRequest.ON)
-        if state == "PAUSED":
-            await rig.power(spec, PowerRequest.PAUSE)
-        before = await rig.driver.look(spec.vm, rig.first)
-        permit, order = permitted(), Reconfigure(resized(spec), rig.first)
-        with pytest.raises(Rejected):
-            await rig.driver.reconfigure(permit, order)
-        assert (await rig.driver.settle(ticket(permit, order))).verdict is Verdict.ABSENT
-        assert await rig.driver.look(spec.vm, rig.first) == before
+        await not_resized(rig, spec)
 
     async def test_a_running_vm_is_not_removed(self, rig: Rig) -> None:
         """Neither the VM nor its disk goes."""

@@ -1,5 +1,6 @@
 """The simulated rig: two hosts in a world in a file, as another process would open it."""
 
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -16,13 +17,15 @@ class SimulatedRig(Rig):
 
     first, second = "sim-1", "sim-2"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: HypervisorType = HypervisorType.KVM) -> None:
+        self._kind = kind
         self.world = World(str(path))
         self.driver = self.opened(SimulatedOptions())
 
     def opened(self, options: SimulatedOptions) -> SimulatedDriver:
         """A driver on the world."""
-        driver = SimulatedDriver("simulated", HypervisorType.KVM, options, self.world)
+        options = replace(options, cloud=self._kind is HypervisorType.AZURE)
+        driver = SimulatedDriver("simulated", self._kind, options, self.world)
         for name in (self.first, self.second):
             driver.attach(HostLink(name, "sim://x", {"default": "br0"}, ("shared", "local")))
         return driver

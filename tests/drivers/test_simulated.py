@@ -10,11 +10,22 @@ from drivers.capabilities import HypervisorType
 from drivers.contract import Deploy, Verdict
 from drivers.faults import Fault, Indeterminate
 from drivers.simulated.options import SimulatedOptions
-from tests.drivers.contract_suite import DriverContract
+from tests.drivers.contract_suite import CloudContract, DriverContract
 from tests.drivers.rigs import closing, made_by, permitted, ticket, until
 from tests.drivers.simulated_rig import SimulatedRig
 
 LONG_S = 1000.0
+
+
+class TestSimulatedCloud(CloudContract):
+    kind = HypervisorType.AZURE
+
+    @pytest.fixture
+    async def rig(self, tmp_path: Path) -> AsyncIterator[SimulatedRig]:
+        rig = SimulatedRig(tmp_path / "world", self.kind)
+        async with closing(rig.driver):
+            yield rig
+        rig.world.close()
 
 
 class TestSimulated(DriverContract):

@@ -66,6 +66,17 @@ async def test_one_that_is_off_can_be_deallocated_later(store: Store, world: Wor
     assert [row["boots"] for row in world.rows("select boots from vm")] == [1]
 
 
+async def test_what_a_resize_gave_back_is_recorded(store: Store, world: World) -> None:
+    """M-077: as by whatever else it was seen."""
+    await seed(store)
+    async with running(store, world, options=CLOUD) as rig:
+        await rig.run(1, Operation.DEPLOY)
+        await rig.run(1, Operation.SHUTDOWN)
+        task = await rig.run(1, Operation.RECONFIGURE, cpu=2, ram_mib=2048)
+        assert task["result"] == "success"
+        assert await states(store) == ("OFF", True)
+
+
 @pytest.mark.parametrize("seen", [True, False])
 async def test_what_was_not_seen_deallocated_is_not_called_so(store: Store, seen: bool) -> None:
     """M-077: whatever was asked for, the record is what the settled call showed."""

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
 from gateway.store.pool import Store, StoreSettings
@@ -35,6 +36,7 @@ class Story:
     payload: dict[str, Any] = field(default_factory=dict)
     faults: tuple[tuple[str, str, str], ...] = ()
     results: frozenset[str] = frozenset({"success"})
+    options: SimulatedOptions = field(default_factory=SimulatedOptions)
 
 
 STORIES = {
@@ -54,6 +56,9 @@ STORIES = {
     ),
     "undeploy": Story(Operation.UNDEPLOY, "NOT_ALLOCATED"),
     "power off": Story(OFF, "OFF"),
+    "deallocate": Story(
+        OFF, "OFF", payload={"release": True}, options=SimulatedOptions(cloud=True)
+    ),
     "power on": Story(Operation.POWER_ON, "ON", before=(DEPLOY, OFF)),
     "shutdown": Story(Operation.SHUTDOWN, "OFF"),
     "pause": Story(Operation.PAUSE, "PAUSED"),
@@ -100,6 +105,7 @@ async def test_a_kill_anywhere_loses_nothing_and_repeats_nothing(
             story.before,
             story.faults,
             point,
+            story.options,
         )
         code = await asyncio.to_thread(run_to_death, doom)
         assert code in (0, -9)
@@ -114,7 +120,7 @@ async def survives(story: Story, doom: Doom) -> None:
     """Another process takes over, and everything is as promised."""
     world = World(doom.world)
     settings = StoreSettings(home=Path(doom.world).parent, database_url=doom.database_url)
-    async with Store.open(settings) as store, running(store, world):
+    async with Store.open(settings) as store, running(store, world, options=doom.options):
         async with store.read() as c:
             tasks = await c.fetch("select id, kind from task order by n")
         ends = [await ended(store, task["id"]) for task in tasks]
@@ -125,6 +131,7 @@ async def survives(story: Story, doom: Doom) -> None:
             if ends[-1]["result"] == "success" or story.state == "NOT_ALLOCATED":
                 expected = "ON" if ends[-1]["result"] == "success" and story.faults else story.state
                 assert row["state"] == expected, (dict(row), ends[-1])
+                assert row["deallocated"] is bool(story.payload.get("release"))
         await books_balance(store)
         await records_balance(store)
     calls = Counter(

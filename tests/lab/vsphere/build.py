@@ -13,15 +13,14 @@ import sys
 import time
 from pathlib import Path
 
+from tests.lab.certificate import certify
+
 SOURCE = Path(__file__).parent
 # Debian's own: another Go in PATH may not know the way of building that needs no network.
 GO = Path("/usr/lib/go/bin/go")
 GOPATH = Path("/usr/share/gocode")
 SIMULATOR = GOPATH / "src/github.com/vmware/govmomi/simulator"
 CERTIFICATE, OTHER_CERTIFICATE = "tls", "other"
-_NAMES = "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost"
-_USES = "keyUsage=critical,digitalSignature,keyCertSign"
-_DAYS = 3650
 _UNUSED_S = 7 * 86400.0
 
 
@@ -62,7 +61,7 @@ def program() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for name in (CERTIFICATE, OTHER_CERTIFICATE):
             if not (folder / f"{name}.crt").exists():
-                _certify(folder, name)
+                certify(folder, name)
         if not built.exists():
             _build(folder, built)
             _tidy(folder)
@@ -101,23 +100,6 @@ def _build(folder: Path, target: Path) -> None:
     if done.returncode:
         raise BuildError(f"the vSphere API server does not build: {done.stderr}")
     partial.rename(target)
-
-
-def _certify(folder: Path, name: str) -> None:
-    """A certificate that speaks for itself; the key first, so that the one implies the other."""
-    key, certificate = folder / f"{name}.key", folder / f"{name}.crt"
-    partial = folder / f"{name}.partial"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", str(_DAYS)),
-            *("-subj", f"/CN=vmgate-lab-{name}", "-addext", _NAMES, "-addext", _USES),
-            *("-keyout", str(key), "-out", str(partial)),
-        ],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=True,
-    )
-    partial.rename(certificate)
 
 
 def main() -> int:

@@ -1,0 +1,150 @@
+"""What each verb asks of Azure: it looks, then sends one change, whose operation it returns.
+
+None in place of an operation means that there is nothing left to do. Later means that nothing was
+sent, or nothing done, and that the verb may be begun anew: with a new look.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from drivers.azure import marker
+from drivers.azure.arm import Arm, Operation
+from drivers.azure.options import AzureOptions
+from drivers.azure.places import Places, place_at
+from drivers.azure.reading import Seen, seen_in
+from drivers.azure.sizes import Sizes
+from drivers.azure.transport import Guard
+from drivers.azure.trouble import Later
+from drivers.contract import HostLink, Power, PowerRequest, Reconfigure, Redeploy, Reset
+from drivers.facts import PowerState
+from drivers.faults import Missing, Rejected, Unreachable
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The subscription, its sizes, the hosts that are known, and VMs by what others call them."""
+
+    arm: Arm
+    sizes: Sizes
+    options: AzureOptions
+    links: Mapping[str, HostLink]
+    foreign: Mapping[UUID, tuple[str, str]]
+
+    def link(self, host: str) -> HostLink:
+        """The host's link; raises Unreachable."""
+        found = self.links.get(host)
+        if found is None:
+            raise Unreachable(f"{self.arm.name} does not know a host called {host}", host=host)
+        return found
+
+
+async def see(scene: Scene, vm: UUID) -> Seen | None:
+    """The VM wherever it is, by one look at it alone; None when it is positively not there."""
+    group, name = scene.foreign.get(vm, ("", marker.name_of(vm)))
+    record = await scene.arm.vm(name, group)
+    return seen_in(record) if record is not None else None
+
+
+def is_at(scene: Scene, seen: Seen | None, host: str) -> bool:
+    """Whether the VM is at that place."""
+    places = Places(scene.links.values())
+    return seen is not None and places.host_of(seen.record) == host
+
+
+async def at(scene: Scene, vm: UUID, host: str) -> Seen:
+    """The VM at its place, ready to be changed; raises Missing, Rejected, Later."""
+    scene.link(host)
+    seen = await see(scene, vm)
+    if seen is None or not is_at(scene, seen, host):
+        raise Missing(f"there is no such VM at {host}", host=host)
+    if seen.mark.vm != vm:
+        raise Rejected("the VM carries no mark of ours, so it is not touched", host=host)
+    if seen.busy:
+        raise Later(f"{host}: something else is going on with the VM")
+    return seen
+
+
+def known(seen: Seen, host: str) -> PowerState:
+    """Its power; Later while Azure does not say."""
+    if seen.state is PowerState.UNKNOWN:
+        raise Later(f"{host}: Azure does not say whether the VM runs")
+    return seen.state
+
+
+async def power(scene: Scene, order: Power, guard: Guard) -> Operation | None:
+    """Ask for a state. Graceful is powerOff, which asks the guest; with `release` deallocate."""
+    seen = await at(scene, order.vm, order.host)
+    state = known(seen, order.host)
+    if is_done(order, seen):
+        return None
+    match order.request:
+        case PowerRequest.ON:
+            return await scene.arm.act(guard, "begin_start", seen.name)
+        case PowerRequest.OFF | PowerRequest.SHUTDOWN if order.release:
+            return await scene.arm.act(guard, "begin_deallocate", seen.name)
+        case PowerRequest.OFF | PowerRequest.SHUTDOWN:
+            pulled = order.request is PowerRequest.OFF
+            return await scene.arm.act(guard, "begin_power_off", seen.name, skip_shutdown=pulled)
+    raise Rejected(f"a VM that is {state} cannot {order.request}", host=order.host)
+
+
+def is_done(order: Power, seen: Seen) -> bool:
+    """Whether the VM is as the order wants it, whoever made it so."""
+    if seen.busy:
+        return False
+    if order.request is PowerRequest.ON:
+        return seen.state is PowerState.ON
+    return seen.state is PowerState.OFF and (seen.deallocated or not order.release)
+
+
+async def reset(scene: Scene, order: Reset, guard: Guard) -> Operation | None:
+    """Restart a running VM."""
+    return await _running(scene, order, guard, "begin_restart")
+
+
+async def redeploy(scene: Scene, order: Redeploy, guard: Guard) -> Operation | None:
+    """Have Azure move a running VM to another of its machines; its temporary disk is lost."""
+    return await _running(scene, order, guard, "begin_redeploy")
+
+
+async def _running(
+    scene: Scene, order: Reset | Redeploy, guard: Guard, verb: str
+) -> Operation | None:
+    seen = await at(scene, order.vm, order.host)
+    if known(seen, order.host) is not PowerState.ON:
+        raise Rejected("that needs a VM that is running", host=order.host)
+    return await scene.arm.act(guard, verb, seen.name)
+
+
+async def reconfigure(scene: Scene, order: Reconfigure, guard: Guard) -> Operation | None:
+    """Give a VM that is off another size: deallocated first, for only then any size may do."""
+    spec = order.spec
+    seen = await at(scene, spec.vm, order.host)
+    if is_resized(order, seen):
+        return None
+    if known(seen, order.host) is not PowerState.OFF:
+        raise Rejected("a VM that is not off cannot be reconfigured", host=order.host)
+    place = place_at(scene.link(order.host))
+    fitting = await scene.sizes.fitting(place, spec.cpu, spec.ram_mib)
+    if not fitting:
+        raise Rejected(no_size(order.host, spec.cpu, spec.ram_mib), host=order.host)
+    if not seen.deallocated:
+        return await scene.arm.act(guard, "begin_deallocate", seen.name)
+    size = fitting[0].name
+    change = {
+        "tags": marker.resized(seen.tags, spec, size),
+        "properties": {"hardwareProfile": {"vmSize": size}},
+    }
+    return await scene.arm.act(guard, "begin_update", seen.name, parameters=change)
+
+
+def is_resized(order: Reconfigure, seen: Seen) -> bool:
+    """Whether the VM is what it shall be."""
+    asked = (seen.mark.cpu, seen.mark.ram_mib) == (order.spec.cpu, order.spec.ram_mib)
+    return asked and seen.as_asked and not seen.busy
+
+
+def no_size(host: str, cpu: int, ram_mib: int) -> str:
+    """Why a VM fits nowhere at a place."""
+    return f"{host} has no size with {cpu} vCPUs and {ram_mib} MiB for us"

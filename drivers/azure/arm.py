@@ -1,0 +1,251 @@
+"""One subscription as the driver speaks to it; everything here runs in the driver's own loop.
+
+Verbs of VMs are the SDK's. Listings, polls and interfaces are plain requests through the same
+pipeline: the SDK's models of 10,000 VMs take seconds to build, and its network package 40 MiB.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from azure.core import MatchConditions
+from azure.core.exceptions import HttpResponseError
+from azure.core.pipeline.policies import (
+    ContentDecodePolicy,
+    HeadersPolicy,
+    RequestIdPolicy,
+    UserAgentPolicy,
+)
+from azure.core.polling import AsyncNoPolling
+from azure.core.rest import HttpRequest
+from azure.mgmt.compute.aio import ComputeManagementClient
+from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
+
+from drivers.azure.budget import Budget
+from drivers.azure.options import AzureOptions
+from drivers.azure.patience import UNTIL, Patience
+from drivers.azure.transport import GUARD, Guard, Transport
+from drivers.azure.trouble import body_of, is_gone, meaning, wait_said
+
+NETWORK_VERSION = "2024-05-01"
+COMPUTE_DISKS_VERSION = "2024-03-02"
+SKUS_VERSION = "2021-07-01"
+PERMISSIONS_VERSION = "2022-04-01"
+PAGES_MAX = 10_000
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A change that Azure has accepted. `path` asks how far it is; without one it is `done`, or
+    nothing says how far it is.
+
+    Only the path is kept, never a host: our token is sent to nobody but the configured address.
+    """
+
+    path: str
+    wait_s: float | None = None
+    done: bool = False
+
+
+class Arm:
+    """Opens its client with the first call."""
+
+    def __init__(self, name: str, options: AzureOptions, credential: Callable[[], Any]) -> None:
+        self.name = name
+        self._options = options
+        self._made_credential = credential
+        self._credential: Any = None
+        self._client: ComputeManagementClient | None = None
+        self.budget = Budget(options.concurrent)
+        self.steps = asyncio.Semaphore(options.concurrent)
+
+    # -- looks ---------------------------------------------------------------------------------
+
+    async def vm(self, name: str, group: str = "") -> Json | None:
+        """A VM with its instance view; None when Azure says of the VM itself that it is not there.
+
+        Raises Unreachable, Busy.
+        """
+        group = group or self._options.resource_group
+
+        async def call() -> Json:
+            found: Json = await self._opened().virtual_machines.get(
+                group, name, expand="instanceView", cls=_raw, **self._until()
+            )
+            return found
+
+        return await self._look(call)
+
+    async def found(self, path: str, version: str) -> Json | None:
+        """What is at a path; None when Azure says of the thing itself that it is not there."""
+        return await self._look(lambda: self._json(f"{path}?api-version={version}"))
+
+    async def pages(self, path: str, query: str) -> AsyncIterator[list[Json]]:
+        """A listing page by page, to its end; raises Unreachable, Busy."""
+        url = f"{path}?{query}"
+        for _ in range(PAGES_MAX):
+            page = await self._look(lambda at=url: self._json(at))  # type: ignore[misc]
+            if page is None or not isinstance(page.get("value"), list):
+                raise meaning(ValueError("a listing is not what it should be"), self.name, None, "")
+            yield page["value"]
+            following = page.get("nextLink")
+            if not following:
+                return
+            url = self._own(following)
+        raise meaning(ValueError("a listing has no end"), self.name, None, "")
+
+    async def poll(self, operation: Operation) -> tuple[int, Any, float | None]:
+        """Status, body and Retry-After of an operation; raises Unreachable, Busy."""
+        try:
+            async with asyncio.timeout(self._options.call_timeout_s):
+                response = await self._sent(HttpRequest("GET", operation.path), **self._until())
+                if response.status_code in (200, 201, 202, 204, 404):
+                    return response.status_code, body_of(response), wait_said(response)
+                raise HttpResponseError(response=response)
+        except Exception as error:
+            raise meaning(error, self.name, None, None) from error
+
+    # -- changes -------------------------------------------------------------------------------
+
+    async def act(self, guard: Guard, verb: str, name: str, **words: Any) -> Operation:
+        """Ask for a verb of the SDK's, such as `begin_start`, of one VM; sent once.
+
+        Raises Later and Unreachable where Azure did nothing, Rejected, Missing, Indeterminate.
+        """
+        accepted = _Accepted()
+
+        async def call() -> None:
+            method = getattr(self._opened().virtual_machines, verb)
+            told = {"polling": accepted, GUARD: guard, **words}
+            await method(self._options.resource_group, name, **told)
+
+        await self._change(guard, name, call)
+        return self._operation(accepted.response)
+
+    async def create(self, guard: Guard, name: str, body: Json) -> Operation:
+        """Make a VM that is not there; Later when it is there by now."""
+        words = {"parameters": body, "etag": "*", "match_condition": MatchConditions.IfMissing}
+        return await self.act(guard, "begin_create_or_update", name, **words)
+
+    async def send(
+        self, guard: Guard, method: str, path: str, version: str, body: Json | None = None
+    ) -> Operation:
+        """Make or delete something that the SDK has no verb for here; sent once."""
+        answered: list[Any] = []
+
+        async def call() -> None:
+            request = HttpRequest(method, f"{path}?api-version={version}", json=body)
+            response = await self._sent(request, **{GUARD: guard})
+            if response.status_code >= 300:
+                raise HttpResponseError(response=response)
+            answered.append(response)
+
+        await self._change(guard, path.rpartition("/")[2], call)
+        return self._operation(answered[0])
+
+    # -- addresses -----------------------------------------------------------------------------
+
+    def of_subscription(self, rest: str) -> str:
+        """A path in the subscription."""
+        return f"/subscriptions/{self._options.subscription}/{rest}"
+
+    def of_group(self, rest: str) -> str:
+        """A path in the resource group where VMs are made."""
+        return self.of_subscription(f"resourceGroups/{self._options.resource_group}/{rest}")
+
+    async def close(self) -> None:
+        """Close every connection."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+            await self._credential.close()
+
+    # -- the way there -------------------------------------------------------------------------
+
+    def _opened(self) -> ComputeManagementClient:
+        if self._client is None:
+            options = self._options
+            self._credential = self._made_credential()
+            self._client = ComputeManagementClient(
+                self._credential,
+                options.subscription,
+                base_url=options.base_url.rstrip("/"),
+                transport=Transport(ca_file=options.ca_file, timeout_s=options.call_timeout_s),
+                # Few, and none that retries, follows, logs or registers anything by itself.
+                policies=[
+                    RequestIdPolicy(),
+                    HeadersPolicy(),
+                    UserAgentPolicy(base_user_agent="vmgate"),
+                    ContentDecodePolicy(),
+                    Patience(self.budget, options),
+                    AsyncARMChallengeAuthenticationPolicy(self._credential, options.scopes),
+                ],
+            )
+        return self._client
+
+    def _until(self) -> dict[str, float]:
+        return {UNTIL: asyncio.get_running_loop().time() + self._options.call_timeout_s}
+
+    async def _sent(self, request: HttpRequest, **words: Any) -> Any:
+        return await self._opened().send_request(request, **words)
+
+    async def _json(self, url: str) -> Json:
+        response = await self._sent(HttpRequest("GET", url), **self._until())
+        if response.status_code != 200:
+            raise HttpResponseError(response=response)
+        body = body_of(response)
+        if not isinstance(body, dict):
+            raise ValueError("a reply is not what it should be")
+        return body
+
+    async def _look(self, call: Callable[[], Awaitable[Json]]) -> Json | None:
+        try:
+            async with asyncio.timeout(self._options.call_timeout_s):
+                return await call()
+        except HttpResponseError as refused:
+            if refused.response is not None and is_gone(refused.response):
+                return None
+            raise meaning(refused, self.name, None, None) from refused
+        except Exception as error:  # the SDK raises much that is not documented
+            raise meaning(error, self.name, None, None) from error
+
+    async def _change(self, guard: Guard, name: str, call: Callable[[], Awaitable[None]]) -> None:
+        try:
+            # It may have to wait for its turn; from then on it has its own time.
+            async with asyncio.timeout(self._options.throttled_timeout_s):
+                await call()
+        except Exception as error:
+            raise meaning(error, self.name, guard, name) from error
+
+    def _operation(self, response: Any) -> Operation:
+        headers: Mapping[str, str] = response.headers
+        at = headers.get("Azure-AsyncOperation") or headers.get("Location") or ""
+        try:
+            path = self._own(at)
+        except ValueError:
+            path = ""  # elsewhere: what became of it is seen by looking
+        return Operation(path, wait_said(response), not at and response.status_code != 202)
+
+    def _own(self, url: str) -> str:
+        """The path and query of an address of Azure's; ValueError when it is anybody else's."""
+        there, ours = urlsplit(url), urlsplit(self._options.base_url)
+        if there.netloc and (there.scheme, there.netloc) != (ours.scheme, ours.netloc):
+            raise ValueError("an address leads elsewhere")
+        return there._replace(scheme="", netloc="").geturl()
+
+
+class _Accepted(AsyncNoPolling[Any]):  # type: ignore[misc]
+    """Takes the place of the SDK's poller, which would wait; keeps the reply that accepted."""
+
+    response: Any = None
+
+    def initialize(self, client: Any, initial_response: Any, deserialization_callback: Any) -> None:
+        self.response = initial_response.http_response
+
+
+def _raw(response: Any, *_: Any) -> Any:
+    """The JSON as it came, in place of a model."""
+    return body_of(response.http_response)

@@ -1,0 +1,151 @@
+"""What Azure shows of a VM, read carefully: what is not said is not known.
+
+`statuses` may lack the power while something changes, so it is found by its prefix, never by its
+place, and no power is UNKNOWN. A VM that is being stopped is ON until it is stopped.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from drivers.azure import marker
+from drivers.azure.marker import Marker
+from drivers.facts import PowerState, Sighting
+
+_POWER = {
+    "running": PowerState.ON,
+    "starting": PowerState.ON,
+    "stopping": PowerState.ON,
+    "deallocating": PowerState.ON,
+    "stopped": PowerState.OFF,
+    "deallocated": PowerState.OFF,
+}
+_CHANGING = ("starting", "stopping", "deallocating")
+_BUSY = ("creating", "updating", "deleting", "migrating")
+_NEVER_ALLOCATED = "provisioningstate/failed/"
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a size has."""
+
+    cpu: int = 0
+    ram_mib: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One VM as one reply showed it. `power` is Azure's word, empty when none was said."""
+
+    record: Record
+    mark: Marker
+    power: str
+    provisioning: str
+    never_ran: bool
+
+    @property
+    def state(self) -> PowerState:
+        """Its power in our words."""
+        return _POWER.get(self.power, PowerState.UNKNOWN)
+
+    @property
+    def deallocated(self) -> bool:
+        """Whether it was positively seen to have no compute."""
+        return self.power == "deallocated"
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is going on with it."""
+        return self.provisioning in _BUSY or self.power in _CHANGING
+
+    @property
+    def failed(self) -> bool:
+        """Whether the last thing that was done to it failed."""
+        return self.provisioning == "failed"
+
+    @property
+    def name(self) -> str:
+        """What Azure calls it."""
+        return str(self.record.get("name", ""))
+
+    @property
+    def size(self) -> str:
+        """The name of its size."""
+        return str(properties(self.record).get("hardwareProfile", {}).get("vmSize", ""))
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """All its tags."""
+        return dict(self.record.get("tags") or {})
+
+    @property
+    def disk(self) -> str:
+        """The name of its system disk, empty when it is not said."""
+        storage = properties(self.record).get("storageProfile", {})
+        return str(storage.get("osDisk", {}).get("name", ""))
+
+    @property
+    def uuid(self) -> UUID | None:
+        """Its id: ours, or Azure's own for a VM that is not ours."""
+        if self.mark.vm is not None:
+            return self.mark.vm
+        try:
+            return UUID(str(properties(self.record).get("vmId")))
+        except ValueError:
+            return None
+
+    @property
+    def as_asked(self) -> bool:
+        """Whether it still has the size that was made of what was asked."""
+        return self.mark.vm is not None and self.mark.size.lower() == self.size.lower()
+
+    def sighting(self, host: str, figures: Figures) -> Sighting:
+        """The VM at a place; what it was asked to be, while it still has the size made of that."""
+        uuid, mark = self.uuid, self.mark
+        assert uuid is not None
+        return Sighting(
+            vm=uuid,
+            host=host,
+            state=self.state,
+            name=mark.name or self.name,
+            cpu=mark.cpu if self.as_asked else figures.cpu,
+            ram_mib=mark.ram_mib if self.as_asked else figures.ram_mib,
+            task=mark.task,
+            volumes=(self.disk,) if mark.vm is not None and self.disk else (),
+            deallocated=self.deallocated,
+        )
+
+
+def seen_in(record: Record, statuses: Record | None = None) -> Seen:
+    """A VM from its record, or from that and a later one that holds its statuses only."""
+    told = properties(statuses if statuses is not None else record)
+    view = told.get("instanceView") or {}
+    codes = [str(each.get("code", "")).lower() for each in view.get("statuses") or ()]
+    power = [code.partition("/")[2] for code in codes if code.startswith("powerstate/")]
+    said = told.get("provisioningState") or properties(record).get("provisioningState") or ""
+    return Seen(
+        record,
+        marker.read_from(record),
+        power[-1] if power else "",
+        str(said).lower(),
+        not power and any(code.startswith(_NEVER_ALLOCATED) for code in codes),
+    )
+
+
+def properties(record: Record) -> Mapping[str, Any]:
+    """The properties of a record; none when there are none."""
+    found = record.get("properties")
+    return found if isinstance(found, Mapping) else {}
+
+
+def place_of(record: Record) -> tuple[str, str]:
+    """Its region, and its zone or an empty text."""
+    zones = record.get("zones") or ()
+    return region_of(str(record.get("location", ""))), str(zones[0]) if zones else ""
+
+
+def region_of(text: str) -> str:
+    """A region's name as Azure compares it: "West Europe" is westeurope."""
+    return text.replace(" ", "").lower()

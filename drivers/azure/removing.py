@@ -1,0 +1,90 @@
+"""What goes when a VM goes: the VM, then the one disk that is named, then the interface we made.
+
+Each step looks first and sends one change; what is gone stays gone.
+"""
+
+from uuid import UUID
+
+from drivers.azure import acts, marker
+from drivers.azure.acts import Scene
+from drivers.azure.arm import COMPUTE_DISKS_VERSION, NETWORK_VERSION, Json, Operation
+from drivers.azure.reading import Seen, properties
+from drivers.azure.transport import Guard
+from drivers.azure.trouble import Later
+from drivers.contract import Remove
+from drivers.facts import PowerState
+from drivers.faults import Rejected
+
+
+def nic_path(scene: Scene, vm: UUID) -> str:
+    """Where the interface is that we make for a VM."""
+    name = marker.name_of(vm)
+    return scene.arm.of_group(f"providers/Microsoft.Network/networkInterfaces/{name}")
+
+
+def disk_path(scene: Scene, volume: str) -> str:
+    """Where a VM's disk is."""
+    return scene.arm.of_group(f"providers/Microsoft.Compute/disks/{volume}")
+
+
+async def remove(scene: Scene, order: Remove, guard: Guard) -> Operation | None:
+    """The next thing to delete, or None when all is gone; raises Rejected for a VM that runs."""
+    host = order.at.host
+    scene.link(host)
+    seen = await acts.see(scene, order.vm)
+    if seen is None:
+        return await leftovers(scene, order.vm, order.volume, guard)
+    if not acts.is_at(scene, seen, host):
+        raise Rejected(f"the VM is not at {host} any more", host=host)
+    if seen.mark.vm != order.vm:
+        raise Rejected("the VM carries no mark of ours, so it is not removed", host=host)
+    if seen.busy:
+        raise Later(f"{host}: something else is going on with the VM")
+    if seen.failed and not seen.power and not seen.never_ran:
+        # Its making failed, perhaps before it had any compute: afterwards Azure says it has none.
+        return await scene.arm.act(guard, "begin_deallocate", seen.name)
+    if not _is_off(seen, host):
+        raise Rejected(f"a VM that is {seen.state} is not removed", host=host)
+    return await scene.arm.act(guard, "begin_delete", seen.name)
+
+
+async def leftovers(scene: Scene, vm: UUID, volume: str, guard: Guard) -> Operation | None:
+    """Delete the disk, then the interface, of a VM that is gone; None when both are gone."""
+    deleting = await disk(scene, volume, guard)
+    if deleting is not None:
+        return deleting
+    nic = await scene.arm.found(nic_path(scene, vm), NETWORK_VERSION)
+    if nic is None or marker.read_from(nic).vm != vm:
+        return None
+    if properties(nic).get("virtualMachine"):
+        raise Later("the interface still belongs to the VM")
+    return await scene.arm.send(guard, "DELETE", nic_path(scene, vm), NETWORK_VERSION)
+
+
+async def disk(scene: Scene, volume: str, guard: Guard) -> Operation | None:
+    """Delete the disk of a VM that is gone; None when it is gone too."""
+    found = await _disk(scene, volume)
+    if found is None:
+        return None
+    if found.get("managedBy"):
+        raise Later(f"the disk {volume} still belongs to a VM")
+    return await scene.arm.send(guard, "DELETE", disk_path(scene, volume), COMPUTE_DISKS_VERSION)
+
+
+async def is_gone(scene: Scene, vm: UUID, volume: str) -> bool:
+    """Whether nothing is left of a VM that is gone itself."""
+    if await _disk(scene, volume) is not None:
+        return False
+    nic = await scene.arm.found(nic_path(scene, vm), NETWORK_VERSION)
+    return nic is None or marker.read_from(nic).vm != vm
+
+
+async def _disk(scene: Scene, volume: str) -> Json | None:
+    if not volume:
+        return None
+    return await scene.arm.found(disk_path(scene, volume), COMPUTE_DISKS_VERSION)
+
+
+def _is_off(seen: Seen, host: str) -> bool:
+    """Seen to be off, or seen never to have got the compute it was to be made with."""
+    return seen.never_ran or acts.known(seen, host) is PowerState.OFF

@@ -1,0 +1,166 @@
+"""Which sizes a place offers, what they have, and how much of the quota is left to us there.
+
+A size is offered where the subscription may have it: restrictions of the region or the zone take
+it out, and so do refusals, for as long as the reaction to them says.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from drivers.azure.arm import SKUS_VERSION, Arm, Json
+from drivers.azure.options import AzureOptions
+from drivers.azure.reading import Figures, region_of
+from drivers.azure.trouble import Reaction
+
+CORES = "cores"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A region, or one zone of it."""
+
+    region: str
+    zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """One size in one region, with the zones where the subscription may have it."""
+
+    name: str
+    family: str
+    figures: Figures
+    zones: frozenset[str]
+    offered: bool
+
+    def at(self, place: Place) -> bool:
+        """Whether the place offers it."""
+        return self.offered and (not place.zone or place.zone in self.zones)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What is used of a quota, and its limit; in vCPUs."""
+
+    used: int
+    limit: int
+
+
+class Sizes:
+    """Asked rarely: what is known is kept, and refusals are remembered."""
+
+    def __init__(self, arm: Arm, options: AzureOptions) -> None:
+        self._arm = arm
+        self._options = options
+        self._sizes = Kept(options.sizes_each_s, self._read_sizes)
+        self._quotas = Kept(options.quota_each_s, self._read_quota)
+        self._out: dict[tuple[Place, str], float] = {}
+
+    async def of(self, region: str) -> Mapping[str, Size]:
+        """All sizes of a region by their names in lower case; raises Unreachable, Busy."""
+        found: Mapping[str, Size] = await self._sizes.of(region)
+        return found
+
+    async def quota(self, region: str) -> Mapping[str, Count]:
+        """The region's counts, `cores` and those of families in lower case."""
+        found: Mapping[str, Count] = await self._quotas.of(region)
+        return found
+
+    async def allowed(self, place: Place) -> list[Size]:
+        """The configured sizes that the place offers now, the dearest to us first."""
+        known = await self.of(place.region)
+        named = (known.get(name.lower()) for name in self._options.allowed)
+        return [size for size in named if size is not None and self._is_in(place, size)]
+
+    async def fitting(self, place: Place, cpu: int, ram_mib: int) -> list[Size]:
+        """Those that have just these vCPUs and the memory, the smallest first."""
+        fit = [
+            size
+            for size in await self.allowed(place)
+            if size.figures.cpu == cpu and size.figures.ram_mib >= ram_mib
+        ]
+        return sorted(fit, key=lambda size: size.figures.ram_mib)
+
+    def refused(self, place: Place, size: str, reaction: Reaction) -> None:
+        """Remember that the place did not give that size."""
+        lasting = reaction is Reaction.SIZE_OUT
+        for_s = self._options.sizes_each_s if lasting else self._options.no_capacity_s
+        self._out[place, size.lower()] = time.monotonic() + for_s
+
+    def _is_in(self, place: Place, size: Size) -> bool:
+        until_s = self._out.get((place, size.name.lower()), 0.0)
+        return size.at(place) and time.monotonic() >= until_s
+
+    async def _read_sizes(self, region: str) -> Mapping[str, Size]:
+        query = f"api-version={SKUS_VERSION}&$filter=location eq '{region}'".replace(" ", "%20")
+        path = self._arm.of_subscription("providers/Microsoft.Compute/skus")
+        found: dict[str, Size] = {}
+        async for page in self._arm.pages(path, query):
+            for sku in page:
+                if sku.get("resourceType") == "virtualMachines" and _is_in(sku, region):
+                    size = _size(sku, region)
+                    found[size.name.lower()] = size
+        return found
+
+    async def _read_quota(self, region: str) -> Mapping[str, Count]:
+        path = self._arm.of_subscription(f"providers/Microsoft.Compute/locations/{region}/usages")
+        found: dict[str, Count] = {}
+        async for page in self._arm.pages(path, "api-version=2024-07-01"):
+            for each in page:
+                name = str((each.get("name") or {}).get("value", "")).lower()
+                found[name] = Count(int(each["currentValue"]), int(each["limit"]))
+        return found
+
+
+class Kept:
+    """Something of each region, read again when it is older than `each_s`."""
+
+    def __init__(self, each_s: float, read: Callable[[str], Awaitable[Any]]) -> None:
+        self._each_s = each_s
+        self._read = read
+        self._kept: dict[str, tuple[float, Any]] = {}
+
+    async def of(self, region: str) -> Any:
+        """What is known of the region, not too old."""
+        kept = self._kept.get(region)
+        if kept is None or time.monotonic() - kept[0] >= self._each_s:
+            began_s = time.monotonic()
+            kept = self._kept[region] = (began_s, await self._read(region))
+        return kept[1]
+
+
+def _size(sku: Json, region: str) -> Size:
+    has = {each["name"]: each["value"] for each in sku.get("capabilities") or ()}
+    zones = {
+        zone
+        for about in sku.get("locationInfo") or ()
+        if region_of(str(about.get("location"))) == region
+        for zone in about.get("zones") or ()
+    }
+    gone, barred = _barred(sku.get("restrictions") or (), region)
+    return Size(
+        str(sku["name"]),
+        str(sku.get("family", "")).lower(),
+        Figures(int(float(has.get("vCPUs", 0))), int(float(has.get("MemoryGB", 0)) * 1024)),
+        frozenset(zones - barred),
+        not gone,
+    )
+
+
+def _barred(restrictions: Iterable[Json], region: str) -> tuple[bool, set[str]]:
+    """Whether the region is barred, and which of its zones are."""
+    gone, zones = False, set()
+    for each in restrictions:
+        about = each.get("restrictionInfo") or {}
+        places = [region_of(str(at)) for at in about.get("locations") or each.get("values") or ()]
+        if each.get("type") == "Location":
+            gone = gone or region in places
+        elif each.get("type") == "Zone" and region in places:
+            zones |= set(about.get("zones") or ())
+    return gone, zones
+
+
+def _is_in(sku: Json, region: str) -> bool:
+    return region in [region_of(str(at)) for at in sku.get("locations") or ()]

@@ -1,0 +1,180 @@
+"""What an error of the SDK, of Azure or of one of its operations means in the six faults.
+
+One table says what each code of Azure's is answered with; classes of the SDK's exceptions say
+little: every 409 is of one class, and an operation that failed has the status 200.
+"""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+
+from drivers.azure.transport import Guard, never_connected
+from drivers.contract import LeaseLost
+from drivers.faults import Busy, Fault, Indeterminate, Missing, Rejected, Unreachable
+
+WORDS_MAX = 400
+
+
+class Reaction(StrEnum):
+    """What is done about a refusal."""
+
+    SIZE_OUT = "SIZE_OUT"  # this size is not to be had here for hours: the next size
+    FULL = "FULL"  # there is no room for this size here now: the next size, then another place
+    QUOTA = "QUOTA"  # we may not have more of this family here: another family
+    LATER = "LATER"  # something else goes on: the same again, later
+    FAIL = "FAIL"  # no
+
+
+REACTIONS = {
+    "SkuNotAvailable": Reaction.SIZE_OUT,
+    "AllocationFailed": Reaction.FULL,
+    "ZonalAllocationFailed": Reaction.FULL,
+    "OverconstrainedAllocationRequest": Reaction.FULL,
+    "OverconstrainedZonalAllocationRequest": Reaction.FULL,
+    "QuotaExceeded": Reaction.QUOTA,
+    "AnotherOperationInProgress": Reaction.LATER,
+    "CanceledAndSupersededDueToAnotherOperation": Reaction.LATER,
+    "Conflict": Reaction.LATER,
+    "OperationPreempted": Reaction.LATER,
+    "RetryableError": Reaction.LATER,
+    "RetryableErrorDueToAnotherOperation": Reaction.LATER,
+}
+_GONE = ("NotFound", "ResourceNotFound")
+NO_CAPACITY = (Reaction.SIZE_OUT, Reaction.FULL, Reaction.QUOTA)
+_UNSURE = (408, 500, 502, 503, 504)
+
+
+class Later(Exception):
+    """Azure positively did nothing and says to come back, after `wait_s` seconds if it is said."""
+
+    def __init__(self, message: str, wait_s: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.wait_s = wait_s
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Azure's own words of a refusal, whether of a call or of an operation."""
+
+    code: str
+    message: str = ""
+
+    @property
+    def reaction(self) -> Reaction:
+        """By the table; that a quota is used up has a code of its own sometimes only."""
+        if self.code == "OperationNotAllowed" and "quota" in self.message.lower():
+            return Reaction.QUOTA
+        return REACTIONS.get(self.code, Reaction.FAIL)
+
+    def words(self) -> str:
+        """The code with the first line of the message."""
+        lines = self.message.strip().splitlines()
+        return f"{self.code}: {lines[0][:WORDS_MAX]}" if lines else self.code or "no reason"
+
+
+def said_in(body: Any) -> Said:
+    """From a body such as {"error": {"code": …, "message": …}}, with or without `error`."""
+    error = body.get("error", body) if isinstance(body, dict) else {}
+    if not isinstance(error, dict):
+        error = {}
+    return Said(str(error.get("code") or ""), str(error.get("message") or ""))
+
+
+class Refused(Rejected):
+    """Azure's no, in its own words."""
+
+    def __init__(self, said: Said, where: str) -> None:
+        full = said.reaction in NO_CAPACITY
+        told = f"{where}: {'no capacity: ' if full else ''}{said.words()}"
+        super().__init__(told, host=where, no_capacity=full)
+        self.said = said
+
+
+def refusal_of(said: Said, where: str) -> Fault:
+    """The fault of a change that Azure did not make, or that came to nothing."""
+    if said.reaction is Reaction.LATER:
+        return Busy(f"{where}: {said.words()}", host=where)
+    return Refused(said, where)
+
+
+def meaning(error: BaseException, name: str, guard: Guard | None, host: str | None) -> Exception:
+    """The fault, or Later, of a call; `guard` is that of a change."""
+    where = host or name
+    match error:
+        case Fault() | LeaseLost() | Later():
+            return error
+        case HttpResponseError() if error.response is not None and _is_azure(error, guard):
+            return _answered(error.response, name, guard, where)
+        case ClientAuthenticationError():
+            return Unreachable(f"{name}: no token: {_first(error)}", host=where)
+        case TimeoutError():
+            return _unseen(f"{name} did not answer in time", where, guard)
+        case AzureError() if never_connected(error):
+            return Unreachable(f"{name} does not answer: {_first(error)}", host=where)
+        case OSError() | ValueError() if guard is None or not guard.began:
+            return Unreachable(f"{name}: {_first(error)}", host=where)
+        case _:
+            return _unseen(f"{name} does not answer: {_first(error)}", where, guard)
+
+
+def body_of(response: Any) -> Any:
+    """The JSON of a reply; None when it is none."""
+    try:
+        return json.loads(response.text())
+    except (ValueError, AzureError):
+        return None
+
+
+def wait_said(response: Any) -> float | None:
+    """Seconds in Retry-After."""
+    text = str(response.headers.get("Retry-After") or "")
+    return float(text) if text.isdigit() else None
+
+
+def is_gone(response: Any) -> bool:
+    """Whether the reply says of the thing itself that it is not there."""
+    return response.status_code == 404 and said_in(body_of(response)).code in _GONE
+
+
+def _is_azure(error: HttpResponseError, guard: Guard | None) -> bool:
+    """Not of who gives tokens; that comes before anything is sent."""
+    return not (isinstance(error, ClientAuthenticationError) and error.status_code != 401)
+
+
+def _answered(response: Any, name: str, guard: Guard | None, where: str) -> Exception:
+    said, status = said_in(body_of(response)), response.status_code
+    told = f"{where}: {said.words()}" if said.code else f"{where}: status {status}"
+    match status:
+        case 429:
+            return Later(told, wait_said(response))
+        case 401:
+            return Unreachable(f"{name} refuses our token: {said.words()}", host=where)
+        case 404 if said.code in _GONE:
+            return Missing(told, host=where)
+        case 404:
+            return Unreachable(told, host=where)
+        case 403 if guard is None:
+            return Unreachable(told, host=where)
+        case 409 if said.reaction is Reaction.LATER or wait_said(response) is not None:
+            return Later(told, wait_said(response))
+        case 412:
+            return Later(told)
+    if status in _UNSURE:
+        if guard is None and status == 503:
+            return Busy(told, host=where)
+        return _unseen(told, where, guard)
+    return refusal_of(Said(said.code or f"status {status}", said.message), where)
+
+
+def _first(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:WORDS_MAX]
+
+
+def _unseen(said: str, where: str, guard: Guard | None) -> Fault:
+    if guard is not None and guard.began:
+        return Indeterminate(said, host=where)
+    return Unreachable(said, host=where)
