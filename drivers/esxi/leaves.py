@@ -97,7 +97,7 @@ class _Stub:
         self._stub = stub
         self._refs = _Refs(stub)
 
-    def InvokeMethod(self, ref: Any, info: Any, given: list[Any]) -> Any:
+    def InvokeMethod(self, ref: Any, method: Any, given: list[Any]) -> Any:
         """One call and what it returns; raises what the vCenter answers, OSError, HTTPException,
         or ValueError for a reply that is no listing."""
         stub = self._stub
@@ -108,9 +108,11 @@ class _Stub:
         }
         connection = stub.GetConnection()
         try:
-            connection.request("POST", stub.path, stub.SerializeRequest(ref, info, given), headers)
+            connection.request(
+                "POST", stub.path, stub.SerializeRequest(ref, method, given), headers
+            )
             answer = connection.getresponse()
-            found = self._answered(answer, info)
+            found = self._answered(answer, method)
         except BaseException:
             connection.close()
             stub.DropConnections()  # as pyvmomi does: who lost one will lose the others
@@ -120,10 +122,10 @@ class _Stub:
             raise found
         return found
 
-    def _answered(self, answer: HTTPResponse, info: Any) -> Any:
+    def _answered(self, answer: HTTPResponse, method: Any) -> Any:
         if answer.status == 500:
             body = io.BytesIO(answer.read())
-            return SoapResponseDeserializer(self._stub).Deserialize(body, info.result)
+            return SoapResponseDeserializer(self._stub).Deserialize(body, method.result)
         if answer.status != 200:
             raise HTTPException(f"{answer.status} {answer.reason}")
         parser = ET.XMLParser()
@@ -135,7 +137,7 @@ class _Stub:
             raise ValueError(f"it answers what is not XML: {wrong}") from wrong
         if reply is None:
             return None
-        if info.wsdlName == "WaitForUpdatesEx":
+        if method.wsdlName == "WaitForUpdatesEx":
             return _news(reply, _Refs(self._stub))  # for each anew: tasks come and go for ever
         return _listing(reply, self._refs)
 

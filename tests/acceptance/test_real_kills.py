@@ -51,6 +51,17 @@ async def for_a_while(seconds: float) -> None:
         await pause()
 
 
+async def killed_at_random(gateway: Gateway, vms: list[str], rng: random.Random) -> None:
+    """Ask, kill, start and wait for all tasks to end, again and again."""
+    for _ in range(KILLS):
+        await asyncio.gather(*(act(gateway, vm, rng) for vm in vms))
+        await for_a_while(rng.uniform(0, LONGEST_S))
+        await gateway.kill()
+        await gateway.start()
+        for vm in vms:
+            await settled(gateway, vm)
+
+
 async def lives_where_recorded(gateway: Gateway, vm: str, lab: Lab) -> None:
     """The record and both hosts agree."""
     shown = await gateway.get(vm)
@@ -79,13 +90,7 @@ async def test_killed_at_ten_random_moments(
         appliance = await gateway.appliance()
         vms = [await gateway.make(appliance) for _ in range(4)]
         await asyncio.gather(*(gateway.run("POST", f"{vm}/action/deploy") for vm in vms))
-        for _ in range(KILLS):
-            await asyncio.gather(*(act(gateway, vm, rng) for vm in vms))
-            await for_a_while(rng.uniform(0, LONGEST_S))
-            await gateway.kill()
-            await gateway.start()
-            for vm in vms:
-                await settled(gateway, vm)
+        await killed_at_random(gateway, vms, rng)
         async with store.read() as c:
             moves = await c.fetch("select result from task where kind = 'RELOCATE'")
             ends = await c.fetch("select result, error from task where result <> 'success'")

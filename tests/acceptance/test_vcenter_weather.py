@@ -9,16 +9,14 @@ from uuid import UUID
 
 from gateway.store.pool import Store
 from tests.acceptance.gateway import Gateway, gateways
-from tests.acceptance.test_real_faults import host_of, settled
-from tests.acceptance.test_real_kills import act, for_a_while, recorded
+from tests.acceptance.test_real_faults import host_of
+from tests.acceptance.test_real_kills import killed_at_random, recorded
 from tests.acceptance.vcenter_hosts import on_vcenter
 from tests.drivers.vsphere_rig import Admin
 from tests.lab.vcenter import VCenter
 from tests.tasks.rig import books_balance
 
-KILLS = 10
 SEED = 23
-LONGEST_S = 0.8
 SHOWER = {
     "FindByUuid": 3,
     "CreateContainerView": 3,
@@ -56,13 +54,7 @@ async def test_killed_at_ten_random_moments(
         appliance = await gateway.appliance()
         vms = [await gateway.make(appliance) for _ in range(4)]
         await asyncio.gather(*(gateway.run("POST", f"{vm}/action/deploy") for vm in vms))
-        for _ in range(KILLS):
-            await asyncio.gather(*(act(gateway, vm, rng) for vm in vms))
-            await for_a_while(rng.uniform(0, LONGEST_S))
-            await gateway.kill()
-            await gateway.start()
-            for vm in vms:
-                await settled(gateway, vm)
+        await killed_at_random(gateway, vms, rng)
         async with store.read() as c:
             rows = await c.fetch("select kind, result, error from task")
         assert all(row["result"] == "success" for row in rows), rows

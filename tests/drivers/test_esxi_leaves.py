@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from pyVmomi import vim
 
+from drivers.contract import Reconfigure, VmSpec
 from drivers.esxi import leaves
 from drivers.esxi.places import view
 from drivers.esxi.reading import all_in, list_leaves, read
 from drivers.esxi.session import Service
 from drivers.esxi.surveying import _WANTED
 from drivers.faults import Busy, Rejected, Unreachable
-from tests.drivers.rigs import surveyed
+from tests.drivers.rigs import permitted, surveyed
 from tests.drivers.vsphere_rig import VsphereRig
 
 MARKS = {vim.VirtualMachine: ("name", "config.extraConfig")}
@@ -81,6 +82,7 @@ async def test_a_listing_that_fails_is_none(
     for method in ("RetrievePropertiesEx", "ContinueRetrievePropertiesEx"):
         driver = rig.opened(page=1)
         driver._watch.start = lambda: None  # type: ignore[method-assign]
+        driver._watch.hears.set()  # nothing but the survey lists here
         rig.vc.fault(method, kind, **more)
         with pytest.raises(fault, match=said):
             await surveyed(driver, rig.first)
@@ -113,3 +115,15 @@ def test_nonsense_is_an_error(body: str) -> None:
     reply = ET.fromstring(f"<r xmlns='urn:vim25'>{body}</r>")[0]
     with pytest.raises(ValueError, match=r"missing|not known"):
         leaves._listing(reply, leaves._Refs(None))
+
+
+async def test_a_new_configuration_is_seen_in_the_next_survey(rig: VsphereRig) -> None:
+    """What a configuration says is read once for each version of it, not once for ever."""
+    spec = await rig.deployed()
+    before = {vm.vm: vm for vm in (await surveyed(rig.driver, rig.first)).vms}
+    larger = VmSpec(spec.vm, spec.name, 3, 48, spec.disk, spec.nics)
+    await rig.driver.reconfigure(permitted(), Reconfigure(larger, rig.first))
+    after = {vm.vm: vm for vm in (await surveyed(rig.driver, rig.first)).vms}
+    assert (before[spec.vm].cpu, before[spec.vm].ram_mib) == (spec.cpu, spec.ram_mib)
+    assert (after[spec.vm].cpu, after[spec.vm].ram_mib) == (larger.cpu, larger.ram_mib)
+    assert after[spec.vm].task == before[spec.vm].task

@@ -23,7 +23,7 @@ from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
 from gateway.store.pool import Store, StoreSettings
-from tests.tasks.rig import PATIENT_LIMITS, PATIENT_PACE, QUICK_LIMITS, QUICK_PACE, running
+from tests.tasks.rig import PATIENT, running
 
 _VERBS = ("deploy", "power", "reset", "reconfigure", "relocate", "remove", "clear")
 
@@ -134,8 +134,7 @@ async def _live(doom: Doom) -> None:
             options=doom.options,
             wrap=lambda d: _DoomedDriver(d, points),
             driver=doom.driver(),
-            pace=QUICK_PACE if doom.vcenter is None else PATIENT_PACE,
-            limits=QUICK_LIMITS if doom.vcenter is None else PATIENT_LIMITS,
+            **({} if doom.vcenter is None else PATIENT),
         ) as rig:
             for operation in doom.before:
                 await rig.run(1, operation)

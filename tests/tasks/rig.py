@@ -1,7 +1,7 @@
 """A rig: the task engine on a real database and a simulated world, without the HTTP API."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -30,10 +30,13 @@ from gateway.tasks.worker import Pace, Worker
 CALLER = Caller(1, 1, "tester")
 QUICK_PACE = Pace(lease_s=0.6, heartbeat_s=0.15, margin_s=0.1, drain_s=5)
 QUICK_LIMITS = Limits(attempts_max=3, hosts_max=3, settle_for_s=2.0, poll_s=0.02)
-PATIENT_PACE = Pace(lease_s=1.5, heartbeat_s=0.3, margin_s=0.2, drain_s=5)
-PATIENT_LIMITS = Limits(attempts_max=5, settle_for_s=30.0, poll_s=0.02)
-"""For a vCenter beside other tests: a process of its own, which may get its turn late."""
 QUICK_ROUNDS = Rounds(period_s=0.2, unknown_after_s=0.6, lease_s=0.6, spacing_s=0.05)
+PATIENT: Mapping[str, Any] = {
+    "pace": Pace(lease_s=1.5, heartbeat_s=0.3, margin_s=0.2, drain_s=5),
+    "limits": Limits(attempts_max=5, settle_for_s=30.0, poll_s=0.02),
+    "rounds": Rounds(period_s=0.5, unknown_after_s=30, lease_s=1.5, spacing_s=0.05),
+}
+"""For a vCenter beside other tests: a process of its own, which may get its turn late."""
 DISK = 10 * 2**30
 
 
