@@ -14,7 +14,7 @@ from uuid import UUID
 from drivers.azure.arm import Arm, Json
 from drivers.azure.options import AzureOptions
 from drivers.azure.places import Places, hosts_of
-from drivers.azure.reading import Figures, Seen, place_of, seen_in
+from drivers.azure.reading import Figures, Seen, lean, place_of, seen_in
 from drivers.azure.sizes import Sizes
 from drivers.contract import HostLink
 from drivers.facts import Facts, Sighting
@@ -91,7 +91,7 @@ class Surveyor:
         fresh = {id_: record for id_, record in zip(asked, answers, strict=True) if record}
         for id_ in asked:
             self._records.pop(id_, None)
-        self._records |= fresh
+        self._records |= {id_: lean(record) for id_, record in fresh.items()}
         return fresh
 
     async def _listing(self, words: str) -> Known:
@@ -99,7 +99,7 @@ class Surveyor:
         found: Known = {}
         async for page in self._arm.pages(path, words + VERSION):
             for each in page:
-                found[str(each.get("id", "")).lower()] = each
+                found[str(each.get("id", "")).lower()] = lean(each)
         return found
 
     async def _sighting(self, places: Places, seen: Seen) -> Sighting | None:
