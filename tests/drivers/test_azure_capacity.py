@@ -3,7 +3,7 @@ says why, and nothing is left."""
 
 import pytest
 
-from drivers.contract import Power, PowerRequest, Reconfigure, Remove, Verdict, VmSpec
+from drivers.contract import HostLink, Power, PowerRequest, Reconfigure, Remove, Verdict, VmSpec
 from drivers.faults import Indeterminate, Rejected
 from tests.drivers.azure_rig import AzureRig, name_of, new_vm
 from tests.drivers.rigs import closing, permitted, surveyed, ticket
@@ -129,3 +129,29 @@ async def test_what_others_use_of_a_quota_is_not_offered(rig: AzureRig) -> None:
     (host,) = (await surveyed(rig.driver, rig.first)).hosts
     assert host.cpus == 14  # the gateway does not count a foreign VM that is off; Azure does
     assert {vm.vm for vm in facts.vms} == {spec.vm, stranger}
+
+
+async def test_a_region_that_does_not_answer_is_not_seen_and_others_are(rig: AzureRig) -> None:
+    """Nor are its VMs: of them nothing is said. What was known of it before still counts."""
+    spec = await rig.deployed()
+    async with closing(rig.opened()) as driver:
+        rule = rig.arm.faults.add("reply", "GET usages", status=400, location="eastus", times=0)
+        facts = await driver.survey("azure")
+        assert [host.name for host in facts.hosts] == [rig.second]
+        assert facts.vms == ()
+        rule.release()
+        assert [vm.vm for vm in (await surveyed(driver, rig.first)).vms] == [spec.vm]
+        rig.arm.faults.add("reply", "GET usages", status=400, location="eastus", times=0)
+        assert [vm.vm for vm in (await surveyed(driver, rig.first)).vms] == [spec.vm]
+
+
+async def test_zones_of_a_region_share_its_quota(rig: AzureRig) -> None:
+    """Their sum is what the region has left, beside what runs in each."""
+    rig.arm.sizes.set_limit("eastus", "cores", 20)
+    spec = await rig.deployed()
+    zone = HostLink("zone-2", "eastus/2", {"default": rig.arm.subnet}, ("disks",))
+    rig.driver.attach(zone)
+    facts = await rig.driver.survey("azure")
+    cpus = {host.name: host.cpus for host in facts.hosts}
+    assert cpus == {rig.first: 1 + 10, "zone-2": 9, rig.second: 100}
+    assert [vm.vm for vm in facts.vms] == [spec.vm]
