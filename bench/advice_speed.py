@@ -9,7 +9,7 @@ import argparse
 import random
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from scheduler.inventory import Datastore, Host, RuleSet, Tier
 from scheduler.limits import Level, LoadKind, LoadRule, Rules, resolve
 from scheduler.placement import HostVerdict, Refusal
 from scheduler.policy import FitPolicy
+from scheduler.values import replace
 
 REFUSALS = 30
 VMS_A_HOST = 8

@@ -6,7 +6,6 @@ In a crowded one every second host is full and ranked first: all those are passe
 
 import time
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from itertools import count
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from scheduler.fleet import Fleet
 from scheduler.inventory import Datastore, Host, HostState
 from scheduler.placement import Placement, Refusal
 from scheduler.policy import FitPolicy
+from scheduler.values import replace
 
 SIZES = (1_000, 10_000)
 DECISIONS = 200

@@ -1,7 +1,7 @@
 """The policies that are compared: each scores many states of equal hosts for one shape of VM."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 
@@ -11,6 +11,7 @@ from bench.decide import host
 from bench.trace import CPU_PARTS, RAM_PARTS, Columns
 from scheduler.scores.filling import filling
 from scheduler.scores.packing import Room, packing_columns
+from scheduler.values import replace
 
 Pair = tuple[int, int]
 """CPU and memory in the units of a trace."""

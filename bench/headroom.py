@@ -10,7 +10,6 @@ import argparse
 import json
 import time
 from collections.abc import AsyncGenerator, Iterator
-from dataclasses import replace
 from itertools import cycle
 from uuid import UUID
 
@@ -19,6 +18,7 @@ from scheduler.demand import Demand, Origin, Reach
 from scheduler.fleet import Fleet
 from scheduler.inventory import Datastore, Host, HostState
 from scheduler.losing import Losses
+from scheduler.values import replace
 
 SIZES = (100, 1_000, 10_000)
 QUESTIONS = {100: 100, 1_000: 60, 10_000: 15}

@@ -12,7 +12,7 @@ import argparse
 import gc
 import random
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from bench.figures import Line, middle, share, show
@@ -22,6 +22,7 @@ from scheduler.fleet import Fleet
 from scheduler.inventory import Datastore, RuleSet, Scope, Tier
 from scheduler.placement import Refusal
 from scheduler.policy import FitPolicy
+from scheduler.values import replace
 
 DECISIONS = 3000
 REFUSALS = 20

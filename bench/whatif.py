@@ -12,7 +12,6 @@ import asyncio
 import os
 import random
 import time
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -35,6 +34,7 @@ from scheduler.happened import Asked, Freed, Happened
 from scheduler.inventory import Datastore
 from scheduler.limits import Level, LoadKind, LoadRule, Rules
 from scheduler.placement import Placement
+from scheduler.values import replace
 from scheduler.whatif import Replayed, replay
 
 SEED = 7

@@ -48,10 +48,19 @@ class DatastoreFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class HostLoad:
+    """What the hypervisor measured last of a host's use: MHz of its processors and MiB."""
+
+    cpu_mhz: int
+    memory_mib: int
+
+
+@dataclass(frozen=True, slots=True)
 class HostFacts:
     """The physical size of a host: logical processors and MiB of memory.
 
     `accepting` is false while it takes no VMs, as in maintenance; those that it has are seen.
+    `load` is None where nothing is measured; places are promised by what VMs were given, not by it.
     """
 
     name: str
@@ -61,6 +70,7 @@ class HostFacts:
     version: str
     datastores: tuple[DatastoreFacts, ...] = ()
     accepting: bool = True
+    load: HostLoad | None = None
 
 
 @dataclass(frozen=True, slots=True)

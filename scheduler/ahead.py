@@ -5,11 +5,11 @@ again, they are laid over the rows as the feed had told them.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from scheduler.inventory import Datastore, Gone, Host, RuleSet, Scope
 from scheduler.ledger import RULES, Key, Row
@@ -19,7 +19,8 @@ Ahead = tuple[str, int, Mapping[str, Any] | None]
 """Kind, id and the values that differ; None for a row that is gone."""
 
 _FIELDS = {
-    kind: tuple(field.name for field in fields(kind)) for kind in (Host, Datastore, Scope, RuleSet)
+    kind: tuple(field.name for field in structs.fields(kind))
+    for kind in (Host, Datastore, Scope, RuleSet)
 }
 _VALUES = {kind: attrgetter(*names) for kind, names in _FIELDS.items()}
 

@@ -1,7 +1,7 @@
 """A cluster is everything a decision needs, at one moment, and one JSON file repeats it exactly."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from scheduler.fleet import Fleet
 from scheduler.inventory import Datastore, Host, Scope
 from scheduler.limits import Limited, Rules, resolve
 from scheduler.plain import plain, read
+from scheduler.values import replace
 from scheduler.version import VERSION
 
 FORMAT = 1

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import assert_never
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from scheduler.cluster import Cluster, Hold, Resident
 from scheduler.demand import Demand
 from scheduler.happened import Which
 from scheduler.inventory import Host
+from scheduler.values import replace
 
 
 @dataclass(frozen=True, slots=True)

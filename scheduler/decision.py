@@ -7,11 +7,12 @@ not in it: that is worked out on request, so that deciding stays cheap.
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from scheduler import explanation
 from scheduler.ahead import Ahead
@@ -20,6 +21,7 @@ from scheduler.fit_policy import FitPolicy
 from scheduler.placement import HostVerdict, Placement, Refusal, Seen
 from scheduler.reason import Lack, Reason
 from scheduler.share import Share
+from scheduler.values import replace
 from scheduler.version import VERSION
 
 MISSES_MAX = 5
@@ -45,8 +47,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """What was asked, and of which rows: those of the feed at `position` under those `ahead`.
 
     `share` is the part of the hosts that was to be tried first, None for all.
@@ -61,8 +62,7 @@ class Question:
     scheduler: str = VERSION
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(Struct, frozen=True):
     """The place, why it, and every row that the claim rests on."""
 
     host: int
@@ -94,8 +94,7 @@ class Refused:
     summary: str
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """Exactly one of `chosen` and `refused` is there."""
 
     question: Question

@@ -1,8 +1,9 @@
 """A demand is all that one VM asks of a place, as integers with their units."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
+
+from msgspec import Struct
 
 
 class Reach(StrEnum):
@@ -12,8 +13,7 @@ class Reach(StrEnum):
     DATACENTER = "DATACENTER"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where a VM that relocates is now; `shared` when other hosts see its datastore too.
 
     `hypervisor` is the name of the configured block that drives the host.
@@ -28,8 +28,7 @@ class Origin:
     cluster: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(Struct, frozen=True):
     """What one VM needs: virtual CPUs, MiB of memory, bytes for all its disks together.
 
     `enterprise` owns it; `layer` is the group whose VMs go to different hosts; `tier` is the

@@ -4,10 +4,11 @@ Where nobody is elsewhere, every row is as history had it, bit for bit.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from scheduler.course import Stay
 from scheduler.ledger import Key, Use
+from scheduler.values import replace
 
 Vm = int
 """The number that the store gives a VM."""

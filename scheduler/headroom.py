@@ -7,7 +7,7 @@ computed. Otherwise an unlucky choice of datastore may cost a place: then the VM
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 import numpy as np
@@ -18,6 +18,7 @@ from scheduler.fleet import Fleet
 from scheduler.inventory import Datastore, Scope
 from scheduler.placement import Placement
 from scheduler.room import MOST, Column, Element, Room, room_for_disk, room_of, times_of
+from scheduler.values import replace
 
 _Bound = tuple[Column, int]
 _FIRST = 1 << 127

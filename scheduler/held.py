@@ -1,7 +1,7 @@
 """A held place is tried by all rules as if what holds it were not there, and no other place is."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from scheduler.demand import Demand
 from scheduler.fit_policy import FitPolicy
@@ -10,6 +10,7 @@ from scheduler.inventory import Datastore, Host, Scope
 from scheduler.placement import Placement, Refusal
 from scheduler.policy import score
 from scheduler.scores.filling import filling
+from scheduler.values import replace
 
 
 @dataclass(frozen=True, slots=True)

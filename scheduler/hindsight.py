@@ -7,7 +7,7 @@ there, and each leaves when it left in history. Unchanged rules are asked alongs
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from scheduler.otherwise import Otherwise, Unchanged
 from scheduler.placement import Placement
 from scheduler.replay import Picture, difference
 from scheduler.told import Changes, Stand, Told
+from scheduler.values import replace
 
 LISTED_MAX = 50
 """Of each sort of difference; all are counted."""

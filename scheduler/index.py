@@ -8,7 +8,6 @@ name hosts ask the scalar rules, host by host, of those that may do at all.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from scheduler.section import AMOUNT_MAX, Bools, Section
 from scheduler.share import Share, in_share, mark
 from scheduler.shelf import Shelf, Stores
 from scheduler.sort import Sort
+from scheduler.values import replace
 
 SORTS_MAX = 256
 """Sorts of requests known in a datacenter; beyond, all are learnt anew."""

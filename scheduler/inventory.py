@@ -5,8 +5,10 @@ a `character`, which grows only by changes that void an earlier decision.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from scheduler.fit_policy import FitPolicy
 
@@ -24,8 +26,7 @@ class HostState(StrEnum):
     PROVISIONED = "PROVISIONED"
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(Struct, frozen=True, gc=False):
     """A host: physical size, what the rules allow of it (virtual CPUs, MiB) and what is promised.
 
     `cpu_rule` and `ram_rule` name the rule behind the limit; empty means the physical amount.
@@ -62,8 +63,7 @@ class Host:
     layers: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Tier:
+class Tier(Struct, frozen=True, gc=False):
     """A class of datastores; a disabled one takes no new disk.
 
     `progressive` fills its datastores one after the other, otherwise the emptiest comes first.
@@ -77,8 +77,7 @@ class Tier:
     enterprises: frozenset[int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Datastore:
+class Datastore(Struct, frozen=True, gc=False):
     """A place for disks, in bytes; a disabled one takes no new disk.
 
     `capacity_bytes` is the physical size, `limit_bytes` what the rules allow of it.
@@ -98,8 +97,7 @@ class Datastore:
     capacity_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True, gc=False):
     """An aggregated element ("cluster", "rack" or "datacenter"): the sum over all its hosts.
 
     A limit of None is no limit.
@@ -119,8 +117,7 @@ class Scope:
     character: int
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(Struct, frozen=True):
     """The row ("host", "datastore" or a scope's kind) is no more, as of `generation`."""
 
     kind: str
@@ -128,8 +125,7 @@ class Gone:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class RuleSet:
+class RuleSet(Struct, frozen=True):
     """What the active rules say beyond the limits that the rows have already.
 
     `policies` are by datacenter, 0 for all that have none of their own. `excluded` names, for
@@ -139,11 +135,11 @@ class RuleSet:
     """
 
     version: int
-    policies: Mapping[int, FitPolicy] = field(default_factory=dict, hash=False)
-    excluded: Mapping[int, frozenset[int]] = field(default_factory=dict, hash=False)
+    policies: Mapping[int, FitPolicy] = field(default_factory=dict)
+    excluded: Mapping[int, frozenset[int]] = field(default_factory=dict)
     restricted: frozenset[int] = frozenset()
-    enterprises: Mapping[int, str] = field(default_factory=dict, hash=False)
-    tiers: Mapping[int, str] = field(default_factory=dict, hash=False)
+    enterprises: Mapping[int, str] = field(default_factory=dict)
+    tiers: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def generation(self) -> int:

@@ -4,8 +4,9 @@ The store's own ledger decides; this one only keeps the next proposals from coll
 last ones until the store's numbers arrive.
 """
 
-from dataclasses import replace
 from typing import NamedTuple, assert_never
+
+from msgspec import structs
 
 from scheduler.demand import Demand
 from scheduler.inventory import Datastore, Gone, Host, RuleSet, Scope
@@ -50,7 +51,7 @@ def with_use(row: Row, use: Use) -> Row:
     """The row with that promised of it instead."""
     match row:
         case Host():
-            return replace(
+            return structs.replace(
                 row,
                 cpu_used=use.cpu,
                 ram_used_mib=use.ram_mib,
@@ -58,9 +59,9 @@ def with_use(row: Row, use: Use) -> Row:
                 layers=use.layers,
             )
         case Datastore():
-            return replace(row, used_bytes=use.disk_bytes)
+            return structs.replace(row, used_bytes=use.disk_bytes)
         case Scope():
-            return replace(
+            return structs.replace(
                 row, cpu_used=use.cpu, ram_used_mib=use.ram_mib, disk_used_bytes=use.disk_bytes
             )
         case RuleSet():

@@ -1,12 +1,12 @@
 """Limiting puts the limits of other rules on rows of history."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from scheduler.inventory import Datastore, Host, RuleSet, Scope
 from scheduler.ledger import Key, Row
 from scheduler.limits import Rules, resolve
+from scheduler.values import replace
 
 
 class Limiting:

@@ -4,12 +4,13 @@ The store works the same limits out in SQL; this is the definition, which it is 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from scheduler.capacity import limit
 from scheduler.fit_policy import FitPolicy
 from scheduler.inventory import Datastore, Host, RuleSet, Scope
+from scheduler.values import replace
 
 
 class LoadKind(StrEnum):

@@ -1,7 +1,6 @@
 """A lived course has a fleet: each stay is claimed there, each leaving frees the room again."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from uuid import UUID
 
 from scheduler.cluster import Cluster
@@ -15,6 +14,7 @@ from scheduler.ledger import Key, key_of
 from scheduler.limits import Rules, resolve
 from scheduler.placement import Placement, Seen
 from scheduler.share import Share
+from scheduler.values import replace
 
 Place = Host | Datastore | Scope
 _SCOPES = ("cluster", "rack", "datacenter")

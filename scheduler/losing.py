@@ -15,7 +15,7 @@ Aggregated limits and shared datastores count in full; disks on a shared datasto
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 import numpy as np
@@ -26,6 +26,7 @@ from scheduler.headroom import fits
 from scheduler.placement import Placement
 from scheduler.residents import Residents
 from scheduler.room import Mask, Room, room_of
+from scheduler.values import replace
 
 Peopled = Mapping[int, Sequence[Demand]]
 """The VMs of each host, as demands whose origin it is."""

@@ -1,7 +1,5 @@
 """Two fleets go along with history: one sees it as it was, the other as the draft would have it."""
 
-from dataclasses import replace
-
 from scheduler.decision import Chosen, Decision, Question, Refused, of_answer
 from scheduler.demand import Demand
 from scheduler.divergence import NOTHING, Divergence, Sums, plus
@@ -13,6 +11,7 @@ from scheduler.limits import Rules
 from scheduler.placement import Placement, Seen
 from scheduler.share import Share
 from scheduler.told import Changes, Stand, stand_of
+from scheduler.values import replace
 
 _SCOPES = frozenset({"cluster", "rack", "datacenter"})
 _NOBODY: frozenset[int] = frozenset()

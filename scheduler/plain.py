@@ -1,4 +1,4 @@
-"""Dataclasses become what JSON can hold, and come back checked, each error with its place."""
+"""Values become what JSON can hold, and come back checked, each error with its place."""
 
 from collections.abc import Mapping
 from dataclasses import is_dataclass
@@ -11,12 +11,12 @@ T = TypeVar("T")
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses as mappings, sets as sorted lists, enumerations and UUIDs as text."""
+    """Values as mappings, sets as sorted lists, enumerations and UUIDs as text."""
     return msgspec.to_builtins(value, str_keys=True, order="deterministic")
 
 
 def read(mapping: Mapping[str, Any], sort: type[T], where: str = "$") -> T:
-    """The dataclass of that sort; ValueError with the place of what is wrong or unknown."""
+    """The value of that sort; ValueError with the place of what is wrong or unknown."""
     _known(mapping, sort, where)
     try:
         return msgspec.convert(mapping, sort, str_keys=True)
@@ -41,13 +41,17 @@ def _known(value: Any, sort: Any, where: str) -> None:
 
 @cache
 def _fields(sort: Any) -> dict[str, Any]:
-    """The fields of a dataclass, each with the dataclass that it holds, if any."""
+    """The fields of a value, each with the value that it holds, if any."""
     return {name: _nested(hint) for name, hint in get_type_hints(sort).items()}
 
 
 def _nested(hint: Any) -> Any:
     inside = get_args(hint) if get_origin(hint) is not None or get_args(hint) else (hint,)
-    return next((each for each in inside if is_dataclass(each)), None)
+    return next((each for each in inside if _is_value(each)), None)
+
+
+def _is_value(hint: Any) -> bool:
+    return is_dataclass(hint) or (isinstance(hint, type) and issubclass(hint, msgspec.Struct))
 
 
 def _placed(told: str, where: str) -> str:

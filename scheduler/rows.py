@@ -5,9 +5,10 @@ text. `row` says what it is: host, datastore, scope, rules or gone.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, replace
 from enum import StrEnum
 from typing import Any, assert_never
+
+from msgspec import structs
 
 from scheduler.fit_policy import FitPolicy
 from scheduler.inventory import Datastore, Gone, Host, HostState, RuleSet, Scope, Tier
@@ -50,7 +51,7 @@ def used(row: Host | Datastore | Scope, told: Mapping[str, Any]) -> Host | Datas
     generation = told["generation"]
     match row:
         case Host():
-            return replace(
+            return structs.replace(
                 row,
                 cpu_used=told["cpu_used"],
                 ram_used_mib=told["ram_used"],
@@ -59,9 +60,9 @@ def used(row: Host | Datastore | Scope, told: Mapping[str, Any]) -> Host | Datas
                 generation=generation,
             )
         case Datastore():
-            return replace(row, used_bytes=told["disk_used"], generation=generation)
+            return structs.replace(row, used_bytes=told["disk_used"], generation=generation)
         case Scope():
-            return replace(
+            return structs.replace(
                 row,
                 cpu_used=told["cpu_used"],
                 ram_used_mib=told["ram_used"],
@@ -73,7 +74,7 @@ def used(row: Host | Datastore | Scope, told: Mapping[str, Any]) -> Host | Datas
 
 
 def _fields_of(value: Any) -> dict[str, Any]:
-    return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    return {each.name: _plain(getattr(value, each.name)) for each in structs.fields(value)}
 
 
 def _plain(value: Any) -> Any:
@@ -93,13 +94,9 @@ def _plain(value: Any) -> Any:
 
 
 def _read(type_: Any, told: Mapping[str, Any]) -> Any:
-    known = {each.name: each for each in fields(type_)}
+    known = {each.name: each for each in structs.fields(type_)}
     strange = told.keys() - known.keys()
-    missing = {
-        name
-        for name, each in known.items()
-        if each.default is MISSING and each.default_factory is MISSING and name not in told
-    }
+    missing = {name for name, each in known.items() if each.required and name not in told}
     if strange or missing:
         raise ValueError(f"{type_.__name__}: unknown {sorted(strange)}, missing {sorted(missing)}")
     readers = _READERS.get(type_, {})

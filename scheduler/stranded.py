@@ -6,7 +6,6 @@ are, VMs of one shape have one answer, and a VM that leaves frees room on its ow
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from functools import cached_property
 from uuid import UUID
 
@@ -20,6 +19,7 @@ from scheduler.lived import Lived
 from scheduler.placement import Refusal
 from scheduler.reason import Lack
 from scheduler.rulebook import first_lack
+from scheduler.values import replace
 
 _NOBODY = UUID(int=0)
 _SHARED = frozenset(

@@ -4,7 +4,7 @@ Under the rules that were in force history comes back, host by host and score by
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from scheduler.cluster import Cluster
 from scheduler.course import NOTHING, Course, Peak, Stay, stays_of
@@ -13,6 +13,7 @@ from scheduler.happened import Asked, Changed, Freed, Happened, Which
 from scheduler.limits import Rules
 from scheduler.lived import Lived
 from scheduler.placement import Placement
+from scheduler.values import replace
 
 DIFFERENCES_MAX = 100
 """Told one by one; all are counted."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from pyVmomi import vim
 
+from drivers.capabilities import Capabilities, HypervisorType
 from drivers.contract import Clear, Power, PowerRequest, Reconfigure, Remove, Reset
 from drivers.esxi import looking
 from drivers.esxi.looking import Seen
@@ -17,6 +18,15 @@ from drivers.facts import PowerState
 from drivers.faults import Missing, Rejected
 
 Check = Callable[[], None]
+CAPABILITIES = Capabilities(
+    type=HypervisorType.VMX_04,
+    live_relocation=True,
+    storage_relocation=True,
+    pause=True,
+    graceful_shutdown=True,
+    reset=True,
+    progress=True,
+)
 ENDS = {
     PowerRequest.ON: PowerState.ON,
     PowerRequest.RESUME: PowerState.ON,

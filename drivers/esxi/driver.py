@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from drivers.capabilities import Capabilities, HypervisorType
 from drivers.changes import Changes, StateChange
 from drivers.contract import (
     Clear,
@@ -26,6 +25,7 @@ from drivers.contract import (
 from drivers.esxi import acts, cloning, examining, looking, moving, settling
 from drivers.esxi.acts import Check
 from drivers.esxi.cloning import Setting
+from drivers.esxi.foreseeing import foresee
 from drivers.esxi.moving import Way
 from drivers.esxi.options import EsxiOptions
 from drivers.esxi.places import Places
@@ -47,6 +47,8 @@ Begin = Callable[[Service, Check], Any]
 class EsxiDriver(NoRedeploy):
     """All hosts of one vCenter."""
 
+    capabilities = acts.CAPABILITIES
+
     def __init__(self, name: str, options: EsxiOptions) -> None:
         self._name = name
         self._options = options
@@ -61,15 +63,6 @@ class EsxiDriver(NoRedeploy):
         self._surveying = asyncio.Lock()
         self._watch = Watch(
             name, options, lambda host: self._names.get(host), self._hear, self._ends.told
-        )
-        self.capabilities = Capabilities(
-            type=HypervisorType.VMX_04,
-            live_relocation=True,
-            storage_relocation=True,
-            pause=True,
-            graceful_shutdown=True,
-            reset=True,
-            progress=True,
         )
 
     def attach(self, link: HostLink) -> None:
@@ -181,9 +174,11 @@ class EsxiDriver(NoRedeploy):
             return Way(self._places.host(service, source), self._places.host(service, target))
 
         try:
-            await self._do(
-                permit, source.name, lambda s, check: moving.name_disk(s, order, way(s), check)
-            )
+            await foresee(self._vcenter, self._ends, order, way, self._options.call_timeout_s)
+            if moving.with_disk(order):
+                await self._do(
+                    permit, source.name, lambda s, check: moving.name_disk(s, order, way(s), check)
+                )
             await self._do(
                 permit,
                 source.name,

@@ -1,9 +1,10 @@
 """A move is one task of the vCenter: vMotion of a VM that runs, with its disk where that must."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from pyVmomi import vim
+from pyVmomi import vim, vmodl
 
 from drivers.contract import Relocate
 from drivers.esxi import looking, marker, places
@@ -13,6 +14,14 @@ from drivers.esxi.reading import Found
 from drivers.esxi.session import Service
 from drivers.facts import PowerState
 from drivers.faults import Busy, Missing, Rejected
+
+_CANNOT_SAY = (
+    vmodl.fault.NotSupported,
+    vmodl.fault.NotImplemented,
+    vmodl.fault.MethodNotFound,
+    vmodl.fault.ManagedObjectNotFound,
+    vim.fault.NoPermission,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +46,27 @@ def with_disk(order: Relocate) -> bool:
 def is_move(task: Found) -> bool:
     """Whether a task moves its VM."""
     kind = str(task.get("info.descriptionId", "")).lower()
-    return "relocate" in kind or "migrate" in kind
+    return ("relocate" in kind or "migrate" in kind) and "check" not in kind
+
+
+def begin_check(service: Service, order: Relocate, way: Way) -> Any:
+    """The task by which the vCenter says whether the move could be; None where it cannot say, or
+    when the VM is there already."""
+    seen = _ready(service, order, way)
+    checker = service.content.vmProvisioningChecker
+    if checker is None or seen.host == order.target.host:
+        return None
+    assert seen.vm is not None
+    spec = _spec(service, order, way, seen)
+    with suppress(*_CANNOT_SAY):
+        return checker.CheckRelocate_Task(seen.vm.ref, spec, None)
+    return None
 
 
 def name_disk(service: Service, order: Relocate, way: Way, check: Check) -> Any:
-    """Before a disk moves the VM is told its name there: the task, or None if it need not be."""
+    """Before a disk moves the VM is told its name there: the task, or None if it was."""
     seen = _ready(service, order, way)
-    if seen.host == order.target.host or not with_disk(order):
+    if seen.host == order.target.host:
         return None
     assert seen.vm is not None
     store = places.ground(service, way.target, order.target.host).datastore(order.target.datastore)
@@ -60,14 +83,19 @@ def begin(service: Service, order: Relocate, way: Way, check: Check) -> Any:
     if seen.host == order.target.host:
         return None
     assert seen.vm is not None
+    spec = _spec(service, order, way, seen)
+    check()
+    return seen.vm.ref.RelocateVM_Task(spec, vim.VirtualMachine.MovePriority.highPriority)
+
+
+def _spec(service: Service, order: Relocate, way: Way, seen: Seen) -> Any:
     to = places.ground(service, way.target, order.target.host)
     spec = vim.vm.RelocateSpec(host=way.target)
     if with_disk(order):
         spec.datastore = to.datastore(order.target.datastore)
     if to.host.get("parent") != seen.hosts[order.source.host].get("parent"):
         spec.pool = to.pool
-    check()
-    return seen.vm.ref.RelocateVM_Task(spec, vim.VirtualMachine.MovePriority.highPriority)
+    return spec
 
 
 def _ready(service: Service, order: Relocate, way: Way) -> Seen:

@@ -10,7 +10,7 @@ from pyVmomi import vim
 from drivers.contract import HostLink
 from drivers.esxi.looking import HOST_PATHS, in_sight
 from drivers.esxi.options import EsxiOptions
-from drivers.esxi.reading import Found, all_in, along, one, read
+from drivers.esxi.reading import Found, all_in, along, list_leaves, one, read
 from drivers.esxi.session import Service
 from drivers.faults import Rejected, Unreachable
 
@@ -102,7 +102,7 @@ def read_hosts(service: Service, options: EsxiOptions) -> list[Found]:
     """All hosts of the datacenter."""
     hosts = view(service, options, [vim.HostSystem])
     try:
-        return read(service, [all_in(hosts)], {vim.HostSystem: HOST_PATHS}, options.page)
+        return list_leaves(service, [all_in(hosts)], {vim.HostSystem: HOST_PATHS}, options.page)
     finally:
         hosts.DestroyView()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pyVmomi import vim, vmodl
 
+from drivers.esxi import leaves
 from drivers.esxi.session import Service
 from drivers.faults import Unreachable
 
@@ -65,10 +66,19 @@ def filter_of(starts: Sequence[Any], wanted: Wanted) -> Any:
 
 def read(service: Service, starts: Sequence[Any], wanted: Wanted, page: int = 500) -> list[Found]:
     """Everything that is there; raises Unreachable when a part of it cannot be read."""
+    return _read(service.content.propertyCollector, starts, wanted, page)
+
+
+def list_leaves(service: Service, starts: Sequence[Any], wanted: Wanted, page: int) -> list[Found]:
+    """The same of many objects, several times as quick, for leaf properties alone."""
+    return _read(leaves.collector(service), starts, wanted, page)
+
+
+def _read(collector: Any, starts: Sequence[Any], wanted: Wanted, page: int) -> list[Found]:
     left = list(starts)
     for _ in range(len(left) + _WALKS_MAX):
         try:
-            return list(_walked(service, left, wanted, page)) if left else []
+            return list(_walked(collector, left, wanted, page)) if left else []
         except vmodl.fault.ManagedObjectNotFound as gone:
             left = _without(left, gone)
     raise Unreachable("too much vanished while it was listed")
@@ -83,8 +93,7 @@ def _without(starts: list[Any], gone: Any) -> list[Any]:
     return left
 
 
-def _walked(service: Service, starts: Sequence[Any], wanted: Wanted, page: int) -> Iterator[Found]:
-    collector = service.content.propertyCollector
+def _walked(collector: Any, starts: Sequence[Any], wanted: Wanted, page: int) -> Iterator[Found]:
     options = Collector.RetrieveOptions(maxObjects=page)
     reply = collector.RetrievePropertiesEx([filter_of(starts, wanted)], options)
     while reply is not None:

@@ -1,29 +1,37 @@
-"""One read lists every VM, host and datastore of a vCenter; marks are read when they are new.
+"""One read lists every VM, host and datastore of a vCenter; what a VM's configuration says is read
+when it is new.
 
-A VM's mark is among some fifty options that change only with the VM's configuration, so it is
+Its size and its mark, one of some fifty options, change only with the configuration, so they are
 read once for each version of that. Hosts that the vCenter has lost are left out with their VMs.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pyVmomi import vim
 
 from drivers.contract import HostLink
 from drivers.esxi import looking, marker
-from drivers.esxi.looking import HOST_PATHS, VM_PATHS
+from drivers.esxi.looking import VM_PATHS
 from drivers.esxi.marker import Marker
 from drivers.esxi.options import EsxiOptions
 from drivers.esxi.places import Places, view
-from drivers.esxi.reading import Found, all_in, one, read
+from drivers.esxi.reading import Found, all_in, list_leaves, one
 from drivers.esxi.session import Service
-from drivers.facts import DatastoreFacts, Facts, HostFacts, Sighting
+from drivers.facts import DatastoreFacts, Facts, HostFacts, HostLoad, Sighting
 
+_LASTING = ("config.instanceUuid", "config.hardware.numCPU", "config.hardware.memoryMB")
+_LOAD = ("summary.quickStats.overallCpuUsage", "summary.quickStats.overallMemoryUsage")
+"""In MHz and MB; unset until the vCenter has measured."""
 _WANTED = {
-    vim.VirtualMachine: VM_PATHS,
+    vim.VirtualMachine: tuple(each for each in VM_PATHS if each not in _LASTING),
     vim.HostSystem: (
-        *HOST_PATHS,
+        "name",
+        "runtime.connectionState",
+        "runtime.inMaintenanceMode",
         "datastore",
+        *_LOAD,
         "summary.hardware.numCpuThreads",
         "summary.hardware.memorySize",
         "summary.config.product.name",
@@ -47,7 +55,7 @@ class Surveyor:
         self._name = name
         self._options = options
         self._places = places
-        self._marks: dict[str, tuple[str, Marker]] = {}
+        self._kept: dict[str, tuple[str, Found, Marker]] = {}
 
     def survey(self, service: Service, links: Mapping[str, HostLink]) -> Facts:
         """The hosts of `links` that are in sight, and all their VMs."""
@@ -64,46 +72,46 @@ class Surveyor:
         }
         stores = {each.id: each for each in found if isinstance(each.ref, vim.Datastore)}
         vms = [each for each in found if _is_vm(each) and each.get("runtime.host")._moId in hosts]
-        marks = self._marked(service, vms)
+        self._learn(service, vms)
         return Facts(
             self._name,
             taken_at,
             tuple(self._host(host, link, stores) for host, link in hosts.values()),
-            tuple(self._sightings(vms, marks, hosts)),
+            tuple(self._sightings(vms, hosts)),
         )
 
     def _read(self, service: Service) -> list[Found]:
         everything = view(service, self._options, list(_WANTED))
         try:
-            return read(service, [all_in(everything)], _WANTED, self._options.page)
+            return list_leaves(service, [all_in(everything)], _WANTED, self._options.page)
         finally:
             everything.DestroyView()
 
-    def _marked(self, service: Service, vms: list[Found]) -> dict[str, Marker]:
-        """Each VM's mark; what is not kept is read, by the page."""
+    def _learn(self, service: Service, vms: list[Found]) -> None:
+        """What the configurations say that are new, by the page."""
         now = {vm.id: vm.get("config.changeVersion", "") for vm in vms}
-        kept = {id_: at for id_, at in self._marks.items() if at[0] and now.get(id_) == at[0]}
+        kept = {id_: at for id_, at in self._kept.items() if at[0] and now.get(id_) == at[0]}
         missing = [vm for vm in vms if vm.id not in kept]
         page = self._options.page
         for start in range(0, len(missing), page):
             starts = [one(vm.ref) for vm in missing[start : start + page]]
-            wanted = {vim.VirtualMachine: ("config.extraConfig",)}
-            for each in read(service, starts, wanted, page):
+            wanted = {vim.VirtualMachine: (*_LASTING, "config.extraConfig")}
+            for each in list_leaves(service, starts, wanted, page):
+                lasting = {path: value for path, value in each.values.items() if path in _LASTING}
                 mark = marker.read_from(each.get("config.extraConfig", ()))
-                kept[each.id] = (now[each.id], mark)
-        self._marks = kept
-        return {id_: mark for id_, (_, mark) in kept.items()}
+                kept[each.id] = (now[each.id], replace(each, values=lasting), mark)
+        self._kept = kept
 
     def _sightings(
-        self,
-        vms: Iterable[Found],
-        marks: Mapping[str, Marker],
-        hosts: Mapping[str, tuple[Found, HostLink]],
+        self, vms: Iterable[Found], hosts: Mapping[str, tuple[Found, HostLink]]
     ) -> Iterable[Sighting]:
         for vm in vms:
-            if vm.id in marks:  # else it vanished between the two reads
-                host = hosts[vm.get("runtime.host")._moId][1].name
-                yield looking.sighting_of(vm, marks[vm.id], host)
+            if vm.id not in self._kept:
+                continue  # it vanished between the two reads
+            _, lasting, mark = self._kept[vm.id]
+            if lasting.get("config.instanceUuid"):  # else it is being made
+                whole = replace(vm, values={**vm.values, **lasting.values})
+                yield looking.sighting_of(whole, mark, hosts[vm.get("runtime.host")._moId][1].name)
 
     def _host(self, host: Found, link: HostLink, stores: Mapping[str, Found]) -> HostFacts:
         mounted = (stores.get(each._moId) for each in host.get("datastore", ()))
@@ -119,17 +127,24 @@ class Surveyor:
                 _datastore(by_name[name]) for name in link.datastores if name in by_name
             ),
             accepting=not host.get("runtime.inMaintenanceMode", False),
+            load=_load(host),
         )
 
 
 def _is_vm(each: Found) -> bool:
-    """A VM that can be told from others: not a template, nor one that is being made."""
+    """A VM somewhere, and no template."""
     return (
         isinstance(each.ref, vim.VirtualMachine)
         and not each.get("config.template", False)
-        and bool(each.get("config.instanceUuid"))
         and each.get("runtime.host") is not None
     )
+
+
+def _load(host: Found) -> HostLoad | None:
+    cpu_mhz, memory_mib = (host.get(path) for path in _LOAD)
+    if cpu_mhz is None or memory_mib is None:
+        return None
+    return HostLoad(int(cpu_mhz), int(memory_mib))
 
 
 def _datastore(store: Found) -> DatastoreFacts:

@@ -15,7 +15,7 @@ from typing import Any
 from pyVmomi import vim, vmodl
 
 from drivers.changes import Change, StateChange
-from drivers.esxi import places
+from drivers.esxi import leaves, places
 from drivers.esxi.changing import Named, World
 from drivers.esxi.looking import RUNNING
 from drivers.esxi.options import EsxiOptions
@@ -31,7 +31,7 @@ _WANTED = {
     vim.HostSystem: ("name", "runtime.connectionState", "runtime.inMaintenanceMode"),
     vim.Task: ("info.state",),
 }
-_TROUBLE = (vmodl.MethodFault, OSError, HTTPException, Fault)
+_TROUBLE = (vmodl.MethodFault, OSError, HTTPException, ValueError, Fault)
 
 
 class Watch:
@@ -107,12 +107,13 @@ class Watch:
         tasks = one(service.content.taskManager, along(vim.TaskManager, "recentTask"))
         collector.CreateFilter(filter_of([tasks], {vim.Task: _WANTED[vim.Task]}), False)
         self._world.forget()
+        quick = leaves.collector(service, collector)
         version, whole = "", False
         while not self._closing.is_set():
             options = Collector.WaitOptions(
                 maxWaitSeconds=self._options.watch_s, maxObjectUpdates=self._options.page
             )
-            news = collector.WaitForUpdatesEx(version, options)
+            news = quick.WaitForUpdatesEx(version, options)
             if news is None:
                 continue
             version = news.version

@@ -1,6 +1,7 @@
 """The command line: `vmgate serve | migrate | check-config | demo | why | place | ...`."""
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Coroutine, Sequence
@@ -34,7 +35,8 @@ def _serve(*, config: File = _USUAL, role: Role = Role.ALL) -> int:
     """Serve the API, carry out its tasks, or both."""
     settings = read_config(config, os.environ)
     configure_logs(settings.log.level)
-    return _run(serve(settings, role, os.environ))
+    # What start-up made stays: the collector of garbage, for which all wait, need not walk it.
+    return _run(serve(settings, role, os.environ, ready=lambda _: gc.freeze()))
 
 
 @app.command(name="migrate")

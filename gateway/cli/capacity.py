@@ -1,7 +1,7 @@
 """What still fits into a cluster's file: the biggest VM, how many of a size, any one host lost."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from scheduler.explanation import size as bytes_told
 from scheduler.headroom import biggest, fits
 from scheduler.losing import Losses, Survival
 from scheduler.room import room_of
+from scheduler.values import replace
 
 
 @Parameter(name="*")

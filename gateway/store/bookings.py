@@ -5,13 +5,13 @@ VMs that are booked there.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from gateway.store import clashes, counting, ledger, rule_set
 from gateway.store.claiming import lacking
 from gateway.store.counting import Booked
 from gateway.store.ledger import Delta, Row
 from gateway.store.pool import Connection
+from scheduler.values import replace
 
 
 async def of_vm(c: Connection, vm_id: int) -> list[Booked]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from msgspec import Struct
+
 from gateway.store import clashes, counting, decisions, ledger, rule_set, seats
 from gateway.store.clashes import Dweller
 from gateway.store.counting import Booked
@@ -44,8 +46,7 @@ from granted g where job.task_id = g.task_id and job.n = 0
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """A wish to book `cpu` vCPUs, `ram_mib` and `disk_bytes` for a VM at one place.
 
     `characters` are the ledger rows the decision rests on, as (kind, id, character), and `rules`

@@ -1,7 +1,8 @@
 """How much a VM's bookings count in each ledger row: once in each element, however many there."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gateway.store.ledger import Delta, Key
 from gateway.store.pool import Connection
@@ -14,8 +15,7 @@ order by b.vm_id, b.host_id
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Booked:
+class Booked(Struct, frozen=True):
     """A booking as it stands, and the elements that its host is in now."""
 
     vm_id: int

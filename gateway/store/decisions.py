@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from msgspec import Struct
+
 from gateway.store.paged import Page, Sort
 from gateway.store.pool import Connection
 
@@ -56,8 +58,7 @@ select decision.id, coalesce(vm.name, task.vm_name, '') {_FROM} where decision.i
 """
 
 
-@dataclass(frozen=True, slots=True)
-class NewDecision:
+class NewDecision(Struct, frozen=True):
     """A decision to write; `body` is the encoded value, the rest is what it is found by."""
 
     id: UUID

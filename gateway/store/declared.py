@@ -173,8 +173,8 @@ async def tier(c: Connection, datacenter_id: int, name: str) -> int:
 
 
 async def host(c: Connection, rack_id: int, one: DeclaredHost) -> int:
-    """Its id; it sees the datastores it names, and no others, and is in no cluster of another
-    rack."""
+    """Its id; it sees the datastores of its datacenter that it names, and no others, and is in
+    no cluster of another rack."""
     found: int = await c.fetchval(
         _HOST,
         rack_id,
@@ -187,8 +187,9 @@ async def host(c: Connection, rack_id: int, one: DeclaredHost) -> int:
         one.state,
     )
     await c.execute(
-        """delete from host_datastore using datastore d where host_id = $1
-             and d.id = datastore_id and d.name <> all($2)""",
+        """delete from host_datastore using datastore d, host h where host_id = $1 and h.id = $1
+             and d.id = datastore_id
+             and (d.name <> all($2) or d.datacenter_id <> h.datacenter_id)""",
         found,
         one.datastores,
     )

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
+
 from gateway.store import inventory, outbox, over_limit, rule_set
 from gateway.store.outbox import Change, Topic
 from gateway.store.pool import Connection
@@ -39,8 +41,7 @@ Amounts = Mapping[int, Sequence[int] | None]
 """What VMs, by their numbers, hold on a host: vCPUs, MiB and bytes; None for one that left."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A ledger row as a claim sees it under lock; a None limit is no limit.
 
     `enterprises` and `layers` are a host's, in order: those with a VM booked there.
@@ -73,8 +74,7 @@ class Row:
         return told
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(Struct, frozen=True):
     """What is added to (or, negative, taken from) one ledger row: vCPUs, MiB, bytes."""
 
     kind: str

@@ -29,6 +29,7 @@ class HostSeen:
     """A host's facts as they go into the record: logical CPUs and MiB.
 
     One that is not `accepting` is recorded as not reachable: it was seen, and takes no VMs.
+    The measured load (MHz, MiB) changes always, so it is no change that counts.
     """
 
     name: str
@@ -39,6 +40,7 @@ class HostSeen:
     foreign_cpu: int
     foreign_ram_mib: int
     accepting: bool = True
+    load: tuple[int, int] | None = None
 
 
 async def hold(
@@ -158,10 +160,12 @@ async def write_host(c: Connection, hypervisor: str, seen: HostSeen) -> int | No
         seen.accepting,
     )
     await c.execute(
-        """update host set observed_at = clock_timestamp(), unreachable_since = null
+        """update host set observed_at = clock_timestamp(), unreachable_since = null,
+             measured_cpu_mhz = $3, measured_memory_mib = $4
            where hypervisor = $1 and name = $2""",
         hypervisor,
         seen.name,
+        *(seen.load or (None, None)),
     )
     return changed
 

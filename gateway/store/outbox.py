@@ -1,9 +1,10 @@
 """What a transaction changes, it says here; the sequencer moves it to the feed once committed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 from gateway.store.pool import Connection
 
@@ -24,8 +25,7 @@ class Topic(StrEnum):
     INVENTORY = "inventory"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One change to tell of, by the entity and its id."""
 
     topic: Topic

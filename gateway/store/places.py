@@ -64,6 +64,8 @@ class HostRow:
     reserved_for: int | None
     reserved_name: str | None
     over_limit: bool
+    measured_cpu_mhz: int | None
+    measured_memory_mib: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ select h.id, h.rack_id, h.datacenter_id, h.hypervisor, h.name, h.type, h.address
   coalesce(l.ram_used, 0), (select count(*) from vm where vm.host_id = h.id),
   h.cluster_id, cl.name, h.reserved_for, e.name,
   exists (select from ledger l where {OVER} and (l.kind, l.id) in (('host', h.id),
-    ('cluster', h.cluster_id), ('rack', h.rack_id), ('datacenter', h.datacenter_id)))
+    ('cluster', h.cluster_id), ('rack', h.rack_id), ('datacenter', h.datacenter_id))),
+  h.measured_cpu_mhz, h.measured_memory_mib
 from host h left join ledger l on l.kind = 'host' and l.id = h.id
 left join cluster cl on cl.id = h.cluster_id left join enterprise e on e.id = h.reserved_for
 """

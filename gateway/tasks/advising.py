@@ -7,7 +7,6 @@ refusals wait for one piece of advice together.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +23,7 @@ from scheduler.decision import of_answer
 from scheduler.demand import Demand
 from scheduler.held import Held
 from scheduler.placement import HostVerdict, Placement, Refusal
+from scheduler.values import replace
 
 _log = logging.getLogger(__name__)
 WITHIN_S = 5.0

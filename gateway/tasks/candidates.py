@@ -1,9 +1,10 @@
 """Candidates of a relocation: each host of the datacenter fits, or is rejected with its reasons."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from scheduler.placement import HostVerdict
 from scheduler.reason import Lack
+from scheduler.values import replace
 
 _OF_TENANTS = (Lack.RESERVED, Lack.EXCLUDED)
 

@@ -2,9 +2,10 @@
 feed when it was given."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+
+from msgspec import Struct
 
 from gateway.store.decisions import NewDecision, new_id
 from scheduler import decision as decisions
@@ -14,8 +15,7 @@ from scheduler.explanation import row as reason_row
 from scheduler.ledger import Key, Row
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """Whom a decision is about, and the task or the hold it is made for (None for none)."""
 
     kind: str

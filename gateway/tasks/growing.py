@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 from gateway.store import feed, rule_set
 from gateway.store.counting import Booked
@@ -14,6 +13,7 @@ from scheduler.decision import LOCKED_ROWS, Decision, Miss, Question, Refused
 from scheduler.explanation import requirement
 from scheduler.fit_policy import FitPolicy
 from scheduler.reason import Lack, Reason
+from scheduler.values import replace
 
 
 async def refused_growth(

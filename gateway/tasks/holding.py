@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from gateway.denial import Denied, Kind
@@ -23,6 +23,7 @@ from scheduler.advice.scene import Scene
 from scheduler.decision import Question, of_answer
 from scheduler.demand import Demand
 from scheduler.placement import HostVerdict, Placement, Refusal
+from scheduler.values import replace
 
 _log = logging.getLogger(__name__)
 CONFLICTS_MAX = 20

@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any
 
 from msgspec import structs
@@ -41,6 +40,7 @@ from scheduler.plan.resident import Resident, Terms
 from scheduler.plan.validity import surprises
 from scheduler.rows import from_mapping, used
 from scheduler.share import Share
+from scheduler.values import replace
 
 LISTED_AT_ONCE = 100
 """Hosts that are asked without a pause: about 2 ms."""

@@ -1,6 +1,5 @@
 """Proposing: a plan worked out from one picture of the inventory; nothing is changed."""
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -13,6 +12,7 @@ from scheduler.plan.even import even
 from scheduler.plan.moves import Plan, to_mapping
 from scheduler.plan.resident import Terms
 from scheduler.plan.timeline import Capacities, timeline
+from scheduler.values import replace
 
 
 class PlanQuestion(msgspec.Struct, frozen=True):

@@ -1,7 +1,6 @@
 """Reconfigure books the new size, gives it to the VM that is off, and records it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from drivers.contract import Order, Outcome, Reconfigure, VmSpec
@@ -24,6 +23,7 @@ from gateway.tasks.steps import (
 )
 from scheduler.demand import Demand
 from scheduler.held import Held
+from scheduler.values import replace
 
 
 def _sizes(at: Situation) -> tuple[int, int]:

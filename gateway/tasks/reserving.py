@@ -1,8 +1,10 @@
 """Reserving: the fleet proposes a place, the ledger grants it, and a conflict asks again."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from drivers.contract import LeaseLost
 from gateway.store.claiming import Claim, Fenced, Granted
@@ -22,6 +24,7 @@ from scheduler import decision as decisions
 from scheduler import explanation
 from scheduler.demand import Demand
 from scheduler.placement import Placement, Refusal
+from scheduler.values import replace
 
 CONFLICTS_MAX = 20
 
@@ -30,8 +33,7 @@ class Contended(Exception):
     """Others were quicker each time; the task goes back to the queue for a moment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(Struct, frozen=True):
     """A place the fleet proposes, and the decision that goes on record if it is granted. `seat`
     is the held place that it takes over."""
 

@@ -1,7 +1,7 @@
 """Weighing the headroom: what is free, what still fits, and what one lost host would leave."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from scheduler.headroom import biggest, fits
 from scheduler.inventory import Datastore, Scope
 from scheduler.losing import Loss, Losses
 from scheduler.room import Room, room_of
+from scheduler.values import replace
 
 _NOBODY = UUID(int=0)
 LOSSES_SHOWN_MAX = 100

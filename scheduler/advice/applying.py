@@ -1,7 +1,6 @@
 """Applying makes the scene that a change would make; the one that was given stays as it is."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, TypeVar, assert_never
 
 from scheduler.advice.changes import (
@@ -30,6 +29,7 @@ from scheduler.advice.leaving import ended, moved
 from scheduler.advice.raising import raised
 from scheduler.advice.scene import Scene
 from scheduler.inventory import Host, HostState, Tier
+from scheduler.values import replace
 
 K = TypeVar("K")
 V = TypeVar("V")

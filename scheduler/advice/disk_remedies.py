@@ -1,7 +1,5 @@
 """Disk remedies: what would make some datastore of a host take the disks."""
 
-from dataclasses import replace
-
 from scheduler.advice import raising
 from scheduler.advice.changes import (
     AddCapacity,
@@ -16,6 +14,7 @@ from scheduler.bookings import disk_added
 from scheduler.capacity import fits
 from scheduler.disks import allows
 from scheduler.inventory import Candidate, Datastore
+from scheduler.values import replace
 
 ATTACHED_MAX = 2
 """Shared datastores considered that the host does not see."""

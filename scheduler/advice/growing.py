@@ -4,8 +4,6 @@ Only room counts: who lives somewhere may grow there, whatever state, network, t
 host has by now.
 """
 
-from dataclasses import replace
-
 from scheduler.advice.scene import Scene
 from scheduler.advice.vicinity import vicinity
 from scheduler.demand import Demand
@@ -13,6 +11,7 @@ from scheduler.fleet import Fleet
 from scheduler.held import Held, asked_of, rows_without
 from scheduler.inventory import Datastore, Host, HostState, Scope
 from scheduler.placement import HostVerdict, Placement
+from scheduler.values import replace
 
 
 def growing(

@@ -1,7 +1,5 @@
 """Advice where a whole cluster is at hand, as it is offline: nothing has to be fetched or sent."""
 
-from dataclasses import replace
-
 from scheduler.advice.advising import advise
 from scheduler.advice.changes import Advice
 from scheduler.advice.vicinity import vicinity
@@ -10,6 +8,7 @@ from scheduler.demand import Reach
 from scheduler.fit_policy import FitPolicy
 from scheduler.fleet import Fleet
 from scheduler.placement import Refusal
+from scheduler.values import replace
 
 
 def advice_in(

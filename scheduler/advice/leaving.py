@@ -1,7 +1,6 @@
 """Leaving takes VMs and holds off their places: the sums shrink, and tenants that were alone go."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from scheduler.advice.changes import MoveVm, WaitHold
 from scheduler.advice.scene import Occupant, Scene, elements
@@ -11,6 +10,7 @@ from scheduler.fleet import Fleet
 from scheduler.inventory import Host
 from scheduler.ledger import Key
 from scheduler.placement import Placement, Seen
+from scheduler.values import replace
 
 
 def moved(scene: Scene, change: MoveVm) -> Scene:

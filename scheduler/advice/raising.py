@@ -1,12 +1,11 @@
 """Raising a load rule changes the limits of all that it is in force for."""
 
-from dataclasses import replace
-
 from scheduler.advice.changes import LOAD_PERCENT_MAX, STORAGE_PERCENT_MAX, RaiseRule, Step
 from scheduler.advice.scene import Scene, Total
 from scheduler.capacity import limit
 from scheduler.inventory import Datastore, Host, Scope
 from scheduler.limits import Level, LoadKind, LoadRule
+from scheduler.values import replace
 
 WIDER = (Level.RACK, Level.DATACENTER, Level.TIER)
 """A rule of these levels yields to one of the element itself; a cluster's does not."""

@@ -1,12 +1,11 @@
 """Why a VM stays although it should move, from what the rulebook said of every host."""
 
-from dataclasses import replace
-
 from scheduler.explanation import summary
 from scheduler.placement import Refusal
 from scheduler.plan.moves import Blocked
 from scheduler.plan.resident import Resident
 from scheduler.reason import Lack
+from scheduler.values import replace
 
 NO_OTHER_HOST = "NO_OTHER_HOST"
 

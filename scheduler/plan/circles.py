@@ -5,7 +5,7 @@ The arithmetic on circles only finds moves; whether one is legal the fleet says 
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 import numpy as np
@@ -18,6 +18,7 @@ from scheduler.plan.packing import Problem
 from scheduler.plan.resident import Resident, Terms, relocation
 from scheduler.policy import FitPolicy
 from scheduler.reason import Lack
+from scheduler.values import replace
 
 Key = tuple[int, str, str, int]
 Kind = tuple[int, int, int, Demand, int]

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 
 from scheduler.capacity import WHOLE
 from scheduler.fleet import Fleet
@@ -14,6 +13,7 @@ from scheduler.plan.packing import pack
 from scheduler.plan.rehearsal import Rehearsal
 from scheduler.plan.resident import Resident, Terms
 from scheduler.plan.routing import Router
+from scheduler.values import replace
 
 GOAL = "consolidate"
 TRIES_MAX = 4

@@ -1,7 +1,6 @@
 """Draining takes every VM off one host: first it is closed, then the biggest VMs move first."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from scheduler.capacity import WHOLE
 from scheduler.fleet import Fleet
@@ -13,6 +12,7 @@ from scheduler.plan.rehearsal import Rehearsal
 from scheduler.plan.resident import Resident, Terms
 from scheduler.policy import FitPolicy
 from scheduler.reason import Lack
+from scheduler.values import replace
 
 GOAL = "drain"
 

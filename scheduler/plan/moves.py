@@ -6,10 +6,12 @@ each move finds the room that it needs, also when other moves are never made.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
+
+from scheduler.values import replace
 
 
 class Why(StrEnum):

@@ -7,7 +7,7 @@ had an enterprise or a layer keeps it to the end of the plan, so that only room 
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from scheduler.demand import Demand
@@ -18,6 +18,7 @@ from scheduler.placement import Placement, Refusal, Seen
 from scheduler.plan.moves import Blocked, Cost, Move, Plan, Why, emptied_and_opened
 from scheduler.plan.resident import Resident, Terms, relocation
 from scheduler.policy import FitPolicy
+from scheduler.values import replace
 
 Amounts = tuple[int, int, int]
 """Virtual CPUs, MiB, bytes."""

@@ -1,10 +1,11 @@
 """A resident is a VM where it lives now, and whether a plan may touch it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 from scheduler.demand import Demand, Origin, Reach
 from scheduler.fleet import Fleet
+from scheduler.values import replace
 
 PROTECTED = "PROTECTED"
 RESTING = "RESTING"

@@ -18,6 +18,8 @@ class Story:
         self._api = Abiquo(base, auth=user)
         self._look = look
         self.vm: Any = None
+        self.shown: set[tuple[str, int | None]] = set()
+        """What the VM showed of itself while its last task ran, with the task's progress."""
 
     def create(self) -> None:
         """From the login to a VM of the first template."""
@@ -60,9 +62,21 @@ class Story:
         found = _got(self.vm.follow("relocatecandidates").get())
         return {one.name: one for one in found}
 
-    def host(self) -> str:
+    def room(self, machine: Any) -> dict[str, tuple[int, int]]:
+        """What a candidate has left before and after the move: vCPUs, MiB, bytes by datastore."""
+        told = machine.json
+        assert told["sampleAgeInSeconds"] >= 0
+        rooms = {"cpu": told["cpuRoom"], "ram": told["ramRoom"]}
+        rooms |= {one["name"]: one["room"] for one in told["datastores"]["collection"]}
+        return {what: (one["headroomBefore"], one["headroomAfter"]) for what, one in rooms.items()}
+
+    def machine(self) -> Any:
         """The machine it is on."""
-        return str(_got(self.vm.follow("machine").get()).name)
+        return _got(self.vm.follow("machine").get())
+
+    def host(self) -> str:
+        """That machine's name."""
+        return str(self.machine().name)
 
     def relocate(self) -> tuple[str, str]:
         """Move it to the first candidate; (before, after)."""
@@ -88,12 +102,14 @@ class Story:
     def _finish(self, answer: tuple[int, Any], wanted: str) -> None:
         code, accepted = answer
         assert code == 202, (code, accepted and accepted.json)
+        self.shown = set()
         ends_s = time.monotonic() + TASK_WITHIN_S
         while True:
             task = _got(accepted.follow("status").get())
             if task.state.startswith("FINISHED"):
                 break
             assert time.monotonic() < ends_s, task.json
+            self.shown.add((_got(self.vm.refresh()).displayState, task.progress))
             self._look()
         assert task.state == "FINISHED_SUCCESSFULLY", task.json
         self._read()

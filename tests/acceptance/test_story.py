@@ -1,9 +1,10 @@
-"""M-150, M-153: the main job through a public Abiquo client, on simulated and on real hosts."""
+"""M-150, M-153: the main job through a public Abiquo client, on each kind of hosts."""
 
 import asyncio
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,26 @@ import pytest
 from tests.acceptance.gateway import PASSWORD, Gateway, gateways, href_of, place
 from tests.acceptance.real_hosts import on_lab
 from tests.acceptance.story import Story, whole_story
+from tests.acceptance.vcenter_hosts import on_vcenter
 from tests.lab import guest
 from tests.lab.configuration import Times
 from tests.lab.hosts import Lab
+from tests.lab.vcenter import Rule, VCenter
 
 BOOTS_WITHIN_S = 60.0
+HALF_WAY = 50
+"""Percent at which the lab's vCenter holds a task."""
 
 
-def story_of(gateway: Gateway) -> Story:
+def story_of(gateway: Gateway, meanwhile: Callable[[], None] = lambda: None) -> Story:
+    """One whose tasks are looked at each moment, and what is done then."""
     waiting = threading.Event()
-    return Story(gateway.base, gateway.user, lambda: waiting.wait(0.02) or None)
+
+    def look() -> None:
+        waiting.wait(0.02)
+        meanwhile()
+
+    return Story(gateway.base, gateway.user, look)
 
 
 async def test_on_simulated_hosts(database_url: str, tmp_path: Path) -> None:
@@ -29,6 +40,41 @@ async def test_on_simulated_hosts(database_url: str, tmp_path: Path) -> None:
         before, after = await asyncio.to_thread(whole_story, story, lambda times: None)
         assert before != after
         await asyncio.to_thread(story.act, "undeploy", "NOT_ALLOCATED")
+
+
+async def test_on_esxi_hosts(vc: VCenter, database_url: str, tmp_path: Path) -> None:
+    """M-020, M-023, M-024, M-027, M-029: vMotion, seen half way, and back; the guest never starts
+    anew, and the last to be asked is the button of its power."""
+    async with gateways(on_vcenter(vc, tmp_path, database_url)) as (gateway,):
+        held: list[Rule] = []
+
+        def goes_on() -> None:
+            if held and ("RELOCATING", HALF_WAY) in story.shown:
+                held.pop().remove()
+
+        story = story_of(gateway, goes_on)
+        vc.forget_calls()
+        before, after = await asyncio.to_thread(whole_story, story, lambda times: None)
+        boots = vc.calls()["PowerOnVM_Task"] + vc.calls()["ResetVM_Task"]
+        on = (await asyncio.to_thread(story.machine)).json
+        assert on["cpuMeasuredInMhz"] >= 0, "measured beside what is promised"
+        assert on["ramMeasuredInMb"] > 0
+        back = await asyncio.to_thread(story.candidates)
+        assert back[before].type == "VMX_04"
+        had = story.room(back[before])
+        (store,) = had.keys() - {"cpu", "ram"}
+        assert had["cpu"][0] - had["cpu"][1] == story.vm.cpu
+        assert had["ram"][0] - had["ram"][1] == story.vm.ram
+        assert had[store][0] == had[store][1], "a shared disk stays where it is"
+        held.append(vc.fault("RelocateVM_Task", "taskhold"))
+        again = await asyncio.to_thread(story.relocate)
+        assert again == (after, before)
+        assert vc.calls()["RelocateVM_Task"] == 2
+        assert vc.calls()["PowerOnVM_Task"] + vc.calls()["ResetVM_Task"] == boots
+        await asyncio.to_thread(story.power, "OFF", graceful=True)
+        assert "PowerOffVM_Task" not in vc.calls()
+        await asyncio.to_thread(story.act, "undeploy", "NOT_ALLOCATED")
+        assert vc.named("VirtualMachine").keys() == {"template-1"}
 
 
 @pytest.mark.xdist_group("kvm")

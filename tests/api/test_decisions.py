@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +20,7 @@ from gateway.tasks.deciding import Subject, refusal_detail, to_store
 from gateway.tasks.demanding import demand_of
 from gateway.tasks.planner import Planner
 from scheduler.decision import of_answer
+from scheduler.values import replace
 from tests.api import vm_world
 from tests.api.vm_client import Answer, Api, number, serving
 

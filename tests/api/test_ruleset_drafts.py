@@ -2,7 +2,6 @@
 
 import tomllib
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from gateway.store.pool import Store
 from gateway.tasks.planner import Planner
 from scheduler.cluster import fleet, from_mapping
 from scheduler.fit_policy import FitPolicy
+from scheduler.values import replace
 from tests.api.ruleset_world import (
     DRAFTS,
     SETS,

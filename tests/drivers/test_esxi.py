@@ -8,7 +8,9 @@ from pyVmomi import vim
 
 from drivers.capabilities import HypervisorType
 from drivers.contract import Deploy, Driver, Power, PowerRequest, Remove, Verdict, VmSpec
-from drivers.facts import PowerState
+from drivers.esxi.reading import Found
+from drivers.esxi.surveying import _load
+from drivers.facts import HostLoad, PowerState
 from drivers.faults import Indeterminate, Rejected
 from tests.drivers.contract_suite import DriverContract
 from tests.drivers.rigs import closing, made_by, permitted, reported, surveyed, ticket, until
@@ -16,18 +18,6 @@ from tests.drivers.vsphere_rig import VsphereRig, ended
 
 AT_ONCE_S = 5.0
 LONG_S = 60.0
-BUDGET = {
-    "power": {"FindByUuid": 1, "RetrievePropertiesEx": 1, "PowerOnVM_Task": 1},
-    "look": {"FindByUuid": 1, "RetrievePropertiesEx": 1},
-    "settle": {"FindByUuid": 2, "RetrievePropertiesEx": 2},
-    "survey": {
-        "CreateContainerView": 1,
-        "DestroyView": 1,
-        "FindByInventoryPath": 1,
-        "RetrievePropertiesEx": 1,
-    },
-}
-"""Calls for one piece of work; a task that runs is looked at twice more, with its VM's question."""
 
 
 async def told(driver: Driver, heard: list[str]) -> None:
@@ -199,27 +189,15 @@ class TestEsxi(DriverContract):
         await rig.power(spec, PowerRequest.ON)
         rig.vc.clear()
 
-    async def test_a_piece_of_work_costs_so_many_calls(self, rig: VsphereRig) -> None:
-        """However many other VMs there are."""
-        spec = await rig.deployed()
-        async with closing(rig.opened(poll_s=LONG_S)) as driver:
-            await surveyed(driver, rig.first)
-            for others in (0, 3):
-                for _ in range(others):
-                    await rig.deployed()
-                await surveyed(driver, rig.first)
-                order = Power(spec.vm, rig.first, PowerRequest.ON)
-                costs = {
-                    "look": await self._cost(rig, driver.look(spec.vm, rig.first)),
-                    "settle": await self._cost(rig, driver.settle(ticket(permitted(), order))),
-                    "survey": await self._cost(rig, driver.survey("lab")),
-                    "power": await self._cost(rig, driver.power(permitted(), order)),
-                }
-                costs["power"]["RetrievePropertiesEx"] -= 3  # the task twice, its question once
-                assert costs == BUDGET
-                await rig.power(spec, PowerRequest.OFF)
-
-    async def _cost(self, rig: VsphereRig, work: object) -> dict[str, int]:
+    async def test_the_measured_load_comes_with_the_list(self, rig: VsphereRig) -> None:
+        """One call for all hosts, and none for what is not measured yet."""
+        moid = rig.vc.named("HostSystem")[rig.first]
+        path = "summary.quickStats.overall"
+        rig.vc.set("HostSystem", moid, {f"{path}CpuUsage": 2600, f"{path}MemoryUsage": 4096})
         rig.vc.forget_calls()
-        await work  # type: ignore[misc]
-        return {name: n for name, n in rig.vc.calls().items() if name != "WaitForUpdatesEx"}
+        facts = await rig.driver.survey("lab")
+        assert rig.vc.calls()["RetrievePropertiesEx"] == 1
+        loads = {host.name: host.load for host in facts.hosts}
+        assert loads[rig.first] == HostLoad(2600, 4096)
+        unmeasured = Found("HostSystem", "host-1", {f"{path}CpuUsage": 2600})
+        assert _load(unmeasured) is None

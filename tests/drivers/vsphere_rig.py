@@ -20,6 +20,7 @@ from tests.lab.vcenter import Shape, VCenter
 SHAPE = Shape(clusters=1, hosts=2, vms=0, datastores=1, networks=1, task_ms=100)
 SHARED = "shared-1-1"
 PASSWORD = "VMGATE_TEST_VCENTER"
+SLOW_MS = 1000
 
 
 class Admin:
@@ -160,6 +161,7 @@ class VsphereRig(Rig):
         return self.opened(call_timeout_s=0.5, survey_timeout_s=0.5)
 
     def slow(self) -> Driver:
+        self.vc.fault("RelocateVM_Task", "taskdelay", times=0, ms=SLOW_MS)
         return self.opened()
 
     async def others_answer(self, driver: Driver) -> None:

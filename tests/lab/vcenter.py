@@ -15,7 +15,8 @@ What it does not check, whatever a test there may say:
 
 - CPU and memory: any number of VMs powers on a host, and none is slower for it.
 - DRS, HA, EVC, affinity rules, admission control, limits of pools; DRS only says that it is on.
-- Compatibility of CPUs, networks and VM hardware for a vMotion; the API's own checks are absent
+- Compatibility of CPUs, networks and VM hardware for a vMotion: CheckRelocate_Task looks at hosts
+  and datastores, and says what a `taskfault` on it names; the other checks are absent
   (QueryVMotionCompatibility, CheckMigrate_Task, RecommendHostsForVm).
 - Pages that a vCenter cuts by itself: only maxObjects and maxObjectUpdates cut here.
 - Where privileges are held: the only user holds those that `privileges` says, or all, everywhere;
@@ -151,7 +152,7 @@ class VCenter:
         """After `skip` calls of a method ("*": of any) the next `times` (0: all) meet `kind`.
 
         Kinds: delay, status, drop, dropafter, hold, holdafter, ignore, fault, taskfault, taskhold,
-        question; `kinds` in vsphere/rules.go says what each does.
+        taskdelay, question; `kinds` in vsphere/rules.go says what each does.
         """
         wanted = {"method": method, "kind": kind, "n": times, "skip": skip, "fault": fault}
         wanted |= {"status": status, "ms": ms, "text": text}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from drivers.capabilities import HypervisorType
-from drivers.facts import Facts
+from drivers.facts import Facts, HostLoad
 from drivers.faults import Unreachable
 from drivers.simulated.driver import SimulatedDriver
 from drivers.simulated.options import SimulatedOptions
@@ -31,6 +31,7 @@ class Surveyed:
         self.meanwhile: Meanwhile | None = None
         self.silent = False
         self.accepting = True
+        self.load: HostLoad | None = None
         self.unseen: set[str] = set()
         self.covers: dict[str, tuple[str, ...]] | None = None
 
@@ -48,7 +49,9 @@ class Surveyed:
         facts = await self._driver.survey(endpoint)
         if self.meanwhile is not None:
             await self.meanwhile()
-        hosts = tuple(replace(host, accepting=self.accepting) for host in facts.hosts)
+        hosts = tuple(
+            replace(host, accepting=self.accepting, load=self.load) for host in facts.hosts
+        )
         return replace(facts, hosts=hosts)
 
     async def _whole(self, endpoint: str) -> Facts:
@@ -239,3 +242,23 @@ async def test_a_deallocation_from_outside_is_seen_in_one_round(store: Store) ->
         while (await vm_row(store, 1))["state"] != "UNKNOWN":
             await observer.round()
         assert (await vm_row(store, 1))["deallocated"] is False
+
+
+async def test_the_measured_load_is_recorded_and_is_no_news(store: Store) -> None:
+    """It stands beside what is promised, changes nothing of that, and is told to nobody; where
+    nothing is measured any more the old figure is not kept."""
+    async with observing(store) as (observer, surveyed, _, _):
+        await observer.round()
+        rows = []
+        for load in (HostLoad(1200, 4096), HostLoad(1300, 4097), None):
+            surveyed.load = load
+            await observer.round()
+            async with store.read() as c:
+                row = await c.fetchrow(
+                    """select measured_cpu_mhz mhz, measured_memory_mib mib,
+                         (select count(*) from outbox) told,
+                         (select cpu_used from ledger where kind = 'host') used from host"""
+                )
+            rows.append(dict(row))
+    assert [(row["mhz"], row["mib"]) for row in rows] == [(1200, 4096), (1300, 4097), (None, None)]
+    assert len({(row["told"], row["used"]) for row in rows}) == 1

@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from scheduler.course import Stay
 from scheduler.demand import Demand, Origin, Reach
 from scheduler.inventory import Datastore, Host, RuleSet, Scope
 from scheduler.ledger import RULES, Key, Row
 from scheduler.limits import Rules, resolve
+from scheduler.values import replace
 from tests.scheduler.places import World
 from tests.scheduler.second_opinion import best, disk_choices
 

@@ -2,7 +2,7 @@
 feed, and in plain words, for whoever acts them out again under other rules."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from scheduler.limits import Rules
 from scheduler.placement import Placement
 from scheduler.replay import Picture
 from scheduler.rows import to_mapping
+from scheduler.values import replace
 from tests.scheduler.books import Books, Size, larger, size_of, sized
 from tests.scheduler.players import Step
 

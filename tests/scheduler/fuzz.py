@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -26,6 +25,7 @@ from scheduler.policy import score
 from scheduler.rulebook import objections
 from scheduler.scores.packing import short_of_unused
 from scheduler.share import Share, mark, part_of
+from scheduler.values import replace
 from tests.scheduler.places import DATASTORE, HOST, SCOPE
 
 HOSTS = 24

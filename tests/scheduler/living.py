@@ -1,7 +1,7 @@
 """Worlds that VMs live in: what is promised of each place is the sum of what lives there."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 from hypothesis import strategies as st
@@ -11,6 +11,7 @@ from scheduler.fleet import Fleet
 from scheduler.inventory import Datastore, Host, HostState, RuleSet, Scope
 from scheduler.plan.moves import Move, Plan
 from scheduler.plan.resident import Resident
+from scheduler.values import replace
 from tests.scheduler.places import DATASTORE, HOST, SCOPE, World, fleet_of
 
 SHARED = 1

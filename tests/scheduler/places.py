@@ -1,6 +1,6 @@
 """Places and demands for the tests: roomy ones to change, and small random worlds."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from scheduler.inventory import (
     Tier,
 )
 from scheduler.policy import FitPolicy
+from scheduler.values import replace
 
 VM = UUID("6a1f0a52-2c7e-4a39-8f5e-0c1d2e3f4a5b")
 

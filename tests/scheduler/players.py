@@ -1,7 +1,7 @@
 """A player acts requests out on a fleet by absolute rows, as the store would: no claims."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from scheduler.cluster import Cluster, Resident, fleet
@@ -11,6 +11,7 @@ from scheduler.happened import Asked, Changed, Freed, Happened, Which
 from scheduler.inventory import Datastore, Host, HostState, Scope
 from scheduler.limits import Rules, resolve
 from scheduler.placement import Placement, Seen
+from scheduler.values import replace
 from tests.scheduler.places import DATASTORE, HOST, SCOPE
 
 

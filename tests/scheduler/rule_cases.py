@@ -1,10 +1,9 @@
 """What each rule lets pass and what it objects to, one case a line of the mission."""
 
-from dataclasses import replace
-
 from scheduler.demand import Demand, Reach
 from scheduler.inventory import Candidate, RuleSet, Tier
 from scheduler.reason import Lack, Reason
+from scheduler.values import replace
 from tests.scheduler.places import DATASTORE, DEMAND, HOST, ORIGIN, SCOPE, candidate
 
 MOVE = replace(DEMAND, origin=ORIGIN)

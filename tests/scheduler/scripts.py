@@ -1,11 +1,10 @@
 """Scripts for players, and rule sets to play them under, drawn at random."""
 
-from dataclasses import replace
-
 from hypothesis import strategies as st
 
 from scheduler.fit_policy import FitPolicy
 from scheduler.limits import Level, LoadKind, LoadRule, Rules
+from scheduler.values import replace
 from tests.scheduler.players import Step
 
 words = st.sampled_from(

@@ -1,7 +1,6 @@
 """A cluster file holds everything a decision needs: it repeats exactly, and people can write it."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,6 +15,7 @@ from scheduler.fit_policy import FitPolicy
 from scheduler.inventory import Tier
 from scheduler.limits import Level, LoadKind, LoadRule, Rules
 from scheduler.placement import Placement, Refusal
+from scheduler.values import replace
 from tests.scheduler.places import DATASTORE, DEMAND, HOST, SCOPE, VM, demands, worlds
 
 CLUSTERS = Path(__file__).parent / "clusters"

@@ -1,7 +1,6 @@
 """A decision tells why, stays small, and survives being stored: the same bytes each way (B1)."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -18,6 +17,7 @@ from scheduler.listing import verdicts
 from scheduler.placement import HostVerdict, Placement, Refusal
 from scheduler.reason import Lack
 from scheduler.rendering import render
+from scheduler.values import replace
 from tests.scheduler.places import (
     DATASTORE,
     DEMAND,

@@ -1,7 +1,6 @@
 """The effect of other rules on the present inventory, and the tests that gate them."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -16,6 +15,7 @@ from scheduler.placement import Refusal
 from scheduler.reason import Lack
 from scheduler.rule_tests import RuleTest, failures
 from scheduler.stranded import demand_of, stranded
+from scheduler.values import replace
 from tests.scheduler.places import DATASTORE, HOST
 from tests.scheduler.players import Player, Step, cluster_of
 from tests.scheduler.scripts import rule_sets, steps

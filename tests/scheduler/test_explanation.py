@@ -1,7 +1,6 @@
 """Refusals are told in sentences with names and numbers, and in rows for JSON (M-052)."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -11,6 +10,7 @@ from scheduler.placement import Placement, Refusal
 from scheduler.policy import FitPolicy
 from scheduler.reason import Lack, Reason
 from scheduler.tally import NEAREST_MAX
+from scheduler.values import replace
 from tests.scheduler.places import DATASTORE, DEMAND, HOST, World, fleet_of
 
 ASKED = replace(DEMAND, cpu=9, disk_bytes=2**30)

@@ -1,6 +1,5 @@
 """The fleet believes the newest numbers, counts its own claims until they come, and converges."""
 
-from dataclasses import replace
 from random import Random
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from scheduler.listing import passed_over
 from scheduler.placement import Placement, Refusal, Seen
 from scheduler.policy import FitPolicy
 from scheduler.reason import Lack
+from scheduler.values import replace
 from tests.scheduler import second_opinion
 from tests.scheduler.places import (
     DATASTORE,

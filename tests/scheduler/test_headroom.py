@@ -1,6 +1,5 @@
 """Headroom: "k fit" is k that can really be placed and no more; the biggest VM really fits."""
 
-from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -13,6 +12,7 @@ from scheduler.headroom import biggest, computed, fits
 from scheduler.inventory import HostState, RuleSet
 from scheduler.placement import Placement, Refusal
 from scheduler.room import room_of
+from scheduler.values import replace
 from tests.scheduler.places import DATASTORE, DEMAND, HOST, ORIGIN, SCOPE, World, fleet_of, worlds
 
 

@@ -1,6 +1,5 @@
 """A held place takes the VM it is held for as if nothing were there, and no bigger one."""
 
-from dataclasses import replace
 from uuid import UUID
 
 from hypothesis import given
@@ -11,6 +10,7 @@ from scheduler.fleet import Fleet
 from scheduler.held import Held, place_held
 from scheduler.inventory import HostState, RuleSet
 from scheduler.placement import Placement, Refusal
+from scheduler.values import replace
 from tests.scheduler.places import DATASTORE, DEMAND, HOST, World, fleet_of
 from tests.scheduler.test_headroom import peopled, sizes
 

@@ -1,7 +1,6 @@
 """Hindsight on small random histories: the record made again is what would have been."""
 
 from copy import deepcopy
-from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +9,7 @@ from scheduler.course import Stay
 from scheduler.fit_policy import FitPolicy
 from scheduler.hindsight import Asked, Hindsight
 from scheduler.limits import Level, LoadKind, LoadRule, Rules
+from scheduler.values import replace
 from tests.scheduler.books import Books, Size, size_of
 from tests.scheduler.chronicle import Chronicle, Deed, demand_of
 from tests.scheduler.players import Step, cluster_of

@@ -1,6 +1,5 @@
 """The limits that rules give: which rule counts (M-037..M-040), and exactly how much it allows."""
 
-from dataclasses import replace
 from fractions import Fraction
 from math import floor
 
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from scheduler.fit_policy import FitPolicy
 from scheduler.inventory import Datastore, Host, Scope, Tier
 from scheduler.limits import Level, LoadKind, LoadRule, Rules, resolve
+from scheduler.values import replace
 from tests.scheduler.places import DATASTORE, HOST, SCOPE
 
 PLACE = replace(HOST, id=4, rack=3, cluster=2, datacenter=1, cpus=10, memory_mib=1000)

@@ -1,7 +1,6 @@
 """Losing a host: what counting says is what placing shows, for any policy, and nothing is left."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -18,6 +17,7 @@ from scheduler.losing import Losses
 from scheduler.placement import Placement
 from scheduler.residents import Residents
 from scheduler.room import room_of
+from scheduler.values import replace
 from tests.scheduler.places import DATASTORE, DEMAND, HOST, SCOPE, World, fleet_of, worlds
 
 APART = {1: frozenset({2}), 2: frozenset({1})}
@@ -36,7 +36,15 @@ def resident(draw: st.DrawFn, host: Host, number: int, reach: Reach) -> Demand:
         datacenter=host.datacenter,
         enterprise=draw(st.sampled_from([None, 1, 2, 3])),
         layer=draw(st.sampled_from([None, None, 5])),
-        origin=Origin(host.id, host.rack, host.hypervisor, datastore, draw(st.booleans()), reach),
+        origin=Origin(
+            host.id,
+            host.rack,
+            host.hypervisor,
+            datastore,
+            draw(st.booleans()),
+            reach,
+            host.cluster,
+        ),
     )
 
 

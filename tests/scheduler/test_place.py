@@ -1,6 +1,5 @@
 """A decision equals the second opinion on any small world."""
 
-from dataclasses import replace
 from random import Random
 
 from hypothesis import given, settings
@@ -13,6 +12,7 @@ from scheduler.ledger import Row
 from scheduler.placement import HostVerdict, Placement, Refusal
 from scheduler.policy import FitPolicy
 from scheduler.reason import Lack, Reason
+from scheduler.values import replace
 from tests.scheduler import second_opinion
 from tests.scheduler.places import World, demands, fleet_of, roomy, worlds
 

@@ -1,7 +1,6 @@
 """Plans of known worlds: what is moved, why, what it waits for, and what is said of the rest."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from uuid import UUID
 
 import numpy as np
@@ -20,6 +19,7 @@ from scheduler.plan.resident import Resident, Terms
 from scheduler.plan.routing import Router
 from scheduler.plan.validity import surprises
 from scheduler.policy import FitPolicy
+from scheduler.values import replace
 from tests.scheduler.living import LOCAL, Living, host, living, resident
 
 Planner = Callable[[Fleet, Iterable[Resident], Terms], Plan]

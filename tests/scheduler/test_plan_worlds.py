@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +16,7 @@ from scheduler.plan.even import even
 from scheduler.plan.moves import Move, Plan, from_mapping, part, to_mapping
 from scheduler.plan.resident import Resident, Terms, relocation
 from scheduler.plan.validity import surprises
+from scheduler.values import replace
 from tests.scheduler import second_opinion
 from tests.scheduler.living import Living, livings, starting
 from tests.scheduler.places import World

@@ -1,6 +1,5 @@
 """Every reason is true and exact: answered, the host does; left unanswered, it does not (M-052)."""
 
-from dataclasses import replace
 from typing import assert_never
 
 from hypothesis import assume, given, settings
@@ -10,6 +9,7 @@ from scheduler.inventory import Host, HostState, Tier
 from scheduler.placement import HostVerdict, Placement
 from scheduler.policy import FitPolicy
 from scheduler.reason import Lack, Reason
+from scheduler.values import replace
 from tests.scheduler.places import DATASTORE, World, fleet_of
 from tests.scheduler.test_place import questions
 

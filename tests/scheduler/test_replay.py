@@ -1,7 +1,5 @@
 """A recorded decision, asked again of the same rows, is the same; of other rows it says so."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +14,7 @@ from scheduler.listing import passed_over
 from scheduler.placement import Placement
 from scheduler.replay import Picture, replay
 from scheduler.rows import to_mapping
+from scheduler.values import replace
 from scheduler.version import VERSION
 from tests.scheduler.places import DATASTORE, DEMAND, HOST, World, demands, fleet_of, worlds
 

@@ -1,11 +1,11 @@
 """M-I13 A row that was told can be rebuilt exactly, from text, without asking anybody."""
 
 import json
-from dataclasses import fields
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import fields
 
 from scheduler.fit_policy import FitPolicy
 from scheduler.inventory import Datastore, Gone, Host, HostState, RuleSet, Scope, Tier

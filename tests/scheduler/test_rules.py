@@ -2,7 +2,6 @@
 
 import pkgutil
 from collections.abc import Callable
-from dataclasses import replace
 from importlib import import_module
 from inspect import getmembers, isfunction
 
@@ -13,6 +12,7 @@ from scheduler.demand import Demand
 from scheduler.inventory import Candidate, HostState
 from scheduler.reason import Lack, Reason
 from scheduler.rulebook import RULES, first_lack, objections
+from scheduler.values import replace
 from tests.scheduler.places import DEMAND, HOST, ORIGIN, VM, candidate
 from tests.scheduler.rule_cases import APART, OBJECTING, PASSING, RACK
 

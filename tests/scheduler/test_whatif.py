@@ -1,6 +1,5 @@
 """What if: history under its own rules comes back, and under others it is what would have been."""
 
-from dataclasses import replace
 from uuid import UUID
 
 from hypothesis import given, settings
@@ -12,6 +11,7 @@ from scheduler.demand import Origin
 from scheduler.fit_policy import FitPolicy
 from scheduler.happened import Asked, Freed
 from scheduler.limits import Level, LoadKind, LoadRule, Rules, resolve
+from scheduler.values import replace
 from scheduler.whatif import DIFFERENCES_MAX, replay
 from tests.scheduler.places import DATASTORE, DEMAND, HOST
 from tests.scheduler.players import Player, Step, cluster_of

@@ -1,12 +1,11 @@
 """I2, I16, M-041 to M-046: a claim is granted only where every rule allows it, under lock."""
 
-from dataclasses import replace
-
 import pytest
 
 from gateway.store import bookings, claiming, ledger
 from gateway.store.claiming import Conflict, Fenced, Granted
 from gateway.store.pool import Store
+from scheduler.values import replace
 from tests.store.ruled import build, claim, set_rules, task_of, wish
 
 EXCLUSION = {

@@ -1,5 +1,7 @@
 """What a configuration declares again: a host that moved takes nothing of its old rack along."""
 
+from dataclasses import replace
+
 from gateway.store import declared, host_clusters, ledger, rules
 from gateway.store.declared import DeclaredHost
 from gateway.store.pool import Connection, Store
@@ -32,3 +34,23 @@ async def test_a_host_leaves_the_cluster_with_its_rack(store: Store) -> None:
         assert await declared.host(c, new, HOST) == host
         assert await limit(c, host) == 10
         assert [one.hosts for one in await host_clusters.of_rack(c, old)] == [()]
+
+
+async def test_a_host_sees_no_datastore_of_its_old_datacenter(store: Store) -> None:
+    """Datastores are named within a datacenter: the same name elsewhere is another one."""
+    host = replace(HOST, datastores=["disks"])
+    async with store.transaction() as c:
+        racks = []
+        for name in ("old", "new"):
+            datacenter, _ = await declared.datacenter(c, name, "")
+            await declared.datastore(c, datacenter, "disks", ("disks", False, True, None, ""))
+            racks.append(await declared.rack(c, datacenter, "rack", ""))
+        for rack in racks:
+            number = await declared.host(c, rack, host)
+            seen = await c.fetch(
+                """select d.datacenter_id = h.datacenter_id as here from host_datastore
+                   join datastore d on d.id = datastore_id join host h on h.id = host_id
+                   where host_id = $1""",
+                number,
+            )
+            assert [row["here"] for row in seen] == [True]

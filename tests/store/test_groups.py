@@ -1,7 +1,6 @@
 """I2: a group of claims leaves what its claims leave one by one: answers, rows, and the feed."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +12,7 @@ from gateway.store import claiming, ledger
 from gateway.store.claiming import Claim, Conflict, Fenced, Granted
 from gateway.store.decisions import NewDecision
 from gateway.store.pool import Connection, Store
+from scheduler.values import replace
 from tests.store.ruled import GIB, build, task_of, tried, wish
 
 HOLD = UUID(int=7)

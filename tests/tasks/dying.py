@@ -2,7 +2,8 @@
 
 The points are every commit of the engine (right before and right after it) and every driver
 call (right before and right after it), which has something kept with its ticket as the drivers
-of slow clouds do. It runs in a process of its own.
+of slow clouds do. On a vCenter, where each takes seconds, they are the moment after every
+commit, and the driver's calls. It runs in a process of its own.
 """
 
 import asyncio
@@ -15,12 +16,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from drivers.contract import Order, Permit
+from drivers.capabilities import HypervisorType
+from drivers.contract import Driver, Order, Permit
+from drivers.registry import open_driver
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
 from gateway.store.pool import Store, StoreSettings
-from tests.tasks.rig import running
+from tests.tasks.rig import PATIENT_LIMITS, PATIENT_PACE, QUICK_LIMITS, QUICK_PACE, running
 
 _VERBS = ("deploy", "power", "reset", "reconfigure", "relocate", "remove", "clear")
 
@@ -29,7 +32,8 @@ _VERBS = ("deploy", "power", "reset", "reconfigure", "relocate", "remove", "clea
 class Doom:
     """What to do and when to die. `before` are operations run first, unharmed.
 
-    `faults` are planned in the world before `operation`, as (host, verb, kind).
+    `faults` are planned in the world before `operation`, as (host, verb, kind). With `vcenter`, the
+    options of its driver, the hosts are those of a vCenter and not of the world.
     """
 
     database_url: str
@@ -40,6 +44,13 @@ class Doom:
     faults: Sequence[tuple[str, str, str]] = ()
     point: int = 0
     options: SimulatedOptions = field(default_factory=SimulatedOptions)
+    vcenter: dict[str, Any] | None = None
+
+    def driver(self) -> Driver | None:
+        """A driver of the vCenter; None where the world is simulated."""
+        if self.vcenter is None:
+            return None
+        return open_driver("sim", "esxi", HypervisorType.VMX_04, self.vcenter)
 
 
 class _Points:
@@ -58,11 +69,12 @@ class _Points:
 
 
 class _DoomedStore:
-    """The store, with a point on each side of each commit."""
+    """The store, with a point on each side of each commit, or after it only."""
 
-    def __init__(self, store: Store, points: _Points) -> None:
+    def __init__(self, store: Store, points: _Points, *, before: bool) -> None:
         self._store = store
         self._points = points
+        self._before = before
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -71,7 +83,8 @@ class _DoomedStore:
     async def transaction(self) -> Any:
         async with self._store.transaction() as c:
             yield c
-            self._points.pass_by()
+            if self._before:
+                self._points.pass_by()
         self._points.pass_by()
 
 
@@ -114,9 +127,15 @@ async def _live(doom: Doom) -> None:
     world = World(doom.world)
     settings = StoreSettings(home=Path(doom.world).parent, database_url=doom.database_url)
     async with Store.open(settings) as store:
-        doomed: Any = _DoomedStore(store, points)
+        doomed: Any = _DoomedStore(store, points, before=doom.vcenter is None)
         async with running(
-            doomed, world, options=doom.options, wrap=lambda d: _DoomedDriver(d, points)
+            doomed,
+            world,
+            options=doom.options,
+            wrap=lambda d: _DoomedDriver(d, points),
+            driver=doom.driver(),
+            pace=QUICK_PACE if doom.vcenter is None else PATIENT_PACE,
+            limits=QUICK_LIMITS if doom.vcenter is None else PATIENT_LIMITS,
         ) as rig:
             for operation in doom.before:
                 await rig.run(1, operation)

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from drivers.capabilities import HypervisorType
-from drivers.contract import HostLink
+from drivers.contract import Driver, HostLink
 from drivers.simulated.driver import SimulatedDriver
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
@@ -30,6 +30,9 @@ from gateway.tasks.worker import Pace, Worker
 CALLER = Caller(1, 1, "tester")
 QUICK_PACE = Pace(lease_s=0.6, heartbeat_s=0.15, margin_s=0.1, drain_s=5)
 QUICK_LIMITS = Limits(attempts_max=3, hosts_max=3, settle_for_s=2.0, poll_s=0.02)
+PATIENT_PACE = Pace(lease_s=1.5, heartbeat_s=0.3, margin_s=0.2, drain_s=5)
+PATIENT_LIMITS = Limits(attempts_max=5, settle_for_s=30.0, poll_s=0.02)
+"""For a vCenter beside other tests: a process of its own, which may get its turn late."""
 QUICK_ROUNDS = Rounds(period_s=0.2, unknown_after_s=0.6, lease_s=0.6, spacing_s=0.05)
 DISK = 10 * 2**30
 
@@ -75,7 +78,7 @@ class Rig:
     """One process's worth of engine."""
 
     store: Store
-    driver: SimulatedDriver
+    driver: Any
     sequencer: Sequencer
     planner: Planner
     worker: Worker
@@ -104,10 +107,12 @@ async def running(
     rounds: Rounds = QUICK_ROUNDS,
     wrap: Any = None,
     ask: Ask | None = None,
+    driver: Driver | None = None,
 ) -> AsyncIterator[Rig]:
     """An engine that runs while inside; `wrap` may replace the driver the tasks use, `ask` finds
-    advice."""
-    driver = SimulatedDriver("sim", HypervisorType.KVM, options or SimulatedOptions(), world)
+    advice, `driver` takes the place of the simulated one."""
+    if driver is None:
+        driver = SimulatedDriver("sim", HypervisorType.KVM, options or SimulatedOptions(), world)
     await attach(store, driver)
     sequencer = Sequencer(store)
     planner = Planner(store, sequencer)
@@ -132,15 +137,16 @@ async def running(
     await driver.aclose()
 
 
-async def attach(store: Store, driver: SimulatedDriver) -> None:
-    """Tell the driver of the hosts in the record."""
+async def attach(store: Store, driver: Driver) -> None:
+    """Tell the driver of the hosts in the record, and of the shared datastore they all have."""
     async with store.read() as c:
         rows = await c.fetch("select name, address, networks from host order by id")
+        pool = await c.fetchval("select pool from datastore where shared")
     for row in rows:
-        driver.attach(HostLink(row["name"], row["address"], row["networks"], ("shared",)))
+        driver.attach(HostLink(row["name"], row["address"], row["networks"], (pool,)))
 
 
-async def seen_once(store: Store, watch: Watch, driver: SimulatedDriver) -> None:
+async def seen_once(store: Store, watch: Watch, driver: Driver) -> None:
     """Survey every host once, so that placing can begin."""
     for endpoint in driver.endpoints():
         await watch.observer(endpoint).round()

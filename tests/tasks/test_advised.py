@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,6 +18,7 @@ from gateway.tasks.advising import Adviser
 from gateway.tasks.holding import Holder
 from scheduler.demand import Demand
 from scheduler.placement import Refusal
+from scheduler.values import replace
 from tests.tasks.planners import desk, seen
 from tests.tasks.rig import CALLER, DISK, Rig, books_balance, running, seed
 from tests.tasks.test_holding import wish

@@ -1,7 +1,6 @@
 """A refusal carries advice that works, and never waits long for it or fails for want of it (B2)."""
 
 import asyncio
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +13,7 @@ from gateway.store.rules import NewRule
 from gateway.tasks import advising
 from gateway.tasks.advising import Adviser, Ask
 from gateway.tasks.holding import Holder
+from scheduler.values import replace
 from tests.tasks.crowd import ids
 from tests.tasks.planners import Desk, desk, seen
 from tests.tasks.rig import CALLER, seed

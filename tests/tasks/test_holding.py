@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,6 +16,7 @@ from gateway.store import checkpoints, feed, holds, ledger
 from gateway.store.pool import Store
 from gateway.tasks.holding import Holder, Sweeper, Wish
 from scheduler.demand import Demand
+from scheduler.values import replace
 from tests.tasks.crowd import NOW, replays
 from tests.tasks.rig import CALLER, DISK, Rig, books_balance, ended, running, seed, vm_row
 

@@ -90,6 +90,8 @@ def machine(links: Linker, one: HostRow, stores: list[DatastoreRow]) -> dict[str
         "cpuLimit": one.cpu_limit,
         "ramLimit": one.ram_limit,
         "overLimit": one.over_limit,
+        "cpuMeasuredInMhz": one.measured_cpu_mhz,
+        "ramMeasuredInMb": one.measured_memory_mib,
         "hypervisor": one.hypervisor,
         "product": one.product,
         "version": one.version,

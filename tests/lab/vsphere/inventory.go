@@ -213,7 +213,9 @@ func (s *server) newVM(
 	if err != nil {
 		return nil, err
 	}
-	return simulator.Map.Get(result.(moref)).(*simulator.VirtualMachine), nil
+	vm := simulator.Map.Get(result.(moref)).(*simulator.VirtualMachine)
+	vm.Config.ChangeVersion = "1" // each VM has one from its beginning
+	return vm, nil
 }
 
 // finished is what a task of the simulator came to, which is done at once.

@@ -95,6 +95,7 @@ func main() {
 	setHardware(s)
 	server := newServer(s)
 	must(server.build())
+	addChecker()
 	simulator.Map.AddHandler(changes)
 
 	model.Service.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}

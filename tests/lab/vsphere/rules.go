@@ -37,6 +37,7 @@ var kinds = map[string]string{
 	"fault":     "fails at once with Fault",
 	"taskfault": "the task ends with Fault",
 	"taskhold":  "the task stays at half way until the rule is removed or it is cancelled",
+	"taskdelay": "the task stays at half way for MS, or until it is cancelled",
 	"question":  "the task asks (runtime.question) and goes on once answered",
 }
 
@@ -61,7 +62,9 @@ func (s *server) count(method string) *rule {
 
 // disturbed answers, or not, as the rule of the call says.
 func (s *server) disturbed(w http.ResponseWriter, c *call) {
-	time.Sleep(time.Duration(c.rule.MS) * time.Millisecond)
+	if c.rule.Kind != "taskdelay" {
+		time.Sleep(time.Duration(c.rule.MS) * time.Millisecond)
+	}
 	switch c.rule.Kind {
 	case "status":
 		w.WriteHeader(c.rule.Status)

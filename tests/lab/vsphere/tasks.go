@@ -71,7 +71,7 @@ func (s *server) begin(m *simulator.Method, r *rule) *task {
 	switch {
 	case taken:
 		s.end(t, m, nil, &types.TaskInProgress{Task: other.Self})
-	case s.TaskMS == 0 && (r == nil || r.Kind != "taskhold" && r.Kind != "question"):
+	case s.TaskMS == 0 && (r == nil || r.Kind != "taskhold" && r.Kind != "taskdelay" && r.Kind != "question"):
 		s.run(t, m, r)
 	default:
 		go s.run(t, m, r)
@@ -117,6 +117,13 @@ func (s *server) run(t *task, m *simulator.Method, r *rule) {
 			return
 		}
 	}
+	if b, checking := m.Body.(*types.CheckRelocate_Task); checking {
+		s.world.Lock()
+		result, fault := s.checked(b, r)
+		s.world.Unlock()
+		s.end(t, m, result, fault)
+		return
+	}
 	if r != nil && r.Kind == "taskfault" {
 		s.end(t, m, nil, newFault(r.Fault, m.This))
 		return
@@ -145,6 +152,8 @@ func (s *server) halfWay(t *task, m *simulator.Method, r *rule) bool {
 	until := r.released
 	switch r.Kind {
 	case "taskhold":
+	case "taskdelay":
+		return t.pause(time.Duration(r.MS) * time.Millisecond)
 	case "question":
 		until = t.answered
 		s.ask(m.This, r.Text)

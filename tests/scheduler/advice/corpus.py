@@ -1,7 +1,6 @@
 """A corpus of refusals as they are met: lived-in clusters, and requests that did not fit."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from random import Random
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from scheduler.inventory import Datastore, Host, HostState, RuleSet, Scope, Tier
 from scheduler.limits import Level, LoadKind, LoadRule, Rules
 from scheduler.placement import Refusal
 from scheduler.policy import FitPolicy
+from scheduler.values import replace
 from tests.scheduler.advice.towns import Town, moving
 from tests.scheduler.places import DATASTORE, DEMAND, HOST, SCOPE
 

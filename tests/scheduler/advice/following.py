@@ -1,6 +1,5 @@
 """Following advice by hand: each change as an edit of the town, sharing no code with the advice."""
 
-from dataclasses import replace
 from typing import Any, assert_never
 
 from scheduler.advice.changes import (
@@ -28,6 +27,7 @@ from scheduler.advice.changes import (
 )
 from scheduler.inventory import Host, HostState
 from scheduler.limits import Level, LoadKind, LoadRule, Rules
+from scheduler.values import replace
 from tests.scheduler.advice.towns import Town
 
 

@@ -1,6 +1,5 @@
 """Each kind of advice once, as an operator would meet it, with the sentence that is told."""
 
-from dataclasses import replace
 from uuid import UUID
 
 import msgspec
@@ -14,6 +13,7 @@ from scheduler.inventory import HostState, RuleSet, Tier
 from scheduler.limits import Level, LoadKind, LoadRule, Rules
 from scheduler.plain import plain
 from scheduler.policy import FitPolicy
+from scheduler.values import replace
 from tests.scheduler.advice.following import followed
 from tests.scheduler.advice.test_advising import advised, placed
 from tests.scheduler.advice.towns import Town, moving

@@ -1,7 +1,7 @@
 """Towns: small clusters whose rules, residents and holds explain every number."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 from hypothesis import strategies as st
@@ -13,6 +13,7 @@ from scheduler.inventory import Datastore, Host, RuleSet, Scope
 from scheduler.ledger import Row
 from scheduler.limits import Level, LoadKind, LoadRule, Rules, resolve
 from scheduler.policy import FitPolicy
+from scheduler.values import replace
 from tests.scheduler import places
 
 UNTIL = ("2030-01-01T10:00:00Z", "2030-01-01T11:00:00+00:00", "2030-01-01T11:30:00+01:00")
