@@ -132,7 +132,7 @@ async def _stopped(driver: AzureDriver, vm: UUID) -> float:
 async def listing() -> AsyncGenerator[Line, None]:
     """The first survey, with the full listing, and the next, of statuses only."""
     with tempfile.TemporaryDirectory() as home:
-        async with _process(home) as found:
+        async with _simulated(home) as found:
             driver = _driver(found["base_url"], found["ca_file"], found["subscription"])
             for figure in ("first", "next"):
                 lags: list[float] = []
@@ -156,20 +156,20 @@ async def listing() -> AsyncGenerator[Line, None]:
 
 
 @asynccontextmanager
-async def _process(home: str) -> AsyncGenerator[dict[str, str], None]:
+async def _simulated(home: str) -> AsyncGenerator[dict[str, str], None]:
     words = [f"home={home}", f"vms={LISTED}", f"quota={100 * LISTED}"]
-    process = await asyncio.create_subprocess_exec(
+    running = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.lab.azure.simulator", *words),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    assert process.stdout is not None
-    assert process.stdin is not None
+    assert running.stdout is not None
+    assert running.stdin is not None
     try:
-        yield json.loads(await process.stdout.readline())
+        yield json.loads(await running.stdout.readline())
     finally:
-        process.stdin.close()
-        await process.wait()
+        running.stdin.close()
+        await running.wait()
 
 
 async def _lag(lags: list[float]) -> None:

@@ -93,3 +93,12 @@ async def test_who_we_are_is_shown_with_tokens(
             (remark, *_) = await driver.examine()
         assert not remark.well
         assert "wrong-canary" not in remark.said
+
+
+async def test_our_token_is_sent_to_the_configured_address_only(rig: AzureRig) -> None:
+    """Wherever a reply says that an operation or the next page is."""
+    arm = rig.driver._arm
+    assert arm._own(f"{rig.arm.base_url}/a?b=c") == "/a?b=c"
+    for elsewhere in ("https://elsewhere/a", "http" + rig.arm.base_url[5:] + "/a", "//elsewhere/a"):
+        with pytest.raises(ValueError, match="elsewhere"):
+            arm._own(elsewhere)
