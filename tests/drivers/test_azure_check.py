@@ -1,6 +1,8 @@
 """What an administrator is told of a subscription before VMs are made there, and what a role that
 lacks a right is said to lack."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -102,3 +104,12 @@ async def test_our_token_is_sent_to_the_configured_address_only(rig: AzureRig) -
     for elsewhere in ("https://elsewhere/a", "http" + rig.arm.base_url[5:] + "/a", "//elsewhere/a"):
         with pytest.raises(ValueError, match="elsewhere"):
             arm._own(elsewhere)
+
+
+def test_nothing_of_azure_is_imported_unless_it_is_configured() -> None:
+    """Its SDK costs a second and 70 MiB."""
+    asked = "import sys, gateway.cli, gateway.service.serve; print('azure' in sys.modules)"
+    told = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert told.stdout.strip() == "False"
