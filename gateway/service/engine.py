@@ -51,7 +51,7 @@ class Engine:
         self.plan_runner = PlanRunner(store, self.planner, self.capacities, self.wake)
         self._looks: set[asyncio.Task[None]] = set()
         self._advisory = Advisory()
-        self.adviser = Adviser(store, self.planner, self._advisory.ask)
+        self.adviser = Adviser(store, self.planner, self._advisory.ask, _fixed(drivers))
         granter = Granter(store)
         self.claims = granter.tally
         reserver = Reserver(store, self.planner, granter, self.adviser)
@@ -154,6 +154,11 @@ class Engine:
 def _capacities(config: Config) -> Capacities:
     section = config.plans
     return Capacities(section.host_units, section.datastore_units, section.network_units)
+
+
+def _fixed(drivers: Mapping[str, Driver]) -> frozenset[str]:
+    able = [driver.capabilities for driver in drivers.values()]
+    return frozenset(each.type.value for each in able if not each.relocation)
 
 
 def _limits(config: Config) -> Limits:

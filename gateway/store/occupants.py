@@ -6,15 +6,15 @@ from gateway.store.pool import Connection
 from scheduler.cluster import Hold, Resident
 from scheduler.limits import Level, LoadKind, LoadRule
 
-# Only what lives there in peace may be moved by whoever follows advice: a VM with an open task, or
-# one whose state is not known, counts as protected.
+# Only what lives there in peace may be moved by whoever follows advice: a VM with an open task, one
+# whose state is not known, or one that its hypervisor cannot move counts as protected.
 _RESIDENTS = """
 select v.uuid as vm, v.name, b.host_id as host, b.datastore_id as datastore, b.cpu, b.ram_mib,
   b.disk_bytes, v.enterprise_id as enterprise, v.layer_id as layer, v.type,
   (select n.tag from nic join network n on n.id = nic.network_id
    where nic.vm_id = v.id order by nic.n limit 1) as network,
   v.tier_id as tier,
-  v.protected or b.host_id is distinct from v.host_id
+  v.protected or v.type = any($2::text[]) or b.host_id is distinct from v.host_id
     or v.state not in ('ON', 'OFF', 'PAUSED', 'CONFIGURED')
     or exists (select from task t
                where t.vm_id = v.id and t.state in ('queued', 'running', 'stuck')) as protected,
@@ -39,9 +39,12 @@ from rule where kind in ('machine_load', 'datastore_load') order by id
 """
 
 
-async def of_hosts(c: Connection, hosts: Iterable[int]) -> tuple[Resident, ...]:
-    """The VMs that are booked on these hosts."""
-    return tuple([Resident(**dict(row)) for row in await c.fetch(_RESIDENTS, list(hosts))])
+async def of_hosts(
+    c: Connection, hosts: Iterable[int], fixed: Iterable[str] = ()
+) -> tuple[Resident, ...]:
+    """The VMs that are booked on these hosts; those of the types `fixed` can never be moved."""
+    rows = await c.fetch(_RESIDENTS, list(hosts), list(fixed))
+    return tuple([Resident(**dict(row)) for row in rows])
 
 
 async def holds(c: Connection, hosts: Iterable[int]) -> tuple[Hold, ...]:

@@ -37,10 +37,14 @@ _ANYBODY = UUID(int=0)
 class Adviser:
     """Advice on the refusals of a planner."""
 
-    def __init__(self, store: Store, planner: Planner, ask: Ask) -> None:
+    def __init__(
+        self, store: Store, planner: Planner, ask: Ask, fixed: frozenset[str] = frozenset()
+    ) -> None:
+        """`fixed` are the types of VMs that no hypervisor here moves."""
         self._store = store
         self._planner = planner
         self._ask = ask
+        self._fixed = fixed
         self._running: dict[bytes, asyncio.Task[Rows]] = {}
 
     async def advise(self, refusal: Refusal) -> Rows:
@@ -82,7 +86,7 @@ class Adviser:
         try:
             async with asyncio.timeout(WITHIN_S):
                 async with self._store.read() as c:
-                    residents = await occupants.of_hosts(c, scene.hosts)
+                    residents = await occupants.of_hosts(c, scene.hosts, self._fixed)
                     holds = await occupants.holds(c, scene.hosts)
                     loads = await occupants.loads(c)
                 # How far relocations go is not anybody's to set while the service runs.

@@ -34,9 +34,11 @@ async def sized(store: Store, **cpus: int) -> None:
             await c.execute("update vm set cpu = $1 where name = $2", count, name.replace("_", "-"))
 
 
-async def refused(store: Store, at: Desk, ask: Ask, vm: int = 1) -> list[dict[str, Any]]:
+async def refused(
+    store: Store, at: Desk, ask: Ask, vm: int = 1, fixed: frozenset[str] = frozenset()
+) -> list[dict[str, Any]]:
     """Ask for too much; the advice in the event, which is that on record."""
-    at.reserver = replace(at.reserver, adviser=Adviser(store, at.planner, ask))
+    at.reserver = replace(at.reserver, adviser=Adviser(store, at.planner, ask, fixed))
     assert await at.deploy(vm) is None
     await at.sequencer.flush()
     async with store.read() as c:
@@ -77,9 +79,10 @@ async def test_a_refusal_carries_advice_and_a_rule_raised_by_it_places_the_vm(st
             assert (await at.deploy(1) is not None) is placed
 
 
-@pytest.mark.parametrize("protected", [False, True])
-async def test_a_vm_that_may_be_moved_is_advised_to_be(store, advisory, protected):
-    """The scheduler finds where it goes; a protected one stays."""
+@pytest.mark.parametrize("stays", ["", "protected", "fixed"])
+async def test_a_vm_that_may_be_moved_is_advised_to_be(store, advisory, stays):
+    """The scheduler finds where it goes; a protected one stays, and so does one whose hypervisor
+    moves none."""
     await seed(store, hosts=2, vms=4)
     await seen(store, 16)
     await sized(store, vm_1=9, vm_2=4, vm_3=12, vm_4=5)
@@ -87,11 +90,12 @@ async def test_a_vm_that_may_be_moved_is_advised_to_be(store, advisory, protecte
         for vm in (1, 2, 3):
             assert await at.deploy(vm) is not None
         async with store.transaction() as c:
-            await c.execute("update vm set protected = $1 where id < 4", protected)
-        advice = await refused(store, at, advisory.ask, vm=4)
+            await c.execute("update vm set protected = $1 where id < 4", stays == "protected")
+        fixed = frozenset({"KVM"}) if stays == "fixed" else frozenset()
+        advice = await refused(store, at, advisory.ask, vm=4, fixed=fixed)
     moves = [each for one in advice for each in one["changes"] if each["kind"] == "MOVE_VM"]
     assert [(each["name"], each["to_host_name"]) for each in moves] == (
-        [] if protected else [("vm-2", "host-2")]
+        [] if stays else [("vm-2", "host-2")]
     )
 
 

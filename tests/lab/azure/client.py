@@ -14,6 +14,7 @@ from tests.lab.azure.replies import Body
 
 VERSION = "2021-03-01"
 SIZE = "Standard_D2s_v3"
+_POLLS_MAX = 10_000
 
 
 class Peer(Protocol):
@@ -118,11 +119,12 @@ class Client:
     async def settled(self, answer: Answer) -> Body:
         """Polls the operation that the answer began until it ends; what the last poll says."""
         assert answer.status in (200, 201, 202), answer.text
-        while True:
+        for _ in range(_POLLS_MAX):
             polled = await self.call("GET", answer.headers["Azure-AsyncOperation"])
             assert polled.status == 200, polled.text
             if polled.body["status"] != "InProgress":
                 return polled.body
+        raise AssertionError("the operation does not end")
 
     async def power(self, name: str) -> str:
         """A VM's power as its instance view says, or ""."""

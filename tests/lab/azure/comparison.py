@@ -36,7 +36,7 @@ _VARIES = (
 _FREE = {
     "message", "exactVersion", "osVersion", "vmAgentVersion", "typeHandlerVersion", "count",
     "internalDomainNameSuffix", "numberOfCores", "resourceDiskSizeInMB", "osDiskSizeInMB",
-    "memoryInMB", "maxDataDiskCount", "limit", "currentValue", "displayStatus",
+    "memoryInMB", "maxDataDiskCount", "limit", "currentValue",
 }  # fmt: skip
 
 

@@ -102,15 +102,9 @@ def statuses(vm: Vm) -> list[Body]:
     return found
 
 
-def _provisioned(**more: str) -> list[Body]:
-    return [
-        {
-            "code": "ProvisioningState/succeeded",
-            "level": "Info",
-            "displayStatus": "Provisioning succeeded",
-            **more,
-        }
-    ]
+def _provisioned(shown: str = "Provisioning succeeded", **more: str) -> list[Body]:
+    status = {"code": "ProvisioningState/succeeded", "level": "Info", "displayStatus": shown}
+    return [{**status, **more}]
 
 
 def instance_view(cloud: Cloud, vm: Vm) -> Body:
@@ -124,12 +118,12 @@ def instance_view(cloud: Cloud, vm: Vm) -> Body:
         view["computerName"] = vm.properties["osProfile"].get("computerName", vm.name)
         view["osName"] = "Windows Server 2016 Datacenter" if windows else "ubuntu"
         view["osVersion"] = "Microsoft Windows NT 10.0.14393.0" if windows else "18.04"
-        agent = _provisioned(message="GuestAgent is running.", time=now())
+        agent = _provisioned("Ready", message="GuestAgent is running.", time=now())
         view["vmAgent"] = {
             "vmAgentVersion": "2.7.41491.1008",
             "statuses": agent,
             "extensionHandlers": [
-                {**_version(one.body), "status": _provisioned(message="Plugin enabled")[0]}
+                {**_version(one.body), "status": _provisioned("Ready", message="Plugin enabled")[0]}
                 for one in extensions
             ],
         }
