@@ -102,17 +102,16 @@ class Deployment:
             if left is not None:
                 return left
         network = network_of(link, (nic.network for nic in spec.nics))
-        nic = network.replace("{vm}", str(spec.vm))
-        if "/networkinterfaces/" not in nic.lower():
-            subnet, nic = nic, removing.nic_path(scene, spec.vm)
-            if await scene.arm.found(nic, NETWORK_VERSION) is None:
-                body = interface(spec, self.task, place, subnet)
-                return await scene.arm.send(guard, "PUT", nic, NETWORK_VERSION, body)
-        self.trying = size
+        there = "/networkinterfaces/" in network.lower()
+        nic = network.replace("{vm}", str(spec.vm)) if there else removing.nic_path(scene, spec.vm)
         body = vm_of(spec, self.task, place, size.name, nic)
         body["properties"] |= login(spec, scene.options)
         managed = {"storageAccountType": scene.options.disk_type}
         body["properties"]["storageProfile"]["osDisk"]["managedDisk"] = managed
+        if not there and await scene.arm.found(nic, NETWORK_VERSION) is None:
+            made = interface(spec, self.task, place, network)
+            return await scene.arm.send(guard, "PUT", nic, NETWORK_VERSION, made)
+        self.trying = size
         return await scene.arm.create(guard, marker.name_of(spec.vm), body)
 
     async def _size(self, scene: Scene, place: Place, spec: VmSpec) -> Size | None:
@@ -170,8 +169,11 @@ def vm_of(spec: VmSpec, task: UUID, place: Place, size: str, nic: str) -> Json:
 
 
 def login(spec: VmSpec, options: AzureOptions) -> Json:
-    """The user that the options give to new VMs; raises ValueError for a secret that is gone."""
-    password, key = options.admin_password(), options.ssh_key()
+    """The user that the options give to new VMs; Rejected where the secret is gone."""
+    try:
+        password, key = options.admin_password(), options.ssh_key()
+    except ValueError as gone:
+        raise Rejected(f"a new VM gets no user: {gone}") from gone
     if not password and not key:
         return {}
     user: Json = {"computerName": f"vm{spec.vm.hex[:13]}", "adminUsername": options.admin_user}

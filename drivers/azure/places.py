@@ -53,10 +53,8 @@ async def hosts_of(places: Places, sizes: Sizes, vms: Iterable[Sighting]) -> tup
     for region in places.regions():
         quota = (await sizes.quota(region)).get(CORES)
         cpus |= shared_out(quota, places.in_region(region), listed)
-    found = [
-        _host(link, cpus[link.name], await sizes.allowed(place_at(link))) for link in places.links
-    ]
-    return tuple(found)
+    offered = {link.name: await sizes.allowed(place_at(link)) for link in places.links}
+    return tuple(_host(link, cpus[link.name], offered[link.name]) for link in places.links)
 
 
 def shared_out(quota: Count | None, hosts: list[str], vms: Iterable[Sighting]) -> dict[str, int]:

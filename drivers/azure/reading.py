@@ -24,6 +24,8 @@ _POWER = {
 _CHANGING = ("starting", "stopping", "deallocating")
 _BUSY = ("creating", "updating", "deleting", "migrating")
 _NEVER_ALLOCATED = "provisioningstate/failed/"
+_OUTSIDE = ("id", "name", "location", "zones", "tags")
+_INSIDE = ("vmId", "hardwareProfile", "provisioningState", "instanceView")
 Record = Mapping[str, Any]
 
 
@@ -138,6 +140,16 @@ def properties(record: Record) -> Mapping[str, Any]:
     """The properties of a record; none when there are none."""
     found = record.get("properties")
     return found if isinstance(found, Mapping) else {}
+
+
+def lean(record: Record) -> dict[str, Any]:
+    """The record with no more than is read here: a listing may hold many thousands."""
+    kept = {name: record[name] for name in _OUTSIDE if name in record}
+    inside = properties(record)
+    kept["properties"] = {name: inside[name] for name in _INSIDE if name in inside}
+    disk = inside.get("storageProfile", {}).get("osDisk", {}).get("name")
+    kept["properties"]["storageProfile"] = {"osDisk": {"name": disk}} if disk else {}
+    return kept
 
 
 def place_of(record: Record) -> tuple[str, str]:

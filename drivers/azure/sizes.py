@@ -4,7 +4,9 @@ A size is offered where the subscription may have it: restrictions of the region
 it out, and so do refusals, for as long as the reaction to them says.
 """
 
+import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +14,8 @@ from typing import Any
 from drivers.azure.arm import SKUS_VERSION, Arm, Json
 from drivers.azure.options import AzureOptions
 from drivers.azure.reading import Figures, region_of
-from drivers.azure.trouble import Reaction
+from drivers.azure.trouble import Later, Reaction
+from drivers.faults import Fault
 
 CORES = "cores"
 
@@ -121,14 +124,21 @@ class Kept:
         self._each_s = each_s
         self._read = read
         self._kept: dict[str, tuple[float, Any]] = {}
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def of(self, region: str) -> Any:
-        """What is known of the region, not too old."""
-        kept = self._kept.get(region)
-        if kept is None or time.monotonic() - kept[0] >= self._each_s:
-            began_s = time.monotonic()
-            kept = self._kept[region] = (began_s, await self._read(region))
-        return kept[1]
+        """What is known of the region; older than it should be only where Azure does not say."""
+        async with self._turns[region]:
+            kept = self._kept.get(region)
+            if kept is None or time.monotonic() - kept[0] >= self._each_s:
+                began_s = time.monotonic()
+                try:
+                    kept = (began_s, await self._read(region))
+                except (Fault, Later):
+                    if kept is None:
+                        raise
+                self._kept[region] = kept
+            return kept[1]
 
 
 def _size(sku: Json, region: str) -> Size:

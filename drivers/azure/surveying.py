@@ -13,11 +13,12 @@ from uuid import UUID
 
 from drivers.azure.arm import Arm, Json
 from drivers.azure.options import AzureOptions
-from drivers.azure.places import Places, hosts_of
-from drivers.azure.reading import Figures, Seen, place_of, seen_in
+from drivers.azure.places import Places, hosts_of, place_at
+from drivers.azure.reading import Figures, Seen, lean, place_of, seen_in
 from drivers.azure.sizes import Sizes
 from drivers.contract import HostLink
 from drivers.facts import Facts, Sighting
+from drivers.faults import Fault, Missing, Unreachable
 
 SINGLES_MAX = 50
 VERSION = "api-version=2024-07-01"
@@ -43,9 +44,9 @@ class Surveyor:
         self._stale.add(path.lower())
 
     async def survey(self, links: Iterable[HostLink]) -> Facts:
-        """All places, and all VMs in them; raises Unreachable, Busy."""
+        """All places whose region answers, and all VMs in them; raises Unreachable, Busy."""
         taken_at = datetime.now(UTC)
-        places = Places(links)
+        places = await self._in_sight(links)
         stale, self._stale = self._stale, set()
         try:
             vms = await self._vms(stale)
@@ -55,6 +56,23 @@ class Surveyor:
             self._stale |= stale
             raise
         return Facts(self._arm.name, taken_at, hosts, tuple(sightings))
+
+    async def _in_sight(self, links: Iterable[HostLink]) -> Places:
+        """The places without those of regions that say nothing of themselves, or do not exist."""
+        everywhere = Places(links)
+        seen: list[str] = []
+        silent: Fault | None = None
+        for region in everywhere.regions():
+            try:
+                await self._sizes.of(region)
+                await self._sizes.quota(region)
+            except (Unreachable, Missing) as why:
+                silent = why
+            else:
+                seen.append(region)
+        if silent is not None and not seen:
+            raise silent
+        return Places(link for link in everywhere.links if place_at(link).region in seen)
 
     async def _vms(self, stale: set[str]) -> list[Seen]:
         statuses = await self._listing("statusOnly=true&")
@@ -91,7 +109,7 @@ class Surveyor:
         fresh = {id_: record for id_, record in zip(asked, answers, strict=True) if record}
         for id_ in asked:
             self._records.pop(id_, None)
-        self._records |= fresh
+        self._records |= {id_: lean(record) for id_, record in fresh.items()}
         return fresh
 
     async def _listing(self, words: str) -> Known:
@@ -99,7 +117,7 @@ class Surveyor:
         found: Known = {}
         async for page in self._arm.pages(path, words + VERSION):
             for each in page:
-                found[str(each.get("id", "")).lower()] = each
+                found[str(each.get("id", "")).lower()] = lean(each)
         return found
 
     async def _sighting(self, places: Places, seen: Seen) -> Sighting | None:

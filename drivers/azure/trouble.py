@@ -157,8 +157,6 @@ def _answered(response: Any, name: str, guard: Guard | None, where: str) -> Exce
             return Missing(told, host=where)
         case 404:
             return Unreachable(told, host=where)
-        case 403 if guard is None:
-            return Unreachable(told, host=where)
         case 409 if said.reaction is Reaction.LATER or wait_said(response) is not None:
             return Later(told, wait_said(response))
         case 412:
@@ -167,6 +165,8 @@ def _answered(response: Any, name: str, guard: Guard | None, where: str) -> Exce
         if guard is None and status == 503:
             return Busy(told, host=where)
         return _unseen(told, where, guard)
+    if guard is None:
+        return Unreachable(told, host=where)  # who may not look has seen nothing
     return refusal_of(Said(said.code or f"status {status}", said.message), where)
 
 

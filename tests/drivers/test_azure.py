@@ -1,6 +1,7 @@
 """The driver of Azure keeps the contract of drivers, on a simulated subscription."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -117,18 +118,30 @@ async def test_a_vm_is_redeployed_at_its_place(rig: AzureRig) -> None:
     assert rig.arm.calls["POST redeploy"] == rig.arm.calls["POST restart"] == 1
 
 
+def changes(rig: AzureRig) -> int:
+    """How many calls there were that change something."""
+    return sum(count for of, count in rig.arm.calls.items() if not of.startswith("GET"))
+
+
 async def test_what_is_asked_of_azure_for_one_vm(rig: AzureRig) -> None:
-    """A deploy in every call that it makes, and no other; the steady state of a survey."""
+    """A deploy in every change that it makes, with the permit asked right before each; a survey
+    in its steady state."""
     await surveyed(rig.driver, rig.first)
     rig.arm.forget_calls()
-    permit = permitted()
+    asked: list[int] = []
+    permit = replace(permitted(), check=lambda: asked.append(changes(rig)))
     spec = made_by(permit.task, rig.spec())
     await rig.driver.deploy(permit, Deploy(spec, rig.at(rig.first)))
     made = rig.arm.calls
     assert (made["PUT nic"], made["PUT vm"], made["POST powerOff"]) == (1, 1, 1)
-    assert sum(count for of, count in made.items() if not of.startswith("GET")) == 3
+    assert changes(rig) == 3
+    assert asked == [0, 0, 1, 2]  # once at the beginning, too
+    for number in range(5):
+        rig.arm.add(f"another-{number}")
+    rig.arm.pace.page_size = 2
     async with closing(rig.opened(listing_each_s=600.0, quota_each_s=600.0)) as driver:
         await surveyed(driver, rig.first)
-        rig.arm.forget_calls()
-        await surveyed(driver, rig.first)
-        assert rig.arm.calls == {"GET statusOnly": 1}
+        for _ in range(3):
+            rig.arm.forget_calls()
+            await surveyed(driver, rig.first)
+            assert rig.arm.calls == {"GET statusOnly": 3}  # one for each page, and no more

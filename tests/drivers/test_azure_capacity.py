@@ -2,11 +2,14 @@
 says why, and nothing is left."""
 
 import pytest
+from msgspec.structs import replace
 
-from drivers.contract import Power, PowerRequest, Reconfigure, Remove, Verdict, VmSpec
+from drivers.contract import HostLink, Power, PowerRequest, Reconfigure, Remove, Verdict, VmSpec
 from drivers.faults import Indeterminate, Rejected
 from tests.drivers.azure_rig import AzureRig, name_of, new_vm
 from tests.drivers.rigs import closing, permitted, surveyed, ticket
+from tests.lab.azure import networks
+from tests.lab.azure.replies import Call
 
 
 @pytest.fixture
@@ -129,3 +132,71 @@ async def test_what_others_use_of_a_quota_is_not_offered(rig: AzureRig) -> None:
     (host,) = (await surveyed(rig.driver, rig.first)).hosts
     assert host.cpus == 14  # the gateway does not count a foreign VM that is off; Azure does
     assert {vm.vm for vm in facts.vms} == {spec.vm, stranger}
+
+
+async def test_a_region_that_does_not_answer_is_not_seen_and_others_are(rig: AzureRig) -> None:
+    """Nor are its VMs: of them nothing is said. What was known of it before still counts."""
+    spec = await rig.deployed()
+    async with closing(rig.opened()) as driver:
+        rule = rig.arm.faults.add("reply", "GET usages", status=400, location="eastus", times=0)
+        facts = await driver.survey("azure")
+        assert [host.name for host in facts.hosts] == [rig.second]
+        assert facts.vms == ()
+        rule.release()
+        assert [vm.vm for vm in (await surveyed(driver, rig.first)).vms] == [spec.vm]
+        rig.arm.faults.add("reply", "GET usages", status=400, location="eastus", times=0)
+        assert [vm.vm for vm in (await surveyed(driver, rig.first)).vms] == [spec.vm]
+
+
+async def test_zones_of_a_region_share_its_quota(rig: AzureRig) -> None:
+    """Their sum is what the region has left, beside what runs in each."""
+    rig.arm.sizes.set_limit("eastus", "cores", 20)
+    spec = await rig.deployed()
+    zone = HostLink("zone-2", "eastus/2", {"default": rig.arm.subnet}, ("disks",))
+    rig.driver.attach(zone)
+    facts = await rig.driver.survey("azure")
+    cpus = {host.name: host.cpus for host in facts.hosts}
+    assert cpus == {rig.first: 1 + 10, "zone-2": 9, rig.second: 100}
+    assert [vm.vm for vm in facts.vms] == [spec.vm]
+
+
+@pytest.mark.parametrize("wrong", ["template", "password", "network"])
+async def test_what_cannot_be_asked_for_is_refused_before_anything_is_made(
+    rig: AzureRig, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    """An image that is none, a password that is gone, a network that the place has not."""
+    monkeypatch.setenv("VMGATE_TEST_ADMIN", "secret")
+    permit, order = new_vm(rig)
+    async with closing(rig.opened(admin_password_env="VMGATE_TEST_ADMIN")) as driver:
+        monkeypatch.delenv("VMGATE_TEST_ADMIN")
+        if wrong != "password":
+            monkeypatch.setenv("VMGATE_TEST_ADMIN", "secret")
+        if wrong == "template":
+            disk = replace(order.spec.disk, template="ubuntu")
+            order = replace(order, spec=replace(order.spec, disk=disk))
+        if wrong == "network":
+            driver.attach(HostLink(rig.first, "eastus/1", {"default": ""}, ("disks",)))
+        with pytest.raises(Rejected):
+            await driver.deploy(permit, order)
+    assert all(of.startswith("GET") for of in rig.arm.calls)
+
+
+async def test_an_interface_that_is_there_is_taken_and_stays(rig: AzureRig) -> None:
+    """By reference, with the VM's id in its name: vmgate neither makes nor deletes it."""
+    permit, order = new_vm(rig)
+    path = rig.arm.subnet.partition("/providers/")[0]
+    path += f"/providers/Microsoft.Network/networkInterfaces/theirs-{order.spec.vm}"
+    ip = {"name": "ip", "properties": {"subnet": {"id": rig.arm.subnet}}}
+    body = {"location": "eastus", "properties": {"ipConfigurations": [ip]}}
+    names = {"subscription": rig.arm.subscription, "group": "vmgate", "of": "PUT nic"}
+    call = Call("PUT", path, names, {}, {}, body, "")
+    networks.put(rig.arm.cloud, call, networks.INTERFACES)
+    rig.arm.finish()
+    link = HostLink(rig.first, "eastus/1", {"default": path.replace(str(order.spec.vm), "{vm}")})
+    rig.driver.attach(link)
+    await rig.driver.deploy(permit, order)
+    assert rig.arm.calls["PUT nic"] == 0
+    remove = Remove(order.spec.vm, order.at, order.spec.disk.volume)
+    await rig.driver.remove(permitted(), remove)
+    (left,) = rig.arm.resources("Microsoft.Network/networkInterfaces")
+    assert left.name == f"theirs-{order.spec.vm}"
