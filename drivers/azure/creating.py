@@ -17,7 +17,7 @@ from drivers.azure.reading import Seen
 from drivers.azure.sizes import Place, Size
 from drivers.azure.transport import Guard
 from drivers.azure.trouble import NO_CAPACITY, Later, Reaction, Refused, Said, refusal_of
-from drivers.contract import Deploy, HostLink, VmSpec
+from drivers.contract import Deploy, HostLink, Nic, VmSpec
 from drivers.facts import PowerState
 from drivers.faults import Fault, Rejected
 
@@ -101,7 +101,7 @@ class Deployment:
             left = await removing.disk(scene, spec.disk.volume, guard)
             if left is not None:
                 return left
-        network = network_of(link, (nic.network for nic in spec.nics))
+        asked, network = network_of(link, spec.nics)
         there = "/networkinterfaces/" in network.lower()
         nic = network.replace("{vm}", str(spec.vm)) if there else removing.nic_path(scene, spec.vm)
         body = vm_of(spec, self.task, place, size.name, nic)
@@ -109,8 +109,13 @@ class Deployment:
         managed = {"storageAccountType": scene.options.disk_type}
         body["properties"]["storageProfile"]["osDisk"]["managedDisk"] = managed
         if not there and await scene.arm.found(nic, NETWORK_VERSION) is None:
-            made = interface(spec, self.task, place, network)
-            return await scene.arm.send(guard, "PUT", nic, NETWORK_VERSION, made)
+            made = interface(spec, self.task, place, (asked, network))
+            try:
+                return await scene.arm.send(guard, "PUT", nic, NETWORK_VERSION, made)
+            except Refused as no:
+                about = f"{asked.address or 'an address'} in network {asked.network}"
+                said = Said(no.said.code, f"{about}: {no.said.message}")
+                raise Refused(said, link.name) from no
         self.trying = size
         return await scene.arm.create(guard, marker.name_of(spec.vm), body)
 
@@ -135,9 +140,12 @@ def is_made(order: Deploy, seen: Seen) -> bool:
     return asked and seen.state is PowerState.OFF and not seen.busy and not seen.failed
 
 
-def interface(spec: VmSpec, task: UUID, place: Place, subnet: str) -> Json:
-    """An interface in a subnet, with an address that Azure chooses."""
-    address = {"subnet": {"id": subnet}, "privateIPAllocationMethod": "Dynamic"}
+def interface(spec: VmSpec, task: UUID, place: Place, at: tuple[Nic, str]) -> Json:
+    """An interface in a subnet, with the address that the VM is said to have, if any is."""
+    nic, subnet = at
+    address: Json = {"subnet": {"id": subnet}, "privateIPAllocationMethod": "Dynamic"}
+    if nic.address:
+        address |= {"privateIPAllocationMethod": "Static", "privateIPAddress": nic.address}
     return {
         "location": place.region,
         "tags": marker.written(spec, task, ""),

@@ -5,12 +5,11 @@ and what is left is shared out among the places of a region, so that their sum i
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from drivers.azure.reading import Record, place_of, region_of
 from drivers.azure.sizes import CORES, Count, Place, Size, Sizes
-from drivers.contract import HostLink
+from drivers.contract import HostLink, Nic
 from drivers.facts import DatastoreFacts, HostFacts, PowerState, Sighting
 from drivers.faults import Rejected
 
@@ -92,10 +91,10 @@ def _disks(name: str) -> DatastoreFacts:
     return DatastoreFacts(name, "managed disks", DISKS_BYTES, DISKS_BYTES)
 
 
-def network_of(link: HostLink, tags: Iterable[str]) -> str:
-    """The subnet or interface for the first network that the place has one for; Rejected."""
-    mapped: Mapping[str, Any] = link.networks
-    for tag in tags:
-        if mapped.get(tag):
-            return str(mapped[tag])
+def network_of(link: HostLink, nics: Iterable[Nic]) -> tuple[Nic, str]:
+    """The first interface that the place has a network for, and the subnet, or the interface that
+    is there, for it; raises Rejected."""
+    for nic in nics:
+        if link.networks.get(nic.network):
+            return nic, link.networks[nic.network]
     raise Rejected(f"{link.name} has no subnet for the VM's network", host=link.name)

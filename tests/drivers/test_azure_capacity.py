@@ -200,3 +200,21 @@ async def test_an_interface_that_is_there_is_taken_and_stays(rig: AzureRig) -> N
     await rig.driver.remove(permitted(), remove)
     (left,) = rig.arm.resources("Microsoft.Network/networkInterfaces")
     assert left.name == f"theirs-{order.spec.vm}"
+
+
+async def test_a_vm_has_the_address_that_it_is_shown_with(rig: AzureRig) -> None:
+    """A fixed one; where the subnet has no such address, the refusal names it and the network."""
+    permit, order = new_vm(rig)
+    nic = replace(order.spec.nics[0], address="10.0.0.77")
+    order = replace(order, spec=replace(order.spec, nics=(nic,)))
+    code = "PrivateIPAddressNotInSubnet"
+    rig.arm.faults.add("reply", "PUT nic", status=400, code=code)
+    with pytest.raises(Rejected, match=f"{code}: 10.0.0.77 in network default") as refused:
+        await rig.driver.deploy(permit, order)
+    assert not refused.value.no_capacity
+    assert await nothing_is_left(rig)
+    await rig.driver.deploy(permit, order)
+    (made,) = rig.arm.resources("Microsoft.Network/networkInterfaces")
+    (ip,) = made.properties["ipConfigurations"]
+    assert ip["properties"]["privateIPAddress"] == "10.0.0.77"
+    assert ip["properties"]["privateIPAllocationMethod"] == "Static"
