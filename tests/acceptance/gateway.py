@@ -18,7 +18,10 @@ from aiohttp import ClientConnectionError, ClientSession, encode_basic_auth
 
 PASSWORD = "a password of the tests"
 READY_WITHIN_S = 60.0
+_PATIENCE_S = 60.0
 _LOOK_EACH_S = 0.02
+_LOOK_EACH_MOST_S = 0.25
+_RARER = 1.25
 CONFIG = """
 [store]
 data_dir = "{home}"
@@ -193,7 +196,7 @@ class Gateway:
 
     async def get(self, path: str) -> Any:
         """The body of a GET that must work."""
-        status, body = await self.call("GET", path)
+        status, body = await self._call_patiently("GET", path)
         assert status == 200, (path, status, body)
         return body
 
@@ -217,9 +220,16 @@ class Gateway:
 
     async def accept(self, method: str, path: str, body: Any = None) -> str:
         """The task of a request that must be accepted."""
-        status, accepted = await self.call(method, path, body)
+        status, accepted = await self._call_patiently(method, path, body)
         assert status == 202, (path, status, accepted)
         return href_of(accepted, "status")
+
+    async def _call_patiently(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Again while the store does not answer in time: a 503 says that nothing was promised."""
+        async with asyncio.timeout(_PATIENCE_S):
+            while (answer := await self.call(method, path, body))[0] == 503:
+                await pause(_LOOK_EACH_MOST_S)
+        return answer
 
     async def end(self, task: str, within_s: float = 60.0) -> dict[str, Any]:
         """The task once it has ended."""
@@ -245,19 +255,22 @@ def href_of(body: Mapping[str, Any], rel: str) -> str:
     return str(next(one["href"] for one in body["links"] if one["rel"] == rel))
 
 
-async def pause() -> None:
+async def pause(for_s: float = _LOOK_EACH_S) -> None:
     """Let others run for a moment between two looks at another process."""
     loop = asyncio.get_running_loop()
     woken = asyncio.Event()
-    loop.call_later(_LOOK_EACH_S, woken.set)
+    loop.call_later(for_s, woken.set)
     await woken.wait()
 
 
 async def until(seen: Callable[[], Any], within_s: float = 30.0) -> None:
-    """Look again and again until `seen()` is true."""
+    """Look again and again until `seen()` is true, the rarer the longer it takes: many who wait
+    would keep the gateway from its work."""
+    each_s = _LOOK_EACH_S
     async with asyncio.timeout(within_s):
         while not await seen():
-            await pause()
+            await pause(each_s)
+            each_s = min(each_s * _RARER, _LOOK_EACH_MOST_S)
 
 
 @asynccontextmanager

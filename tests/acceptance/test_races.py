@@ -14,7 +14,7 @@ from tests.acceptance.gateway import Gateway, gateways, pause, place
 from tests.tasks.rig import books_balance
 
 AT_ONCE = 64
-ROUNDS = 20
+ROUNDS = 10
 ROOM = 10
 
 
