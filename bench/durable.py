@@ -16,6 +16,7 @@ import uvloop
 from bench.figures import Line, middle, share, show
 from bench.ground import SIZE, fill, ground
 from bench.placing import Placer, booked, make_ready
+from gateway.service.garbage import collect_seldom
 from gateway.store.pool import Store
 from gateway.tasks.steps import Situation
 
@@ -36,6 +37,7 @@ async def measure(hosts: int, callers: int, vms: int) -> AsyncGenerator[Line, No
             waiting += taken
         async with store.read() as c:
             commits = await c.fetchval("show synchronous_commit")
+        collect_seldom()  # as the service does once it is ready
         seconds: list[float] = []
         await _all(placer, waiting[:WARM], callers, seconds)
         seconds.clear()

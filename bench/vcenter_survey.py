@@ -6,7 +6,6 @@ CPU that each side used is told beside them. `idle_lag_p99` is the same loop at 
 """
 
 import asyncio
-import gc
 import os
 import re
 import tempfile
@@ -23,6 +22,7 @@ from drivers.capabilities import HypervisorType
 from drivers.contract import HostLink
 from drivers.esxi import open_driver
 from drivers.esxi.driver import EsxiDriver
+from gateway.service.garbage import collect_seldom
 from tests.lab.vcenter import Shape, VCenter, missing, vcenter
 
 SHAPE = Shape(clusters=20, hosts=50, vms=500, datastores=1, networks=1)
@@ -80,7 +80,7 @@ async def _opened(vc: VCenter) -> AsyncIterator[EsxiDriver]:
 
 
 async def _line(vc: VCenter, driver: EsxiDriver) -> Line:
-    gc.freeze()  # as the service does once it is ready
+    collect_seldom()  # as the service does once it is ready
     idle: list[float] = []
     listening = asyncio.create_task(_listen(idle))
     await asyncio.sleep(_REST_S)

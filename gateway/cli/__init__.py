@@ -1,7 +1,6 @@
 """The command line: `vmgate serve | migrate | check-config | demo | why | place | ...`."""
 
 import asyncio
-import gc
 import os
 import sys
 from collections.abc import Coroutine, Sequence
@@ -16,6 +15,7 @@ from gateway.cli.demo import demo
 from gateway.cli.why import why
 from gateway.config import ConfigError, read_config
 from gateway.config.reading import secret
+from gateway.service.garbage import collect_seldom
 from gateway.service.logs import configure_logs
 from gateway.service.serve import Role, migrate_store, serve, store_settings
 from gateway.store.pool import StoreError
@@ -35,8 +35,7 @@ def _serve(*, config: File = _USUAL, role: Role = Role.ALL) -> int:
     """Serve the API, carry out its tasks, or both."""
     settings = read_config(config, os.environ)
     configure_logs(settings.log.level)
-    # What start-up made stays: the collector of garbage, for which all wait, need not walk it.
-    return _run(serve(settings, role, os.environ, ready=lambda _: gc.freeze()))
+    return _run(serve(settings, role, os.environ, ready=collect_seldom))
 
 
 @app.command(name="migrate")
