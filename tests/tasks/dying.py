@@ -32,8 +32,9 @@ _VERBS = ("deploy", "power", "reset", "reconfigure", "relocate", "remove", "clea
 class Doom:
     """What to do and when to die. `before` are operations run first, unharmed.
 
-    `faults` are planned in the world before `operation`, as (host, verb, kind). With `vcenter`, the
-    options of its driver, the hosts are those of a vCenter and not of the world.
+    `faults` are planned in the world before `operation`, as (host, verb, kind). With `vcenter` or
+    `azure`, the options of its driver, the hosts are those of a vCenter or of Azure and not of
+    the world.
     """
 
     database_url: str
@@ -45,12 +46,15 @@ class Doom:
     point: int = 0
     options: SimulatedOptions = field(default_factory=SimulatedOptions)
     vcenter: dict[str, Any] | None = None
+    azure: dict[str, Any] | None = None
 
     def driver(self) -> Driver | None:
-        """A driver of the vCenter; None where the world is simulated."""
-        if self.vcenter is None:
-            return None
-        return open_driver("sim", "esxi", HypervisorType.VMX_04, self.vcenter)
+        """A driver of the vCenter or of Azure; None where the world is simulated."""
+        if self.azure is not None:
+            return open_driver("sim", "azure", HypervisorType.AZURE, self.azure)
+        if self.vcenter is not None:
+            return open_driver("sim", "esxi", HypervisorType.VMX_04, self.vcenter)
+        return None
 
 
 class _Points:
@@ -89,11 +93,12 @@ class _DoomedStore:
 
 
 class _DoomedDriver:
-    """The driver, with a point on each side of each verb."""
+    """The driver, with a point on each side of each verb; `keeps`: it has things kept itself."""
 
-    def __init__(self, driver: Any, points: _Points) -> None:
+    def __init__(self, driver: Any, points: _Points, *, keeps: bool) -> None:
         self._driver = driver
         self._points = points
+        self._keeps = keeps
 
     def __getattr__(self, name: str) -> Any:
         inner = getattr(self._driver, name)
@@ -103,7 +108,8 @@ class _DoomedDriver:
         async def verb(permit: Permit, order: Order) -> None:
             self._points.pass_by()
             await inner(permit, order)
-            await permit.keep("how to find it again")
+            if not self._keeps:
+                await permit.keep("how to find it again")
             self._points.pass_by()
 
         return verb
@@ -132,7 +138,7 @@ async def _live(doom: Doom) -> None:
             doomed,
             world,
             options=doom.options,
-            wrap=lambda d: _DoomedDriver(d, points),
+            wrap=lambda d: _DoomedDriver(d, points, keeps=doom.azure is not None),
             driver=doom.driver(),
             **({} if doom.vcenter is None else PATIENT),
         ) as rig:
