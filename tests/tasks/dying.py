@@ -11,7 +11,7 @@ import os
 import signal
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ class Doom:
 
     `faults` are planned in the world before `operation`, as (host, verb, kind). With `vcenter` or
     `azure`, the options of its driver, the hosts are those of a vCenter or of Azure and not of
-    the world.
+    the world. `unkept`: it dies when Azure has accepted a call, before that is kept.
     """
 
     database_url: str
@@ -44,6 +44,7 @@ class Doom:
     before: Sequence[Operation] = ()
     faults: Sequence[tuple[str, str, str]] = ()
     point: int = 0
+    unkept: bool = False
     options: SimulatedOptions = field(default_factory=SimulatedOptions)
     vcenter: dict[str, Any] | None = None
     azure: dict[str, Any] | None = None
@@ -93,12 +94,13 @@ class _DoomedStore:
 
 
 class _DoomedDriver:
-    """The driver, with a point on each side of each verb; `keeps`: it has things kept itself."""
+    """The driver, with a point on each side of each verb; Azure's has things kept itself."""
 
-    def __init__(self, driver: Any, points: _Points, *, keeps: bool) -> None:
+    def __init__(self, driver: Any, points: _Points, doom: Doom) -> None:
         self._driver = driver
         self._points = points
-        self._keeps = keeps
+        self._keeps = doom.azure is not None
+        self._unkept = doom.unkept
 
     def __getattr__(self, name: str) -> Any:
         inner = getattr(self._driver, name)
@@ -107,12 +109,18 @@ class _DoomedDriver:
 
         async def verb(permit: Permit, order: Order) -> None:
             self._points.pass_by()
+            if self._unkept and self._points.armed:
+                permit = replace(permit, keep=_die)
             await inner(permit, order)
             if not self._keeps:
                 await permit.keep("how to find it again")
             self._points.pass_by()
 
         return verb
+
+
+async def _die(_: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def run_to_death(doom: Doom) -> int:
@@ -138,7 +146,7 @@ async def _live(doom: Doom) -> None:
             doomed,
             world,
             options=doom.options,
-            wrap=lambda d: _DoomedDriver(d, points, keeps=doom.azure is not None),
+            wrap=lambda d: _DoomedDriver(d, points, doom),
             driver=doom.driver(),
             **({} if doom.vcenter is None else PATIENT),
         ) as rig:
