@@ -44,10 +44,10 @@ class Doom:
     before: Sequence[Operation] = ()
     faults: Sequence[tuple[str, str, str]] = ()
     point: int = 0
-    unkept: bool = False
     options: SimulatedOptions = field(default_factory=SimulatedOptions)
     vcenter: dict[str, Any] | None = None
     azure: dict[str, Any] | None = None
+    unkept: bool = False
 
     def driver(self) -> Driver | None:
         """A driver of the vCenter or of Azure; None where the world is simulated."""
