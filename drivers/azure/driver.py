@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -223,7 +224,7 @@ class AzureDriver:
         while True:
             guard, scene = Guard(permit), self._scene()
             try:
-                return await self._loop.run(lambda: _stepped(step, scene, guard))  # noqa: B023
+                return await self._loop.run(partial(_stepped, step, scene, guard))
             except Later as later:
                 wait_s = later.wait_s or backoff_s(self._options.backoff_s, vain)
                 if time.monotonic() + wait_s >= until_s:

@@ -10,7 +10,7 @@ from gateway.api import media
 from gateway.api.links import Linker
 from gateway.api.representations.decisions import decision_link
 from gateway.denial import Denied, Kind
-from gateway.store.pool import StoreError
+from gateway.store.pool import CommitUnknown, StoreError
 
 _log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -54,6 +54,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         headers = {"Allow": http.headers["Allow"]} if "Allow" in http.headers else {}
         message = _ROUTER_MESSAGES.get(http.status, http.reason)
         return _answer(request, http.status, _problem(code, message), headers)
+    except CommitUnknown as unknown:
+        _log.warning("%s %s: kept or not: %s", request.method, request.path, unknown)
+        said = "Nobody knows whether this was accepted; look before you ask again"
+        return _answer(request, 503, _problem("503-COMMIT-UNKNOWN", said))
     except StoreError as away:
         _log.warning("%s %s: the store is away: %s", request.method, request.path, away)
         return _answer(

@@ -225,9 +225,9 @@ class Gateway:
         return href_of(accepted, "status")
 
     async def _call_patiently(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Again while the store does not answer in time: a 503 says that nothing was promised."""
+        """Again while the store does not answer, if it says that nothing was promised."""
         async with asyncio.timeout(_PATIENCE_S):
-            while (answer := await self.call(method, path, body))[0] == 503:
+            while "503-SERVICE-UNAVAILABLE" in str(answer := await self.call(method, path, body)):
                 await pause(_LOOK_EACH_MOST_S)
         return answer
 
