@@ -22,6 +22,8 @@ class Sighting:
     `task` is the id in our marker (the task that defined it here); None for a foreign VM.
     `arriving` is true for the half-made copy on the target of a running relocation;
     `deallocated` for a VM that is off and was positively seen to have given its compute back.
+    `volumes` are the names of its disks, `datastores` those of the datastores they are on, where a
+    listing tells of these.
     """
 
     vm: UUID
@@ -34,6 +36,7 @@ class Sighting:
     arriving: bool = False
     volumes: tuple[str, ...] = ()
     deallocated: bool = False
+    datastores: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class Surveyor:
             self._name,
             taken_at,
             tuple(self._host(host, link, stores) for host, link in hosts.values()),
-            tuple(self._sightings(vms, hosts)),
+            tuple(self._sightings(vms, hosts, stores)),
         )
 
     def _read(self, service: Service) -> list[Found]:
@@ -103,7 +103,10 @@ class Surveyor:
         self._kept = kept
 
     def _sightings(
-        self, vms: Iterable[Found], hosts: Mapping[str, tuple[Found, HostLink]]
+        self,
+        vms: Iterable[Found],
+        hosts: Mapping[str, tuple[Found, HostLink]],
+        stores: Mapping[str, Found],
     ) -> Iterable[Sighting]:
         for vm in vms:
             if vm.id not in self._kept:
@@ -111,7 +114,10 @@ class Surveyor:
             _, lasting, mark = self._kept[vm.id]
             if lasting.get("config.instanceUuid"):  # else it is being made
                 whole = replace(vm, values={**vm.values, **lasting.values})
-                yield looking.sighting_of(whole, mark, hosts[vm.get("runtime.host")._moId][1].name)
+                host = hosts[vm.get("runtime.host")._moId][1].name
+                on = (stores.get(each._moId) for each in vm.get("datastore", ()))
+                names = tuple(each.get("name") for each in on if each is not None)
+                yield replace(looking.sighting_of(whole, mark, host), datastores=names)
 
     def _host(self, host: Found, link: HostLink, stores: Mapping[str, Found]) -> HostFacts:
         mounted = (stores.get(each._moId) for each in host.get("datastore", ()))
