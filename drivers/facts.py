@@ -64,6 +64,7 @@ class HostFacts:
 
     `accepting` is false while it takes no VMs, as in maintenance; those that it has are seen.
     `load` is None where nothing is measured; places are promised by what VMs were given, not by it.
+    `mover` is who else moves VMs of this host by itself, such as "DRS"; empty where nobody does.
     """
 
     name: str
@@ -74,6 +75,7 @@ class HostFacts:
     datastores: tuple[DatastoreFacts, ...] = ()
     accepting: bool = True
     load: HostLoad | None = None
+    mover: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,7 @@ def _host_seen(host: HostFacts, foreign_cpu: int, foreign_ram_mib: int) -> HostS
         foreign_ram_mib,
         host.accepting,
         None if host.load is None else (host.load.cpu_mhz, host.load.memory_mib),
+        host.mover,
     )
 
 

@@ -45,6 +45,7 @@ class HostSeen:
     foreign_ram_mib: int
     accepting: bool = True
     load: tuple[int, int] | None = None
+    mover: str = ""
 
 
 async def hold(
@@ -184,10 +185,11 @@ async def write_host(c: Connection, hypervisor: str, seen: HostSeen) -> int | No
     """Record a host's facts and that it was reached; its id when anything changed that counts."""
     changed: int | None = await c.fetchval(
         """update host set cpus = $3, memory_mib = $4, product = $5, version = $6,
-             foreign_cpu = $7, foreign_ram_mib = $8, reachable = $9, unreachable_since = null
+             foreign_cpu = $7, foreign_ram_mib = $8, reachable = $9, mover = $10,
+             unreachable_since = null
            where hypervisor = $1 and name = $2 and (cpus, memory_mib, product, version,
-             foreign_cpu, foreign_ram_mib, reachable) is distinct from
-             ($3, $4, $5, $6, $7, $8, $9)
+             foreign_cpu, foreign_ram_mib, reachable, mover) is distinct from
+             ($3, $4, $5, $6, $7, $8, $9, $10)
            returning id""",
         hypervisor,
         seen.name,
@@ -198,6 +200,7 @@ async def write_host(c: Connection, hypervisor: str, seen: HostSeen) -> int | No
         seen.foreign_cpu,
         seen.foreign_ram_mib,
         seen.accepting,
+        seen.mover,
     )
     await c.execute(
         """update host set observed_at = clock_timestamp(), unreachable_since = null,
