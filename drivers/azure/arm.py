@@ -31,6 +31,7 @@ from drivers.azure.trouble import body_of, is_gone, meaning, wait_said
 
 NETWORK_VERSION = "2024-05-01"
 COMPUTE_DISKS_VERSION = "2024-03-02"
+VM_SIZES_VERSION = "2024-07-01"
 SKUS_VERSION = "2021-07-01"
 PERMISSIONS_VERSION = "2022-04-01"
 PAGES_MAX = 10_000
@@ -78,6 +79,14 @@ class Arm:
             return found
 
         return await self._look(call)
+
+    async def sizes_near(self, name: str) -> set[str]:
+        """The sizes, in lower case, that a VM of ours may get on the hardware where it is."""
+        path = self.of_group(f"providers/Microsoft.Compute/virtualMachines/{name}/vmSizes")
+        found: set[str] = set()
+        async for page in self.pages(path, f"api-version={VM_SIZES_VERSION}"):
+            found |= {str(each.get("name", "")).lower() for each in page}
+        return found
 
     async def found(self, path: str, version: str) -> Json | None:
         """What is at a path; None when Azure says of the thing itself that it is not there."""

@@ -15,7 +15,7 @@ from drivers.azure.transport import Guard, never_connected
 from drivers.contract import LeaseLost
 from drivers.faults import Busy, Fault, Indeterminate, Missing, Rejected, Unreachable
 
-WORDS_MAX = 400
+WORDS_MAX = 1000
 
 
 class Reaction(StrEnum):
