@@ -15,7 +15,7 @@ from drivers.azure.arm import SKUS_VERSION, Arm, Json
 from drivers.azure.options import AzureOptions
 from drivers.azure.reading import Figures, region_of
 from drivers.azure.trouble import Later, Reaction
-from drivers.faults import Fault
+from drivers.faults import Fault, Unreachable
 
 CORES = "cores"
 
@@ -138,12 +138,18 @@ class Kept:
             if now or kept is None or time.monotonic() - kept[0] >= self._each_s:
                 began_s = time.monotonic()
                 try:
-                    kept = (began_s, await self._read(region))
+                    kept = (began_s, await self._read_well(region))
                 except (Fault, Later):
                     if kept is None:
                         raise
                 self._kept[region] = kept
             return kept[1]
+
+    async def _read_well(self, region: str) -> Any:
+        try:
+            return await self._read(region)
+        except (AttributeError, LookupError, TypeError, ValueError) as wrong:
+            raise Unreachable(f"what is said of {region} is not to be read") from wrong
 
 
 def _size(sku: Json, region: str) -> Size:

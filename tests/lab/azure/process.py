@@ -87,6 +87,9 @@ class _Orders:
         kinds = ("Microsoft.Compute/disks", "Microsoft.Network/networkInterfaces")
         return [*self.arm.vms(), *(one.id for kind in kinds for one in self.arm.resources(kind))]
 
+    def _tokens(self) -> list[str]:
+        return sorted(self.arm.entra.given)
+
     def _elsewhere(self, sizes: list[str]) -> None:
         self.arm.sizes.elsewhere.update(sizes)
 

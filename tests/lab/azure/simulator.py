@@ -258,9 +258,9 @@ class Simulator:
         self.log.append(Answered(of, _target(names), reply.status))
         response = web.Response(status=reply.status, headers=reply.headers)
         response.headers["x-ms-request-id"] = new_id()
-        if reply.body is not None:
+        if reply.body is not None or reply.raw is not None:
             response.text = reply.text() if text is None else text
-            response.content_type = "application/json"
+            response.content_type = reply.media
         return response
 
     def _drop(self, request: web.Request, call: Call, status: int = 0) -> web.StreamResponse:
