@@ -2,7 +2,6 @@
 nobody answers, and still there is one VM, one move and no call without an end."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,12 +21,7 @@ from tests.drivers.rigs import (
     ticket,
     until,
 )
-from tests.drivers.trouble import call, orders_for
 from tests.drivers.vsphere_rig import VsphereRig
-
-LAG_MAX_S = 0.2
-"""A loop that waited for a call would be late by the half second that it may take."""
-PATIENT_S = 2.5
 
 
 @pytest.fixture
@@ -174,44 +168,6 @@ async def test_a_vcenter_that_is_too_busy_did_nothing_that_is_not_seen(rig: Vsph
     with pytest.raises(Indeterminate):
         await rig.driver.power(permitted(), order)
     assert (await rig.driver.settle(ticket(permitted(), order))).verdict is Verdict.ABSENT
-
-
-@pytest.mark.parametrize("known", [True, False], ids=["known", "new"])
-async def test_a_silent_vcenter_holds_up_no_call_and_no_loop(rig: VsphereRig, known: bool) -> None:
-    """Each verb, look and survey ends in its time, also where nobody has logged in yet."""
-    spec = await rig.deployed()
-    orders = orders_for(rig, spec, rig.first, rig.second)
-    lags: list[float] = []
-    async with closing(rig.impatient()) as driver:
-        if known:
-            await driver.look(spec.vm, rig.first)
-        rig.vc.fault("*", "hold", times=0)
-        beating = asyncio.create_task(measured(lags))
-        for work in [
-            *(call(driver, permitted(), order) for order in orders),
-            driver.look(spec.vm, rig.first),
-            surveyed(driver, rig.first),
-        ]:
-            began_s = time.monotonic()
-            with pytest.raises((Unreachable, Indeterminate)):
-                await work
-            assert time.monotonic() - began_s < PATIENT_S
-        beating.cancel()
-        began_s = time.monotonic()
-    assert time.monotonic() - began_s < PATIENT_S
-    assert sorted(lags)[len(lags) * 99 // 100] < LAG_MAX_S
-    rig.vc.clear()
-
-
-async def measured(lags: list[float]) -> None:
-    """How late the loop is, again and again."""
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + 0.01
-        woken = asyncio.Event()
-        loop.call_at(due, woken.set)
-        await woken.wait()
-        lags.append(loop.time() - due)
 
 
 async def test_a_host_lost_during_a_move_leaves_the_vm_where_it_was(rig: VsphereRig) -> None:

@@ -138,10 +138,10 @@ class VsphereRig(Rig):
         self.driver = self.opened()
         self.other = self.opened(other)
 
-    def opened(self, vc: VCenter | None = None, **options: Any) -> EsxiDriver:
-        """A driver of the vCenter, or of another."""
+    def told(self, vc: VCenter | None = None, **options: Any) -> dict[str, Any]:
+        """The options of a driver of the vCenter, or of another."""
         at = vc or self.vc
-        told = {
+        return {
             "server": f"{at.host}:{at.port}",
             "user": at.user,
             "password_env": PASSWORD,
@@ -151,10 +151,24 @@ class VsphereRig(Rig):
             "watch_s": 5,
             **options,
         }
-        driver = open_driver("lab", HypervisorType.VMX_04, told)
-        for name in (self.first, self.second):
-            stores = (self.at(name).datastore, self.at(name, shared=False).datastore)
-            driver.attach(HostLink(name, name, {"default": "lan-1"}, stores))
+
+    def links(self) -> list[HostLink]:
+        """Both hosts."""
+        return [
+            HostLink(
+                name,
+                name,
+                {"default": "lan-1"},
+                (self.at(name).datastore, self.at(name, shared=False).datastore),
+            )
+            for name in (self.first, self.second)
+        ]
+
+    def opened(self, vc: VCenter | None = None, **options: Any) -> EsxiDriver:
+        """A driver of the vCenter, or of another."""
+        driver = open_driver("lab", HypervisorType.VMX_04, self.told(vc, **options))
+        for link in self.links():
+            driver.attach(link)
         return driver
 
     def at(self, host: str, *, shared: bool = True) -> Location:

@@ -120,6 +120,8 @@ func (s *server) answer(w http.ResponseWriter, c *call) {
 	case c.name == "Login":
 		s.next.ServeHTTP(w, c.again(c.data))
 		s.remember(w.Header())
+	case c.name == "CancelTask":
+		s.cancelling(w, c)
 	case strings.HasSuffix(c.name, "_Task"), immediate[c.name] != nil:
 		s.own(w, c)
 	default:
@@ -134,6 +136,19 @@ func (s *server) fetch(w http.ResponseWriter, c *call) {
 			reply(w, 200, `<FetchResponse xmlns="urn:vim25"/>`)
 		}
 	}()
+	s.next.ServeHTTP(w, c.again(c.data))
+}
+
+// cancelling is the simulator's, for who may; what is not there is the simulator's to refuse, too.
+func (s *server) cancelling(w http.ResponseWriter, c *call) {
+	m := s.admitted(w, c)
+	if m == nil {
+		return
+	}
+	if fault := s.forbidden(m); fault != nil && simulator.Map.Get(m.This) != nil {
+		refuse(w, fault)
+		return
+	}
 	s.next.ServeHTTP(w, c.again(c.data))
 }
 

@@ -15,6 +15,7 @@ import (
 
 // plain are the methods whose needs do not depend on what is asked.
 var plain = map[string]string{
+	"CancelTask":           "Global.CancelTask",
 	"PowerOnVM_Task":       "VirtualMachine.Interact.PowerOn",
 	"PowerOffVM_Task":      "VirtualMachine.Interact.PowerOff",
 	"ShutdownGuest":        "VirtualMachine.Interact.PowerOff",
