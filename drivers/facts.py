@@ -22,6 +22,8 @@ class Sighting:
     `task` is the id in our marker (the task that defined it here); None for a foreign VM.
     `arriving` is true for the half-made copy on the target of a running relocation;
     `deallocated` for a VM that is off and was positively seen to have given its compute back.
+    `volumes` are the names of its disks, `datastores` those of the datastores they are on, where a
+    listing tells of these.
     """
 
     vm: UUID
@@ -34,6 +36,7 @@ class Sighting:
     arriving: bool = False
     volumes: tuple[str, ...] = ()
     deallocated: bool = False
+    datastores: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class HostFacts:
 
     `accepting` is false while it takes no VMs, as in maintenance; those that it has are seen.
     `load` is None where nothing is measured; places are promised by what VMs were given, not by it.
+    `mover` is who else moves VMs of this host by itself, such as "DRS"; empty where nobody does.
     """
 
     name: str
@@ -71,6 +75,7 @@ class HostFacts:
     datastores: tuple[DatastoreFacts, ...] = ()
     accepting: bool = True
     load: HostLoad | None = None
+    mover: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from drivers.esxi.options import EsxiOptions
 from drivers.esxi.reading import all_in, read
 from drivers.esxi.role import PRIVILEGES
 from drivers.esxi.session import Service
+from drivers.esxi.surveying import moves_by_itself
 from drivers.esxi.vcenter import Vcenter
 from drivers.facts import Remark
 from drivers.faults import Fault
@@ -72,7 +73,7 @@ def _folder(service: Service, name: str, options: EsxiOptions) -> Remark:
 
 
 def _clusters(service: Service, options: EsxiOptions) -> Iterable[Remark]:
-    """DRS that moves VMs by itself would undo every booking."""
+    """DRS that moves VMs by itself chooses other hosts than the rules would."""
     view = places.view(service, options, [vim.ClusterComputeResource])
     paths = ("name", "configurationEx")
     try:
@@ -81,8 +82,7 @@ def _clusters(service: Service, options: EsxiOptions) -> Iterable[Remark]:
         view.DestroyView()
     for cluster in clusters:
         drs: Any = getattr(cluster.get("configurationEx"), "drsConfig", None)
-        on = bool(drs is not None and drs.enabled)
-        by_itself = on and str(drs.defaultVmBehavior) in ("None", "fullyAutomated")
+        by_itself = drs is not None and moves_by_itself(drs.enabled, drs.defaultVmBehavior)
         said = "DRS moves VMs by itself" if by_itself else "DRS moves no VM by itself"
         yield Remark(not by_itself, cluster.get("name"), said)
 

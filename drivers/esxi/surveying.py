@@ -8,6 +8,7 @@ read once for each version of that. Hosts that the vCenter has lost are left out
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from pyVmomi import vim
 
@@ -21,13 +22,16 @@ from drivers.esxi.reading import Found, all_in, list_leaves, one
 from drivers.esxi.session import Service
 from drivers.facts import DatastoreFacts, Facts, HostFacts, HostLoad, Sighting
 
+DRS = "DRS"
 _LASTING = ("config.instanceUuid", "config.hardware.numCPU", "config.hardware.memoryMB")
 _LOAD = ("summary.quickStats.overallCpuUsage", "summary.quickStats.overallMemoryUsage")
 """In MHz and MB; unset until the vCenter has measured."""
+_DRS = ("configuration.drsConfig.enabled", "configuration.drsConfig.defaultVmBehavior")
 _WANTED = {
     vim.VirtualMachine: tuple(each for each in VM_PATHS if each not in _LASTING),
     vim.HostSystem: (
         "name",
+        "parent",
         "runtime.connectionState",
         "runtime.inMaintenanceMode",
         "datastore",
@@ -37,6 +41,7 @@ _WANTED = {
         "summary.config.product.name",
         "summary.config.product.version",
     ),
+    vim.ClusterComputeResource: _DRS,
     vim.Datastore: (
         "name",
         "summary.url",
@@ -71,13 +76,14 @@ class Surveyor:
             and host.get("runtime.connectionState") == "connected"
         }
         stores = {each.id: each for each in found if isinstance(each.ref, vim.Datastore)}
+        moving = {each.id for each in found if _moves_vms(each)}
         vms = [each for each in found if _is_vm(each) and each.get("runtime.host")._moId in hosts]
         self._learn(service, vms)
         return Facts(
             self._name,
             taken_at,
-            tuple(self._host(host, link, stores) for host, link in hosts.values()),
-            tuple(self._sightings(vms, hosts)),
+            tuple(self._host(host, link, stores, moving) for host, link in hosts.values()),
+            tuple(self._sightings(vms, hosts, stores)),
         )
 
     def _read(self, service: Service) -> list[Found]:
@@ -103,7 +109,10 @@ class Surveyor:
         self._kept = kept
 
     def _sightings(
-        self, vms: Iterable[Found], hosts: Mapping[str, tuple[Found, HostLink]]
+        self,
+        vms: Iterable[Found],
+        hosts: Mapping[str, tuple[Found, HostLink]],
+        stores: Mapping[str, Found],
     ) -> Iterable[Sighting]:
         for vm in vms:
             if vm.id not in self._kept:
@@ -111,9 +120,14 @@ class Surveyor:
             _, lasting, mark = self._kept[vm.id]
             if lasting.get("config.instanceUuid"):  # else it is being made
                 whole = replace(vm, values={**vm.values, **lasting.values})
-                yield looking.sighting_of(whole, mark, hosts[vm.get("runtime.host")._moId][1].name)
+                host = hosts[vm.get("runtime.host")._moId][1].name
+                on = (stores.get(each._moId) for each in vm.get("datastore", ()))
+                names = tuple(each.get("name") for each in on if each is not None)
+                yield replace(looking.sighting_of(whole, mark, host), datastores=names)
 
-    def _host(self, host: Found, link: HostLink, stores: Mapping[str, Found]) -> HostFacts:
+    def _host(
+        self, host: Found, link: HostLink, stores: Mapping[str, Found], moving: set[str]
+    ) -> HostFacts:
         mounted = (stores.get(each._moId) for each in host.get("datastore", ()))
         by_name = {each.get("name"): each for each in mounted if each is not None}
         memory_mib = int(host.get("summary.hardware.memorySize", 0)) // _MIB
@@ -128,6 +142,7 @@ class Surveyor:
             ),
             accepting=not host.get("runtime.inMaintenanceMode", False),
             load=_load(host),
+            mover=DRS if host.get("parent")._moId in moving else "",
         )
 
 
@@ -138,6 +153,18 @@ def _is_vm(each: Found) -> bool:
         and not each.get("config.template", False)
         and each.get("runtime.host") is not None
     )
+
+
+def _moves_vms(each: Found) -> bool:
+    """A cluster whose VMs DRS moves by itself, unless a VM of it is an exception."""
+    enabled, behavior = (each.get(path) for path in _DRS)
+    return isinstance(each.ref, vim.ClusterComputeResource) and moves_by_itself(enabled, behavior)
+
+
+def moves_by_itself(enabled: Any, behavior: Any) -> bool:
+    """Whether DRS so configured moves VMs without asking: a cluster that does not say how is fully
+    automated."""
+    return bool(enabled) and (behavior or "fullyAutomated") == "fullyAutomated"
 
 
 def _load(host: Found) -> HostLoad | None:

@@ -1,5 +1,6 @@
 """What one host shows of VMs; everything here only reads."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -33,8 +34,10 @@ def find(connection: Any, vm: UUID) -> Any:
         raise
 
 
-def sighting(domain: Any, host: str) -> Sighting | None:
-    """One domain; None when it went while we looked."""
+def sighting(
+    domain: Any, host: str, pools: Mapping[PurePosixPath, str] | None = None
+) -> Sighting | None:
+    """One domain; None when it went while we looked. `pools` are datastores by their folders."""
     try:
         state, reason = domain.state(0)
         _, memory_kib, _, cpus, _ = domain.info()
@@ -45,6 +48,7 @@ def sighting(domain: Any, host: str) -> Sighting | None:
             return None
         raise
     moving = state == libvirt.VIR_DOMAIN_PAUSED and reason == libvirt.VIR_DOMAIN_PAUSED_MIGRATION
+    disks = [PurePosixPath(path) for path in domain_xml.disks_of(xml)]
     power = PowerState.ON if moving else _STATES.get(state, PowerState.UNKNOWN)
     return Sighting(
         vm=UUID(domain.UUIDString()),
@@ -56,7 +60,8 @@ def sighting(domain: Any, host: str) -> Sighting | None:
         task=domain_xml.task_of(xml),
         # Only the half-made copy on a target is both paused by a move and not yet persistent.
         arriving=moving and not lasting,
-        volumes=tuple(PurePosixPath(path).name for path in domain_xml.disks_of(xml)),
+        volumes=tuple(path.name for path in disks),
+        datastores=tuple(pools[path.parent] for path in disks if pools and path.parent in pools),
     )
 
 
@@ -117,7 +122,8 @@ def survey(connection: Any, link: HostLink, options: KvmOptions) -> Facts:
         version=f"{version // 1_000_000}.{version // 1000 % 1000}.{version % 1000}",
         datastores=tuple(store for store in stores if store is not None),
     )
-    seen = [sighting(domain, link.name) for domain in connection.listAllDomains()]
+    pools = {PurePosixPath(store.path): store.name for store in facts.datastores if store.path}
+    seen = [sighting(domain, link.name, pools) for domain in connection.listAllDomains()]
     return Facts(link.name, taken_at, (facts,), tuple(one for one in seen if one is not None))
 
 

@@ -30,6 +30,7 @@ _CODES = {
     Lack.SAME_RACK: ("VM-RELOCATE-7", "The machine is in another rack"),
 }
 _REL = "links[machine]"
+_MAY_MOVE_AGAIN = "{} moves virtual machines here by itself: it may move this one again"
 
 
 async def candidates(request: web.Request) -> web.Response:
@@ -62,6 +63,8 @@ async def relocate(request: web.Request) -> web.Response:
     host = None if anywhere or hold is not None else _target(body)
     if host is not None:
         await _require_fitting(turn, vm, host)
+    async with turn.store.read() as c:
+        mover = await headroom.mover(c, vm.id, host)
     payload: dict[str, Any] = {"host_id": host}
     if hold is not None:
         async with turn.store.read() as c:
@@ -69,7 +72,8 @@ async def relocate(request: web.Request) -> web.Response:
         payload["hold"] = str(hold)
     done = await submit(turn.store, Order(Operation.RELOCATE, vm.id, payload), turn.caller)
     turn.services.wake()
-    return turn.accepted(accepted(turn.links, [(vm, done)]))
+    warning = _MAY_MOVE_AGAIN.format(mover) if mover else None
+    return turn.accepted(accepted(turn.links, [(vm, done)]), warning)
 
 
 def _anywhere(turn: Turn) -> bool:

@@ -131,14 +131,15 @@ class Turn:
         """201 with what was made."""
         return media.reply(self.request, kind, body, status=201)
 
-    def accepted(self, body: Mapping[str, Any]) -> web.Response:
-        """202 with links to the tasks."""
-        return media.reply(self.request, "acceptedrequest", body, status=202)
+    def accepted(self, body: Mapping[str, Any], warning: str | None = None) -> web.Response:
+        """202 with links to the tasks, and with a warning in its header if there is one."""
+        answer = media.reply(self.request, "acceptedrequest", body, status=202)
+        answer.headers.update(_header(warning))
+        return answer
 
     def nothing(self, warning: str | None = None) -> web.Response:
         """204, with a warning in the header of that name if there is one."""
-        headers = {} if warning is None else {"Warning": f'199 vmgate "{warning}"'}
-        return web.Response(status=204, headers=headers)
+        return web.Response(status=204, headers=_header(warning))
 
     def whole(self, kind: str, rows: Sequence[Mapping[str, Any]]) -> web.Response:
         """200 with a collection that is not paged."""
@@ -149,3 +150,7 @@ class Turn:
     ) -> web.Response:
         """200 with one page of a collection."""
         return self.ok(kind, paging.body(self.request, self.links, rows, total, sort))
+
+
+def _header(warning: str | None) -> dict[str, str]:
+    return {} if warning is None else {"Warning": f'199 vmgate "{warning}"'}

@@ -1,7 +1,7 @@
 """An observer surveys one endpoint and records what it saw, unless the record moved on since.
 
-Seen: that is the state. Not listed, or its host not seen for too long: UNKNOWN, with the last known
-state kept. Nothing here ever calls a verb of a driver.
+Seen: that is the state, and the host. Not listed, or its host not seen for too long: UNKNOWN, with
+the last known state kept. Nothing here ever calls a verb of a driver.
 """
 
 import asyncio
@@ -9,13 +9,16 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from drivers.contract import Driver
 from drivers.facts import Facts
 from drivers.faults import Fault
-from gateway.reconcile.recording import record_facts, record_silence
+from gateway.reconcile import elsewhere
+from gateway.reconcile.recording import Look, record_places, record_silence, record_vms
 from gateway.store import observations
+from gateway.store.observations import Believed
 from gateway.store.pool import Store, StoreError
 
 _log = logging.getLogger(__name__)
@@ -102,21 +105,37 @@ class Observer:
             before = await observations.believed(c, at.hypervisor, hosts)
         facts = await self._survey()
         seen = {host.name for host in facts.hosts} if facts is not None else set()
-        changed = False
+        look = await self._look(facts, before, hosts)
+        silent = [host for host in hosts if host not in seen]
+        past = self._past(silent)
+        found = {vm.id for vm in look.before}
+        lost = [vm for vm in before if vm.host in past and vm.id not in found]
+        look = replace(look, before=[*look.before, *lost])
         async with self._at.turns, self._store.transaction() as c:
             if not await observations.fence(c, at.hypervisor, at.name, epoch):
                 return
+            changed, moves = await record_vms(c, look)
             if facts is not None:
-                on_seen = [vm for vm in before if vm.host in seen]
-                changed = await record_facts(c, at.hypervisor, facts, on_seen, at.owner)
-            silent = [host for host in hosts if host not in seen]
-            past = self._past(silent)
+                changed = await record_places(c, at.hypervisor, facts, moves) or changed
             if silent:
-                lost = [vm for vm in before if vm.host in past]
-                told = await record_silence(c, at.hypervisor, silent, lost, at.owner)
-                changed = told or changed
+                changed = await record_silence(c, at.hypervisor, silent) or changed
         if changed:
             self._committed()
+
+    async def _look(
+        self, facts: Facts | None, before: Sequence[Believed], hosts: Sequence[str]
+    ) -> Look:
+        """What a list, and looks beyond it, tell of VMs."""
+        at = self._at
+        if facts is None:
+            return Look(at.hypervisor, at.owner, datetime.now(UTC))
+        here = elsewhere.Covered(self._driver, at.hypervisor, frozenset(hosts))
+        async with at.turns:
+            strayed = await elsewhere.strays(self._store, here, facts)
+        sure, seen = await elsewhere.everywhere(here, facts, before, strayed)
+        listed = {host.name for host in facts.hosts}
+        known = [vm for vm in sure if vm.host in listed or vm.uuid in seen]
+        return Look(at.hypervisor, at.owner, facts.taken_at, known, seen)
 
     async def _survey(self) -> Facts | None:
         try:

@@ -1,59 +1,72 @@
 """How a survey, or silence, becomes record and events, in the observer's one transaction."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from drivers.facts import Facts, HostFacts, PowerState, Sighting
 from gateway.events.event import Event, Severity, emit
 from gateway.lifecycle import VmState
-from gateway.store import ledger, observations
+from gateway.reconcile.reading import SEEN_TWICE, Reading, as_recorded, read
+from gateway.store import ledger, moved, observations
+from gateway.store.moved import Move, Place
 from gateway.store.observations import Believed, HostSeen
 from gateway.store.pool import Connection
 
-_BEFORE_POWER = (VmState.CONFIGURED, VmState.ALLOCATED)
+READ_AT_ONCE = 1000
+"""VMs that are compared without a pause: a few ms."""
 
 
-async def record_facts(
-    c: Connection, hypervisor: str, facts: Facts, before: Sequence[Believed], owner: str
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one round has to tell of VMs: `before` is their record from before the look, `seen`
+    where each is. Nothing is said of who is not in `before`; who is not in `seen` was not seen."""
+
+    hypervisor: str
+    owner: str
+    at: datetime
+    before: Sequence[Believed] = ()
+    seen: Mapping[UUID, Sequence[Sighting]] = field(default_factory=dict)
+
+
+def sighted(vms: Sequence[Sighting]) -> dict[UUID, list[Sighting]]:
+    """Where each VM is; the half-made copy of one that moves is nowhere yet."""
+    found: dict[UUID, list[Sighting]] = {}
+    for each in vms:
+        if not each.arriving:
+            found.setdefault(each.vm, []).append(each)
+    return found
+
+
+async def record_vms(c: Connection, look: Look) -> tuple[bool, list[Move]]:
+    """Write what was seen of VMs; whether anything changed, and who moved.
+
+    The bookings of those are for `moved.rebook`, after all that is written of VMs: whoever holds a
+    VM's row may wait for the ledger, never the other way.
+    """
+    news = await _news(look)
+    if not news:
+        return False, []
+    fresh = await observations.lock(c, [vm for vm, _ in news])
+    news = [(vm, reading) for vm, reading in news if vm.id in fresh]
+    movers = [(vm, seen) for vm, reading in news if (seen := reading.moved(vm)) is not None]
+    moves = await _moves(c, look.hypervisor, movers)
+    told = [await _record(c, look, vm, reading, moves.get(vm.id)) for vm, reading in news]
+    return any(told), list(moves.values())
+
+
+async def record_places(
+    c: Connection, hypervisor: str, facts: Facts, moves: Sequence[Move]
 ) -> bool:
-    """Write what a complete survey saw; whether anything changed."""
-    # VMs before places: whoever holds a VM's row may wait for the ledger, never the other way.
-    seen = {sighting.vm: sighting for sighting in facts.vms if not sighting.arriving}
-    states = [await _record_state(c, vm, seen.get(vm.uuid), facts.taken_at, owner) for vm in before]
-    places = await _record_places(c, hypervisor, facts)
-    return places or any(states)
-
-
-async def record_silence(
-    c: Connection, hypervisor: str, hosts: Sequence[str], lost: Sequence[Believed], owner: str
-) -> bool:
-    """Write that hosts do not answer, and that their VMs `lost` are UNKNOWN."""
-    now = datetime.now(UTC)
-    states = [await _record_state(c, vm, None, now, owner) for vm in lost]
-    fresh = await observations.write_unreachable(c, hypervisor, hosts)
-    if fresh:
-        await ledger.refresh_limits(c, hosts=[id_ for id_, _ in fresh])
-    for id_, name in fresh:
-        await emit(
-            c,
-            Event(
-                "MACHINE",
-                "CHECK_STATE",
-                id_,
-                message=f"Host {name} does not answer",
-                severity=Severity.WARN,
-                entity_name=name,
-            ),
-        )
-    return bool(fresh) or any(states)
-
-
-async def _record_places(c: Connection, hypervisor: str, facts: Facts) -> bool:
+    """Write what was seen of hosts and datastores, and book who moved where it is now."""
     names = [host.name for host in facts.hosts]
     booked = await observations.booked_on(c, hypervisor, names)
+    # Who is booked below counts as nobody's use no more: both are in the ledger for no moment.
+    booked |= await observations.recorded_on(c, [move.vm_id for move in moves])
     foreign_cpu, foreign_ram = _foreign(facts.vms, booked)
     hosts: list[int] = []
     datastores: list[int] = []
@@ -72,7 +85,29 @@ async def _record_places(c: Connection, hypervisor: str, facts: Facts) -> bool:
                 datastores.append(found)
     if hosts or datastores:
         await ledger.refresh_limits(c, hosts=hosts, datastores=datastores)
-    return bool(hosts or datastores)
+    if moves:
+        await moved.rebook(c, moves)
+    return bool(hosts or datastores or moves)
+
+
+async def record_silence(c: Connection, hypervisor: str, hosts: Sequence[str]) -> bool:
+    """Write that hosts do not answer."""
+    fresh = await observations.write_unreachable(c, hypervisor, hosts)
+    if fresh:
+        await ledger.refresh_limits(c, hosts=[id_ for id_, _ in fresh])
+    for id_, name in fresh:
+        await emit(
+            c,
+            Event(
+                "MACHINE",
+                "CHECK_STATE",
+                id_,
+                message=f"Host {name} does not answer",
+                severity=Severity.WARN,
+                entity_name=name,
+            ),
+        )
+    return bool(fresh)
 
 
 def _foreign(
@@ -100,6 +135,7 @@ def _host_seen(host: HostFacts, foreign_cpu: int, foreign_ram_mib: int) -> HostS
         foreign_ram_mib,
         host.accepting,
         None if host.load is None else (host.load.cpu_mhz, host.load.memory_mib),
+        host.mover,
     )
 
 
@@ -108,49 +144,113 @@ async def _tell_host(c: Connection, host_id: int, name: str) -> None:
     await emit(c, Event("MACHINE", "CHECK_STATE", host_id, message=message, entity_name=name))
 
 
-def state_from(seen: Sighting | None, vm: Believed) -> VmState:
-    """What a sighting, or none, makes of a VM's state."""
-    if seen is None or seen.host != vm.host or seen.state is PowerState.UNKNOWN:
-        return VmState.UNKNOWN
-    if seen.state is PowerState.OFF and vm.known_state in _BEFORE_POWER:
-        return VmState.CONFIGURED
-    return VmState(seen.state.value)
+async def _news(look: Look) -> list[tuple[Believed, Reading]]:
+    """Whose record is to change; others have their turn in between."""
+    found = []
+    for n, vm in enumerate(look.before, 1):
+        if n % READ_AT_ONCE == 0:
+            await asyncio.sleep(0)
+        sightings = look.seen.get(vm.uuid, ())
+        # Placed and not made yet: there is nothing to be seen.
+        if vm.state is VmState.ALLOCATED or as_recorded(vm, sightings):
+            continue
+        reading = read(vm, sightings)
+        if _is_news(vm, reading):
+            found.append((vm, reading))
+    return found
+
+
+def _is_news(vm: Believed, reading: Reading) -> bool:
+    """Whether the record is to change. One that stays UNKNOWN keeps the evidence it has, unless it
+    is seen on several hosts now: whoever looks next must know of both."""
+    if reading.said == SEEN_TWICE and vm.seen_on != reading.hosts:
+        return True
+    same = (reading.state, reading.deallocated) == (vm.state, vm.deallocated)
+    return not same or reading.moved(vm) is not None
+
+
+async def _moves(
+    c: Connection, hypervisor: str, movers: Sequence[tuple[Believed, Sighting]]
+) -> dict[int, Move]:
+    if not movers:
+        return {}
+    seen = [(vm, Place(at.host, at.datastores, at.volumes)) for vm, at in movers]
+    return await moved.moves(c, hypervisor, seen)
+
+
+async def _record(
+    c: Connection, look: Look, vm: Believed, reading: Reading, move: Move | None
+) -> bool:
+    """Write one VM's news. Seen elsewhere, where it cannot be booked, it is UNKNOWN."""
+    evidence: dict[str, Any] = {
+        "state": reading.said,
+        "host": vm.host,
+        "by": look.owner,
+        "at": look.at.isoformat(),
+    }
+    there = reading.moved(vm)
+    state, deallocated = reading.state, reading.deallocated
+    if there is not None:
+        evidence["host"] = there.host
+        if move is None:
+            state, deallocated = VmState.UNKNOWN, False
+    if reading.said == SEEN_TWICE:
+        evidence["hosts"] = list(reading.hosts)
+    elif move is None and (state, deallocated) == (vm.state, vm.deallocated):
+        return False
+    await observations.write_state(c, vm, state, deallocated, evidence)
+    if move is not None and there is not None:
+        await moved.record(c, move)
+        await _tell_move(c, vm, there.host, move, evidence)
+    if (state, deallocated) != (vm.state, vm.deallocated):
+        await _tell_state(c, vm, state, deallocated, evidence)
+    return True
 
 
 def _named(state: VmState, deallocated: bool) -> str:
     return f"{state} and deallocated" if deallocated else state.value
 
 
-async def _record_state(
-    c: Connection, vm: Believed, seen: Sighting | None, at: datetime, owner: str
-) -> bool:
-    if vm.state is VmState.ALLOCATED:
-        return False  # placed, not made yet: there is nothing to be seen
-    state = state_from(seen, vm)
-    deallocated = state is VmState.OFF and seen is not None and seen.deallocated
-    if (state, deallocated) == (vm.state, vm.deallocated):
-        return False
-    evidence: dict[str, Any] = {
-        "state": seen.state.value if seen else "NOT_SEEN",
-        "host": vm.host,
-        "by": owner,
-        "at": at.isoformat(),
-    }
-    if not await observations.write_state(c, vm, state, deallocated, evidence):
-        return False
+async def _tell_state(
+    c: Connection, vm: Believed, state: VmState, deallocated: bool, evidence: dict[str, Any]
+) -> None:
     lost = state is VmState.UNKNOWN
     why = f"last known {vm.known_state}" if lost else f"was {_named(vm.state, vm.deallocated)}"
+    told = f"{vm.name} is {_named(state, deallocated)} ({why})"
+    hosts = evidence.get("hosts")
     await emit(
         c,
         Event(
             "VIRTUAL_MACHINE",
             "VSM_CHANGE_STATE",
             vm.id,
-            message=f"{vm.name} is {_named(state, deallocated)} ({why})",
+            message=f"{told}: it is on {' and '.join(hosts)} at once" if hosts else told,
+            told=told,
             severity=Severity.WARN if lost else Severity.INFO,
             enterprise_id=vm.enterprise_id,
             entity_name=vm.name,
             details=evidence,
         ),
     )
-    return True
+
+
+async def _tell_move(
+    c: Connection, vm: Believed, to: str, move: Move, evidence: dict[str, Any]
+) -> None:
+    """`before` is the decision that placed the VM where it was; none led to where it is."""
+    details = evidence | {"from": vm.host, "to": to}
+    if move.decision is not None:
+        details["decision"] = str(move.decision)
+    await emit(
+        c,
+        Event(
+            "VIRTUAL_MACHINE",
+            "VSM_MOVED",
+            vm.id,
+            message=f"{vm.name} was moved from outside, from {vm.host} to {to}",
+            told=f"{vm.name} was moved to another machine from outside",
+            enterprise_id=vm.enterprise_id,
+            entity_name=vm.name,
+            details=details,
+        ),
+    )

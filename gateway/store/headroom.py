@@ -14,7 +14,8 @@ select host.id, host.name, host.description, host.address, host.type, host.state
   coalesce(ledger.cpu_used, 0) as cpu_used,
   coalesce(ledger.ram_limit, host.memory_mib, 0) as ram_limit_mib,
   coalesce(ledger.ram_used, 0) as ram_used_mib,
-  (select count(*) from vm where vm.host_id = host.id and vm.known_state = 'ON') as running
+  (select count(*) from vm where vm.host_id = host.id and vm.known_state = 'ON') as running,
+  host.mover
 from host left join ledger on ledger.kind = 'host' and ledger.id = host.id
 where host.id = any($1::bigint[])
 """
@@ -53,6 +54,7 @@ class HostRoom:
     """A host: physical size, what the rules allow of it and what is promised (CPUs, MiB).
 
     `running` counts the VMs last known to be ON there; `observed_at` is when it was last seen.
+    `mover` is who else moves its VMs.
     """
 
     id: int
@@ -71,6 +73,7 @@ class HostRoom:
     ram_limit_mib: int
     ram_used_mib: int
     running: int
+    mover: str
     datastores: tuple[DatastoreRoom, ...]
 
 
@@ -85,6 +88,18 @@ async def of_hosts(c: Connection, host_ids: Sequence[int]) -> dict[int, HostRoom
         )
         for row in rows
     }
+
+
+async def mover(c: Connection, vm_id: int, target: int | None) -> str:
+    """Who else moves VMs of the host that the VM is on, or of the target; empty where nobody
+    does."""
+    found = await c.fetchval(
+        """select max(h.mover) from host h
+           where h.id = $2 or h.id = (select host_id from vm where id = $1)""",
+        vm_id,
+        target,
+    )
+    return found or ""
 
 
 async def exists(c: Connection, host_id: int) -> bool:

@@ -1,6 +1,6 @@
 """What observers read before a survey and write after it, fenced by their lease's epoch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,8 @@ from gateway.store.pool import Connection
 
 @dataclass(frozen=True, slots=True)
 class Believed:
-    """A VM recorded on a host of the endpoint, as it was before the survey."""
+    """A VM as it was recorded before the look. `last_task` is the newest of its tasks then,
+    `seen_on` where it was when it was seen on several hosts at once."""
 
     id: int
     uuid: UUID
@@ -21,7 +22,10 @@ class Believed:
     state: VmState
     known_state: VmState
     version: int
-    deallocated: bool = False
+    deallocated: bool
+    host_id: int
+    last_task: int
+    seen_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class HostSeen:
     foreign_ram_mib: int
     accepting: bool = True
     load: tuple[int, int] | None = None
+    mover: str = ""
 
 
 async def hold(
@@ -80,53 +85,80 @@ async def fence(c: Connection, hypervisor: str, endpoint: str, epoch: int) -> bo
     return bool(held)
 
 
+_BELIEVED = """
+select v.id, v.uuid, v.name, v.enterprise_id, h.name host, v.state, v.known_state, v.version,
+  v.deallocated, v.host_id,
+  coalesce((select max(t.n) from task t where t.vm_id = v.id), 0) last_task,
+  case when v.state = 'UNKNOWN' then coalesce(v.seen->'hosts', '[]') else '[]' end seen_on
+from vm v join host h on h.id = v.host_id
+where h.hypervisor = $1 and {which} and not exists (
+  select from task t where t.vm_id = v.id and t.state in ('queued', 'running', 'stuck'))
+"""
+
+
 async def believed(c: Connection, hypervisor: str, hosts: Sequence[str]) -> list[Believed]:
     """The VMs recorded on these hosts that no task holds."""
+    query = _BELIEVED.format(which="h.name = any($2)")
+    return [_believed(row) for row in await c.fetch(query, hypervisor, list(hosts))]
+
+
+async def believed_elsewhere(
+    c: Connection, hypervisor: str, vms: Sequence[UUID], hosts: Sequence[str]
+) -> list[Believed]:
+    """Those of the VMs that are recorded on other hosts than these, and that no task holds."""
+    query = _BELIEVED.format(which="v.uuid = any($2) and h.name <> all($3)")
+    return [_believed(row) for row in await c.fetch(query, hypervisor, list(vms), list(hosts))]
+
+
+def _believed(row: Any) -> Believed:
+    values = dict(row)
+    values["state"] = VmState(values["state"])
+    values["known_state"] = VmState(values["known_state"])
+    values["seen_on"] = tuple(values["seen_on"])
+    return Believed(**values)
+
+
+async def lock(c: Connection, vms: Iterable[Believed]) -> set[int]:
+    """Lock VMs in the order of their ids; those that are recorded as they were, and that no task
+    took since.
+
+    Whoever submits a task holds the VM's row, so what is asked after the lock stays true.
+    """
+    wanted = {vm.id: vm for vm in vms}
+    ids = sorted(wanted)
     rows = await c.fetch(
-        """select v.id, v.uuid, v.name, v.enterprise_id, h.name host, v.state, v.known_state,
-             v.version, v.deallocated
-           from vm v join host h on h.id = v.host_id
-           where h.hypervisor = $1 and h.name = any($2) and not exists (
-             select from task t where t.vm_id = v.id and t.state in ('queued', 'running', 'stuck'))
-        """,
-        hypervisor,
-        list(hosts),
+        "select id, version from vm where id = any($1) order by id for no key update", ids
     )
-    return [
-        Believed(
-            row["id"],
-            row["uuid"],
-            row["name"],
-            row["enterprise_id"],
-            row["host"],
-            VmState(row["state"]),
-            VmState(row["known_state"]),
-            row["version"],
-            row["deallocated"],
-        )
+    tasks = await c.fetch(
+        """select vm_id, max(n) n, bool_or(state in ('queued', 'running', 'stuck')) open
+           from task where vm_id = any($1) group by vm_id""",
+        ids,
+    )
+    moved_on = {
+        row["vm_id"] for row in tasks if row["open"] or row["n"] > wanted[row["vm_id"]].last_task
+    }
+    return {
+        row["id"]
         for row in rows
-    ]
+        if row["version"] == wanted[row["id"]].version and row["id"] not in moved_on
+    }
 
 
 async def write_state(
     c: Connection, vm: Believed, state: VmState, deallocated: bool, seen: Mapping[str, Any]
-) -> bool:
-    """Record a state, unless the record moved on or a task took the VM since it was read."""
-    written = await c.fetchval(
-        """update vm set state = $3, version = version + 1, seen = $4, deallocated = $5,
-             known_state = case when $3 = 'UNKNOWN' then known_state else $3 end,
-             synchronized_at = case when $3 = 'UNKNOWN' then synchronized_at
+) -> None:
+    """Record a state; the caller has locked the VM and seen that its record is as it was."""
+    await c.execute(
+        """update vm set state = $2, version = version + 1, seen = $3, deallocated = $4,
+             known_state = case when $2 = 'UNKNOWN' then known_state else $2 end,
+             synchronized_at = case when $2 = 'UNKNOWN' then synchronized_at
                                else clock_timestamp() end
-           where id = $1 and version = $2 and not exists (
-             select from task t where t.vm_id = $1 and t.state in ('queued', 'running', 'stuck'))
-           returning true""",
+           where id = $1""",
         vm.id,
-        vm.version,
         state.value,
         dict(seen),
         deallocated,
     )
-    return bool(written)
 
 
 async def booked_on(c: Connection, hypervisor: str, hosts: Sequence[str]) -> set[tuple[str, UUID]]:
@@ -140,14 +172,24 @@ async def booked_on(c: Connection, hypervisor: str, hosts: Sequence[str]) -> set
     return {(row["name"], row["uuid"]) for row in rows}
 
 
+async def recorded_on(c: Connection, vms: Sequence[int]) -> set[tuple[str, UUID]]:
+    """These VMs where the record has them, as (host name, VM)."""
+    rows = await c.fetch(
+        "select h.name, v.uuid from vm v join host h on h.id = v.host_id where v.id = any($1)",
+        list(vms),
+    )
+    return {(row["name"], row["uuid"]) for row in rows}
+
+
 async def write_host(c: Connection, hypervisor: str, seen: HostSeen) -> int | None:
     """Record a host's facts and that it was reached; its id when anything changed that counts."""
     changed: int | None = await c.fetchval(
         """update host set cpus = $3, memory_mib = $4, product = $5, version = $6,
-             foreign_cpu = $7, foreign_ram_mib = $8, reachable = $9, unreachable_since = null
+             foreign_cpu = $7, foreign_ram_mib = $8, reachable = $9, mover = $10,
+             unreachable_since = null
            where hypervisor = $1 and name = $2 and (cpus, memory_mib, product, version,
-             foreign_cpu, foreign_ram_mib, reachable) is distinct from
-             ($3, $4, $5, $6, $7, $8, $9)
+             foreign_cpu, foreign_ram_mib, reachable, mover) is distinct from
+             ($3, $4, $5, $6, $7, $8, $9, $10)
            returning id""",
         hypervisor,
         seen.name,
@@ -158,6 +200,7 @@ async def write_host(c: Connection, hypervisor: str, seen: HostSeen) -> int | No
         seen.foreign_cpu,
         seen.foreign_ram_mib,
         seen.accepting,
+        seen.mover,
     )
     await c.execute(
         """update host set observed_at = clock_timestamp(), unreachable_since = null,

@@ -35,7 +35,7 @@ class HostRow:
     """A host with its limits and use: virtual CPUs and MiB; None for what was never seen.
 
     `reserved_for` is the enterprise whose VMs alone it takes. One `over_limit` has more promised
-    than the rules allow now, by itself or in a sum with others.
+    than the rules allow now, by itself or in a sum with others. `mover` is who else moves its VMs.
     """
 
     id: int
@@ -66,6 +66,7 @@ class HostRow:
     over_limit: bool
     measured_cpu_mhz: int | None
     measured_memory_mib: int | None
+    mover: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ select h.id, h.rack_id, h.datacenter_id, h.hypervisor, h.name, h.type, h.address
   h.cluster_id, cl.name, h.reserved_for, e.name,
   exists (select from ledger l where {OVER} and (l.kind, l.id) in (('host', h.id),
     ('cluster', h.cluster_id), ('rack', h.rack_id), ('datacenter', h.datacenter_id))),
-  h.measured_cpu_mhz, h.measured_memory_mib
+  h.measured_cpu_mhz, h.measured_memory_mib, h.mover
 from host h left join ledger l on l.kind = 'host' and l.id = h.id
 left join cluster cl on cl.id = h.cluster_id left join enterprise e on e.id = h.reserved_for
 """

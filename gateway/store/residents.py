@@ -57,6 +57,12 @@ async def all_of(c: Connection, rest_s: float) -> list[ResidentRow]:
     return [ResidentRow(*row) for row in await c.fetch(_SELECT, rest_s, None)]
 
 
+async def movers(c: Connection) -> dict[int, str]:
+    """Who else moves VMs of hosts by itself, by host; of all others nobody does."""
+    rows = await c.fetch("select id, mover from host where mover <> '' order by id")
+    return {row["id"]: row["mover"] for row in rows}
+
+
 async def one(c: Connection, vm_id: int) -> ResidentRow | None:
     """One VM as it lives now; None when it lives nowhere."""
     row = await c.fetchrow(_SELECT, 0.0, vm_id)

@@ -13,6 +13,8 @@ from gateway.tasks.proposing import PlanQuestion
 from gateway.tasks.submission import Caller
 from scheduler.plan.moves import Plan, from_mapping, needed, part
 
+_KEPT = ("names", "begins", "ends", "makespan", "bound", "movedByOthers")
+
 
 async def keep(
     store: Store, question: PlanQuestion, found: Mapping[str, Any], caller: Caller
@@ -25,7 +27,7 @@ async def keep(
         question.datacenter,
         question.host,
         plan,
-        {name: found[name] for name in ("names", "begins", "ends", "makespan", "bound")},
+        {name: found[name] for name in _KEPT},
         found["rules"],
         found["characters"],
         found["vms"],

@@ -1,7 +1,7 @@
 """A picture is the whole inventory at one moment of the store, read for one long thought."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.store import inventory, residents, rule_set, seats
 from gateway.store.pool import Store
@@ -16,11 +16,12 @@ _KINDS = ("host", "datastore", "cluster", "rack", "datacenter")
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The fleet, the VMs on it, and what is held."""
+    """The fleet, the VMs on it, and what is held; by host, who else moves VMs there."""
 
     fleet: Fleet
     vms: tuple[ResidentRow, ...]
     held: tuple[Seat, ...]
+    movers: Mapping[int, str] = field(default_factory=dict)
 
 
 async def take(store: Store, rest_s: float = 0.0) -> Picture:
@@ -33,7 +34,8 @@ async def take(store: Store, rest_s: float = 0.0) -> Picture:
         fleet.apply(await rule_set.read(c))
         vms = await residents.all_of(c, rest_s)
         held = await seats.all_of(c)
-    return Picture(fleet, tuple(vms), tuple(held))
+        movers = await residents.movers(c)
+    return Picture(fleet, tuple(vms), tuple(held), movers)
 
 
 def resident(row: ResidentRow) -> Resident:

@@ -54,6 +54,7 @@ def work_out(picture: Picture, question: PlanQuestion) -> dict[str, Any]:
             for vm in sorted({*(str(each.vm) for each in plan.moves), *blocked})
             if vm in names
         },
+        "movedByOthers": _moved_by_others(picture, question),
         "begins": list(times.begins),
         "ends": list(times.ends),
         "makespan": times.makespan,
@@ -63,11 +64,35 @@ def work_out(picture: Picture, question: PlanQuestion) -> dict[str, Any]:
     }
 
 
+_LEFT_OUT = "{} balances this machine's cluster, so it is left out"
+_COMES_BACK = "{} may bring virtual machines back: put the machine into maintenance"
+
+
+def _moved_by_others(picture: Picture, question: PlanQuestion) -> list[dict[str, Any]]:
+    """Hosts of the plan whose VMs somebody else moves. Two who balance would undo each other's
+    moves; emptying a host is an administrator's wish, and is warned of only."""
+    drains = question.kind == "drain"
+    found = ((id_, mover, picture.fleet.host(id_)) for id_, mover in picture.movers.items())
+    return [
+        {
+            "machine": id_,
+            "name": host.name,
+            "movedBy": mover,
+            "message": (_COMES_BACK if drains else _LEFT_OUT).format(mover),
+        }
+        for id_, mover, host in found
+        if host is not None
+        and host.datacenter == question.datacenter
+        and (not drains or id_ == question.host)
+    ]
+
+
 def _plan(picture: Picture, question: PlanQuestion) -> Plan:
     terms = Terms(
         moves_max_percent=question.moves_max_percent,
         saved_min=question.saved_min,
         gain_min_percent=question.gain_min_percent,
+        left_out=frozenset(picture.movers),
     )
     found = [
         replace(resident(row), resting=True)

@@ -51,7 +51,8 @@ def circles(
         living[each.host].append(each)
     rows: dict[Key, list[Host]] = defaultdict(list)
     for host in fleet.hosts():
-        if counts(host, bool(living.get(host.id)) or host.cpu_used > 0 or host.ram_used_mib > 0):
+        busy = bool(living.get(host.id)) or host.cpu_used > 0 or host.ram_used_mib > 0
+        if host.id not in terms.left_out and counts(host, busy):
             rack = host.rack if terms.reach is Reach.RACK else 0
             rows[host.datacenter, host.hypervisor, host.type, rack].append(host)
     made = (_circle(fleet, rows[key], living, terms, refused) for key in sorted(rows))

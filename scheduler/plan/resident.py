@@ -45,13 +45,15 @@ class Terms:
 
     At most `moves_max_percent` of the VMs move. `saved_min` hosts must become empty or nothing
     moves. `gain_min_percent` is the hysteresis of evening out: a move that lowers the load of
-    the fuller host by less is not worth it.
+    the fuller host by less is not worth it. Hosts `left_out` are balanced by somebody else:
+    evening out and consolidating move nothing from them and nothing to them.
     """
 
     reach: Reach = Reach.RACK
     moves_max_percent: int = 10
     saved_min: int = 1
     gain_min_percent: int = 5
+    left_out: frozenset[int] = frozenset()
 
 
 def relocation(

@@ -92,6 +92,26 @@ async def test_a_move_is_accepted(api: Api, state: str) -> None:
     assert api.woken
 
 
+@pytest.mark.parametrize(("body", "query"), [(to(2), ""), (None, "?target=any")])
+async def test_who_else_moves_vms_is_said_with_the_answer(api: Api, body: Any, query: str) -> None:
+    """B9: it is moved all the same, and the candidates and the machine say so too."""
+    async with api.store.transaction() as c:
+        await c.execute("update host set mover = 'DRS' where id in (1, 2)")
+    vm = await running(api)
+    found = (await api.call("GET", f"{vm}/action/relocatecandidates")).body
+    assert [one["movedBy"] for one in (found["current"], *found["collection"])] == ["DRS", "DRS"]
+    machine = await api.call("GET", "admin/datacenters/1/racks/1/machines/1")
+    assert machine.body["movedBy"] == "DRS"
+    answer = await relocate(api, vm, body, query)
+    assert answer.status == 202
+    assert "DRS moves virtual machines here by itself" in answer.headers["Warning"]
+
+
+async def test_where_nobody_else_moves_vms_there_is_no_warning(api: Api) -> None:
+    answer = await relocate(api, await running(api), to(2))
+    assert (answer.status, "Warning" in answer.headers) == (202, False)
+
+
 async def test_any_leaves_the_choice_to_the_scheduler(api: Api) -> None:
     """M-026."""
     answer = await relocate(api, await running(api), None, "?target=any")

@@ -75,6 +75,11 @@ class Admin:
         ended(source.CloneVM_Task(source.parent, f"foreign-{vm}", made))
         return vm
 
+    def move(self, vm: UUID, to: str) -> None:
+        """Move a VM to another host of its cluster, as DRS does."""
+        (at,) = [each for each in self._hosts() if each.name == to]
+        ended(self.vm(vm).RelocateVM_Task(vim.vm.RelocateSpec(host=at)))
+
     def boots(self, vm: UUID) -> int:
         """How often it was started or reset, by the tasks the vCenter remembers."""
         return sum(1 for kind in self.kinds(vm) if kind in ("powerOn", "reset"))

@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from drivers.capabilities import HypervisorType
-from drivers.facts import Facts, HostLoad
+from drivers.facts import Facts, HostLoad, Sighting
 from drivers.faults import Unreachable
 from drivers.simulated.driver import SimulatedDriver
 from drivers.simulated.options import SimulatedOptions
@@ -34,6 +35,8 @@ class Surveyed:
         self.load: HostLoad | None = None
         self.unseen: set[str] = set()
         self.covers: dict[str, tuple[str, ...]] | None = None
+        self.datastores: tuple[str, ...] = ()
+        self.looked: Meanwhile | None = None
 
     def endpoints(self) -> Mapping[str, tuple[str, ...]]:
         return self.covers or self._driver.endpoints()
@@ -45,7 +48,10 @@ class Surveyed:
         if self.silent:
             raise Unreachable("nobody answers")
         if self.covers is not None:
-            return await self._whole(endpoint)
+            facts = await self._whole(endpoint)
+            await self._after_a_look()
+            vms = tuple(replace(vm, datastores=self.datastores) for vm in facts.vms)
+            return replace(facts, vms=vms)
         facts = await self._driver.survey(endpoint)
         if self.meanwhile is not None:
             await self.meanwhile()
@@ -53,6 +59,16 @@ class Surveyed:
             replace(host, accepting=self.accepting, load=self.load) for host in facts.hosts
         )
         return replace(facts, hosts=hosts)
+
+    async def look(self, vm: UUID, host: str) -> Sighting | None:
+        found: Sighting | None = await self._driver.look(vm, host)
+        await self._after_a_look()
+        return found
+
+    async def _after_a_look(self) -> None:
+        if self.looked is not None:
+            looked, self.looked = self.looked, None
+            await looked()
 
     async def _whole(self, endpoint: str) -> Facts:
         """One survey of several hosts, as of a vCenter, less those that it does not see."""

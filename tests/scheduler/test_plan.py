@@ -43,6 +43,18 @@ def test_too_little_saved_is_nothing_done() -> None:
     assert plan == Plan("consolidate", hosts_before=2, hosts_after=2)
 
 
+@pytest.mark.parametrize("out", [{1}, {2}])
+def test_what_somebody_else_balances_is_left_out(out: set[int]) -> None:
+    """B9: neither is anything moved from there, nor to there; draining such a host is a wish."""
+    vms = [resident(1, 1, 2, 2), resident(2, 2, 4, 4), resident(3, 2, 4, 4)]
+    homes = living([host(1), host(2)], vms)
+    for planned in (even, consolidate):
+        assert planned(homes.fleet(), homes.residents, ALL).moves
+        terms = replace(ALL, left_out=frozenset(out))
+        assert planned(homes.fleet(), homes.residents, terms).moves == ()
+    assert len(drain(2, homes.fleet(), homes.residents, replace(ALL, left_out=out)).moves) == 2
+
+
 def test_no_more_vms_move_than_allowed() -> None:
     vms = [resident(n, 1 + n % 5, 2, 2) for n in range(20)]
     homes = living([host(id) for id in range(1, 6)], vms)

@@ -92,6 +92,7 @@ def machine(links: Linker, one: HostRow, stores: list[DatastoreRow]) -> dict[str
         "overLimit": one.over_limit,
         "cpuMeasuredInMhz": one.measured_cpu_mhz,
         "ramMeasuredInMb": one.measured_memory_mib,
+        "movedBy": one.mover,
         "hypervisor": one.hypervisor,
         "product": one.product,
         "version": one.version,

@@ -44,6 +44,7 @@ def plan(links: Linker, one: StoredPlan, moves: Sequence[StoredMove] | None) -> 
             }
             for each in told["blocked"]
         ],
+        "movedByOthers": one.told.get("movedByOthers", []),
         "makespanInMib": one.told["makespan"],
         "boundInMib": one.told["bound"],
         "links": offered,

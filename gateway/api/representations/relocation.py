@@ -60,6 +60,7 @@ def _machine(links: Linker, vm: Vm, room: HostRoom, *, moving: bool) -> dict[str
         "virtualCpusUsed": room.cpu_used,
         "virtualRamInMb": room.memory_mib,
         "virtualRamUsedInMb": room.ram_used_mib,
+        "movedBy": room.mover,
         "virtualMachinesRunning": room.running,
         "sampleAgeInSeconds": _age_s(room.observed_at),
         "cpuRoom": _room(room.cpu_limit, room.cpu_used, vm.cpu if moving else 0),

@@ -68,7 +68,9 @@ func (s *server) cluster(folder *simulator.Folder, c int) ([]*simulator.HostSyst
 	}
 	ref := made.(*methods.CreateClusterExBody).Res.Returnval
 	cluster := simulator.Map.Get(ref).(*simulator.ClusterComputeResource)
+	// The old property too, whose parts can be asked for one by one.
 	cluster.ConfigurationEx.(*types.ClusterConfigInfoEx).DrsConfig.Enabled = types.NewBool(s.DRS)
+	cluster.Configuration.DrsConfig.Enabled = types.NewBool(s.DRS)
 	var hosts []*simulator.HostSystem
 	for h := 1; h <= s.Hosts; h++ {
 		spec := types.HostConnectSpec{HostName: fmt.Sprintf("esxi-%d-%d", c, h)}

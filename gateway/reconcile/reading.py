@@ -1,0 +1,60 @@
+"""What a look makes of a VM's record: its state, and the host it is on; pure.
+
+Seen on one host, that is where it is, whoever moved it. Seen on two, nobody knows which is the one
+that counts, so it is UNKNOWN; so is what was not seen, and another VM of its id without our mark.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from drivers.facts import PowerState, Sighting
+from gateway.lifecycle import VmState
+from gateway.store.observations import Believed
+
+NOT_SEEN = "NOT_SEEN"
+SEEN_TWICE = "SEEN_TWICE"
+_STATES = {each: VmState(each) for each in PowerState}
+_BEFORE_POWER = (VmState.CONFIGURED, VmState.ALLOCATED)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The state of a VM; `seen` is the one sighting it rests on, `said` the word for the record,
+    `hosts` all that it was seen on."""
+
+    state: VmState
+    said: str
+    deallocated: bool = False
+    seen: Sighting | None = None
+    hosts: tuple[str, ...] = ()
+
+    def moved(self, vm: Believed) -> Sighting | None:
+        """Where it was seen, if that is another host than the record has."""
+        return self.seen if self.seen is not None and self.seen.host != vm.host else None
+
+
+def as_recorded(vm: Believed, sightings: Sequence[Sighting]) -> bool:
+    """Whether `read` has nothing new, as of nearly all VMs each time: several times as quick."""
+    if len(sightings) != 1:
+        return False
+    seen = sightings[0]
+    same = _STATES.get(seen.state) is vm.state and seen.deallocated == vm.deallocated
+    return same and seen.host == vm.host
+
+
+def read(vm: Believed, sightings: Sequence[Sighting]) -> Reading:
+    """What these sightings, all there are, make of the VM."""
+    hosts = tuple(sorted(each.host for each in sightings))
+    if not sightings:
+        return Reading(VmState.UNKNOWN, NOT_SEEN)
+    if len(sightings) > 1:
+        return Reading(VmState.UNKNOWN, SEEN_TWICE, hosts=hosts)
+    (seen,) = sightings
+    strange = seen.host != vm.host and seen.task is None
+    if strange or seen.state is PowerState.UNKNOWN:
+        return Reading(VmState.UNKNOWN, seen.state.value, hosts=hosts)
+    state = VmState(seen.state.value)
+    if state is VmState.OFF and vm.known_state in _BEFORE_POWER:
+        state = VmState.CONFIGURED
+    deallocated = state is VmState.OFF and seen.deallocated
+    return Reading(state, seen.state.value, deallocated, seen, hosts)
