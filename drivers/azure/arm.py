@@ -24,6 +24,7 @@ from azure.mgmt.compute.aio import ComputeManagementClient
 from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
 
 from drivers.azure.budget import Budget
+from drivers.azure.credentials import Renewable
 from drivers.azure.options import AzureOptions
 from drivers.azure.patience import UNTIL, Patience
 from drivers.azure.reading import checked
@@ -59,7 +60,7 @@ class Arm:
         self.name = name
         self._options = options
         self._made_credential = credential
-        self._credential: Any = None
+        self._credential: Renewable | None = None
         self._client: ComputeManagementClient | None = None
         self.budget = Budget(options.concurrent)
         self.steps = asyncio.Semaphore(options.concurrent)
@@ -186,6 +187,7 @@ class Arm:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
+        if self._credential is not None:
             await self._credential.close()
 
     # -- the way there -------------------------------------------------------------------------
@@ -193,7 +195,7 @@ class Arm:
     def _opened(self) -> ComputeManagementClient:
         if self._client is None:
             options = self._options
-            self._credential = self._made_credential()
+            self._credential = Renewable(self._made_credential)
             self._client = ComputeManagementClient(
                 self._credential,
                 options.subscription,
@@ -205,7 +207,7 @@ class Arm:
                     HeadersPolicy(),
                     UserAgentPolicy(base_user_agent="vmgate"),
                     ContentDecodePolicy(),
-                    Patience(self.budget, options),
+                    Patience(self.budget, options, self._credential.forget),
                     AsyncARMChallengeAuthenticationPolicy(self._credential, options.scopes),
                 ],
             )

@@ -4,6 +4,7 @@ Nothing here prints or keeps a secret: azure-identity holds tokens in memory onl
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,36 @@ class FileToken:
 
     async def __aexit__(self, *_: object) -> None:
         return None
+
+
+class Renewable:
+    """A credential that can be made to forget the token it has kept, as when Azure refuses it."""
+
+    def __init__(self, made: Callable[[], Any]) -> None:
+        self._made = made
+        self._inner: Any = None
+
+    async def get_token(self, *scopes: str, **kwargs: Any) -> AccessToken:
+        """As the credential that was made, which is made when it is needed."""
+        if self._inner is None:
+            self._inner = self._made()
+        return await self._inner.get_token(*scopes, **kwargs)
+
+    async def forget(self) -> None:
+        """The next token is a new one."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the credential."""
+        inner, self._inner = self._inner, None
+        if inner is not None:
+            await inner.close()
+
+    async def __aenter__(self) -> "Renewable":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
 
 def credential_of(options: AzureOptions) -> Any:

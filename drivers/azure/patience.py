@@ -6,6 +6,7 @@ change is sent once: who wants it again must first look again, as its verb does.
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from azure.core.pipeline.policies import AsyncHTTPPolicy
@@ -25,8 +26,12 @@ FRESH_S = 30.0
 class Patience(AsyncHTTPPolicy[Any, Any]):  # type: ignore[misc]
     """Also keeps the subscription's budget, of changes and looks alike."""
 
-    def __init__(self, budget: Budget, options: AzureOptions) -> None:
+    def __init__(
+        self, budget: Budget, options: AzureOptions, refused: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`refused` is called when Azure refuses our token."""
         super().__init__()
+        self._refused = refused
         self._budget = budget
         self._backoff_s = options.backoff_s
         self._call_timeout_s = options.call_timeout_s
@@ -47,6 +52,8 @@ class Patience(AsyncHTTPPolicy[Any, Any]):  # type: ignore[misc]
             wait_s = backoff_s(self._backoff_s, vain) if said_s is None else said_s
             if reply.status_code == 429:
                 self._budget.shut(kind, wait_s)
+            if reply.status_code == 401:
+                await self._refused()
             left_s = until_s - asyncio.get_running_loop().time()
             if method != "GET" or reply.status_code not in _AGAIN or wait_s >= left_s:
                 return response

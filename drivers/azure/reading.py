@@ -26,22 +26,17 @@ _BUSY = ("creating", "updating", "deleting", "migrating")
 _NEVER_ALLOCATED = "provisioningstate/failed/"
 _OUTSIDE = ("id", "name", "location", "zones", "tags")
 _INSIDE = ("vmId", "hardwareProfile", "provisioningState", "instanceView")
-_KINDS: Mapping[tuple[str, ...], type] = {
-    ("id",): str,
-    ("name",): str,
-    ("location",): str,
-    ("tags",): dict,
-    ("zones",): list,
-    ("properties",): dict,
-    ("properties", "vmId"): str,
-    ("properties", "provisioningState"): str,
-    ("properties", "hardwareProfile"): dict,
-    ("properties", "hardwareProfile", "vmSize"): str,
-    ("properties", "storageProfile"): dict,
-    ("properties", "storageProfile", "osDisk"): dict,
-    ("properties", "storageProfile", "osDisk", "name"): str,
-    ("properties", "instanceView"): dict,
-    ("properties", "instanceView", "statuses"): list,
+_TEXT, _LIST = (str, type(None)), (list, type(None))
+_SHAPE: Mapping[str, Any] = {
+    **dict.fromkeys(("id", "name", "location"), _TEXT),
+    "zones": _LIST,
+    "tags": {},
+    "properties": {
+        **dict.fromkeys(("vmId", "provisioningState"), _TEXT),
+        "hardwareProfile": {"vmSize": _TEXT},
+        "storageProfile": {"osDisk": {"name": _TEXT}},
+        "instanceView": {"statuses": _LIST},
+    },
 }
 Record = Mapping[str, Any]
 
@@ -160,16 +155,24 @@ def checked(record: Any) -> dict[str, Any]:
     ValueError. What is lacking, or null, is not said, and no error."""
     if not isinstance(record, dict):
         raise ValueError("a VM is not described")
-    for path, kind in _KINDS.items():
-        part: Any = record
-        for name in path:
-            part = part.get(name) if isinstance(part, Mapping) else None
-        if not isinstance(part, kind | None):
-            raise ValueError(f"a VM is described with a wrong {path[-1]}")
+    _check(record, _SHAPE)
     view = properties(record).get("instanceView") or {}
     if not all(isinstance(each, Mapping) for each in view.get("statuses") or ()):
         raise ValueError("a VM is described with a wrong status")
     return record
+
+
+def _check(part: Mapping[str, Any], shape: Mapping[str, Any]) -> None:
+    for name, kind in shape.items():
+        found = part.get(name)
+        if isinstance(kind, tuple):
+            well = isinstance(found, kind)
+        else:
+            well = found is None or isinstance(found, dict)
+            if found and well:
+                _check(found, kind)
+        if not well:
+            raise ValueError(f"a VM is described with a wrong {name}")
 
 
 def properties(record: Record) -> Mapping[str, Any]:

@@ -4,12 +4,15 @@ lacks a right is said to lack."""
 import subprocess
 import sys
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from drivers.azure.examining import lacked
 from drivers.azure.role import ACTIONS
 from drivers.capabilities import HypervisorType
+from drivers.contract import HostLink
+from drivers.faults import Unreachable
 from drivers.registry import open_driver
 from tests.drivers.azure_rig import AzureRig
 from tests.drivers.rigs import closing
@@ -95,6 +98,35 @@ async def test_who_we_are_is_shown_with_tokens(
             (remark, *_) = await driver.examine()
         assert not remark.well
         assert "wrong-canary" not in remark.said
+
+
+async def test_a_token_that_azure_refuses_is_asked_for_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Revoked, or expired by a clock that is not ours: it is not held for its hour."""
+    async with Simulator.start(strict=True) as arm:
+        monkeypatch.setenv("VMGATE_TEST_CLIENT", arm.entra.client_secret)
+        told = {
+            "subscription": arm.subscription,
+            "resource_group": "vmgate",
+            "sizes": "Standard_B1s",
+            "base_url": arm.base_url,
+            "authority": arm.base_url,
+            "ca_file": str(arm.ca_file),
+            "credential": "secret",
+            "tenant": arm.entra.tenant,
+            "client": arm.entra.client_id,
+            "client_secret_env": "VMGATE_TEST_CLIENT",
+        }
+        driver = open_driver("azure", "azure", HypervisorType.AZURE, told)
+        driver.attach(HostLink("place", "eastus", {}, ()))
+        async with closing(driver):
+            assert await driver.look(uuid4(), "place") is None
+            arm.entra.revoke()
+            with pytest.raises(Unreachable, match="refuses our token"):
+                await driver.look(uuid4(), "place")
+            assert await driver.look(uuid4(), "place") is None
+        assert arm.calls["POST token"] == 2
 
 
 async def test_our_token_is_sent_to_the_configured_address_only(rig: AzureRig) -> None:
