@@ -8,6 +8,7 @@ from collections.abc import Generator
 
 import pytest
 
+from tests import memory
 from tests.postgres import (  # noqa: F401
     database_url,
     empty_database_url,
@@ -17,6 +18,18 @@ from tests.postgres import (  # noqa: F401
     store,
     store_settings,
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One folder in memory a run: xdist's workers are started later and inherit its name."""
+    if not hasattr(config, "workerinput"):
+        memory.begin()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Nothing of it stays; by now the workers have ended."""
+    if not hasattr(config, "workerinput"):
+        memory.end()
 
 
 @pytest.hookimpl(wrapper=True)
