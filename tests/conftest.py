@@ -1,6 +1,7 @@
 """Makes the PostgreSQL fixtures known to every test; they start a server only where named.
 
-Under CI=true a test that skips has failed: what runs there must be able to run everything.
+Under CI=true a test that skips has failed: what runs there must be able to run everything. Long
+tests begin first.
 """
 
 import os
@@ -30,6 +31,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Nothing of it stays; by now the workers have ended."""
     if not hasattr(config, "workerinput"):
         memory.end()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first: what begins last is what all but one worker wait for."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.hookimpl(wrapper=True)
