@@ -1,6 +1,7 @@
 """Makes the PostgreSQL fixtures known to every test; they start a server only where named.
 
-Under CI=true a test that skips has failed: what runs there must be able to run everything.
+Under CI=true a test that skips has failed: what runs there must be able to run everything. Long
+tests begin first.
 """
 
 import os
@@ -8,6 +9,7 @@ from collections.abc import Generator
 
 import pytest
 
+from tests import memory
 from tests.postgres import (  # noqa: F401
     database_url,
     empty_database_url,
@@ -17,6 +19,23 @@ from tests.postgres import (  # noqa: F401
     store,
     store_settings,
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One folder in memory a run: xdist's workers are started later and inherit its name."""
+    if not hasattr(config, "workerinput"):
+        memory.begin()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Nothing of it stays; by now the workers have ended."""
+    if not hasattr(config, "workerinput"):
+        memory.end()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first: what begins last is what all but one worker wait for."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.hookimpl(wrapper=True)

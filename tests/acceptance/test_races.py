@@ -13,6 +13,7 @@ from gateway.store.pool import Store
 from tests.acceptance.gateway import Gateway, gateways, pause, place
 from tests.tasks.rig import books_balance
 
+pytestmark = pytest.mark.long
 AT_ONCE = 64
 ROUNDS = 10
 ROOM = 10

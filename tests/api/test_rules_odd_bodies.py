@@ -15,6 +15,7 @@ from tests.api.rule_world import serving_rules
 from tests.api.test_surface import CATALOG, ELEMENTS, LIKELY, MANY
 from tests.api.vm_client import Api
 
+pytestmark = pytest.mark.long
 REQUESTS = 800
 CHANGES = [route for route in RULE_ROUTES if route[0] != "GET"]
 TABLES = ("rule", "cluster", "tier", "tier_enterprise", "layer", "host", "datastore", "enterprise")

@@ -17,6 +17,7 @@ from gateway.store.pool import Store
 from tests.api.test_virtualmachines_fuzz import BODIES, HREFS, ODD_TEXT, RAW, SCALARS, TYPES
 from tests.api.vm_client import Api, serving
 
+pytestmark = pytest.mark.long
 EXPECTED = {200, 201, 202, 204, 400, 401, 403, 404, 405, 406, 409, 413, 415}
 REQUESTS = 5000
 EACH = 100

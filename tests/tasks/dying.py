@@ -1,18 +1,22 @@
 """A process that runs one operation and is killed with SIGKILL at its n-th chosen point.
 
-The points are every commit of the engine (right before and right after it) and every driver
-call (right before and right after it), which has something kept with its ticket as the drivers
-of slow clouds do. On a vCenter, where each takes seconds, they are the moment after every
-commit, and the driver's calls. It runs in a process of its own.
+The points are every commit of the engine that wrote something (right before and right after it)
+and every driver call (right before and right after it), which has something kept with its ticket
+as the drivers of slow clouds do. On a vCenter, where each takes seconds, they are the moment
+after every commit, and the driver's calls. It runs in a process of its own.
+
+What is committed by the clock whatever the operation does, heartbeats and rounds that saw nothing
+new, is among them where it is `busy`: elsewhere they would be most of the points, and the more
+the slower the computer is.
 """
 
 import asyncio
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, set_forkserver_preload
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +27,11 @@ from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
 from gateway.store.pool import Store, StoreSettings
-from tests.tasks.rig import PATIENT, running
+from tests.tasks.rig import PATIENT, QUIET, leases_run_out, running, seen_again
 
+# One process is imported into for all stories, and forked for each death: the last list given
+# before the first death is the one that counts, so there is one, here.
+set_forkserver_preload(["tests.tasks.dying", "drivers.azure", "drivers.esxi"])
 _VERBS = ("deploy", "power", "reset", "reconfigure", "relocate", "remove", "clear")
 
 
@@ -34,7 +41,8 @@ class Doom:
 
     `faults` are planned in the world before `operation`, as (host, verb, kind). With `vcenter` or
     `azure`, the options of its driver, the hosts are those of a vCenter or of Azure and not of
-    the world. `unkept`: it dies when Azure has accepted a call, before that is kept.
+    the world. `unkept`: it dies when Azure has accepted a call, before that is kept. `busy`: it
+    keeps its leases and looks at its hosts all the time.
     """
 
     database_url: str
@@ -48,6 +56,12 @@ class Doom:
     vcenter: dict[str, Any] | None = None
     azure: dict[str, Any] | None = None
     unkept: bool = False
+    busy: bool = False
+
+    def store_settings(self) -> StoreSettings:
+        """Those of it and of who takes over; to open a session costs more than to wait for one."""
+        home = Path(self.world).parent
+        return StoreSettings(home=home, database_url=self.database_url, connections_max=3)
 
     def driver(self) -> Driver | None:
         """A driver of the vCenter or of Azure; None where the world is simulated."""
@@ -57,13 +71,34 @@ class Doom:
             return open_driver("sim", "esxi", HypervisorType.VMX_04, self.vcenter)
         return None
 
+    def pace(self) -> Mapping[str, Any]:
+        """How often it does what it does by the clock."""
+        if self.busy:
+            return {}
+        return QUIET if self.vcenter is None and self.azure is None else PATIENT
+
 
 class _Points:
-    """Counts points once armed, and dies at the chosen one."""
+    """Counts points once armed, and dies at the chosen one.
 
-    def __init__(self, chosen: int) -> None:
+    Where a call is to fail, what comes before it is as without the fault: another story dies
+    there, and the one that was not killed shows how a fault is met. So it is armed by that call.
+    """
+
+    def __init__(self, chosen: int, failing: Collection[str]) -> None:
         self._left = chosen
+        self._failing = failing
+        self._begun = False
         self.armed = False
+
+    def begin(self) -> None:
+        """The operation begins."""
+        self._begun = True
+        self.armed = not self._failing
+
+    def called(self, verb: str) -> None:
+        """It comes to a call."""
+        self.armed = self.armed or (self._begun and verb in self._failing)
 
     def pass_by(self) -> None:
         if not self.armed:
@@ -74,7 +109,10 @@ class _Points:
 
 
 class _DoomedStore:
-    """The store, with a point on each side of each commit, or after it only."""
+    """The store, with a point on each side of each commit, or after it only.
+
+    A commit that wrote nothing leaves all as it was at the point before: it is none.
+    """
 
     def __init__(self, store: Store, points: _Points, *, before: bool) -> None:
         self._store = store
@@ -88,9 +126,11 @@ class _DoomedStore:
     async def transaction(self) -> Any:
         async with self._store.transaction() as c:
             yield c
-            if self._before:
+            wrote = await c.fetchval("select pg_current_xact_id_if_assigned() is not null")
+            if wrote and self._before:
                 self._points.pass_by()
-        self._points.pass_by()
+        if wrote:
+            self._points.pass_by()
 
 
 class _DoomedDriver:
@@ -108,6 +148,7 @@ class _DoomedDriver:
             return inner
 
         async def verb(permit: Permit, order: Order) -> None:
+            self._points.called(name)
             self._points.pass_by()
             if self._unkept and self._points.armed:
                 permit = replace(permit, keep=_die)
@@ -117,6 +158,24 @@ class _DoomedDriver:
             self._points.pass_by()
 
         return verb
+
+
+@asynccontextmanager
+async def taking_over(doom: Doom, world: World) -> AsyncIterator[Store]:
+    """Another engine on what was left, once the leases of the dead have run out; its store.
+
+    It is as patient as `doom` says, and never `busy`.
+    """
+    async with Store.open(doom.store_settings()) as store:
+        await leases_run_out(store)
+        async with running(
+            store,
+            world,
+            options=doom.options,
+            driver=doom.driver(),
+            **replace(doom, busy=False).pace(),
+        ):
+            yield store
 
 
 async def _die(_: str) -> None:
@@ -137,10 +196,9 @@ def _child(doom: Doom) -> None:
 
 
 async def _live(doom: Doom) -> None:
-    points = _Points(doom.point)
+    points = _Points(doom.point, {verb for _, verb, _ in doom.faults})
     world = World(doom.world)
-    settings = StoreSettings(home=Path(doom.world).parent, database_url=doom.database_url)
-    async with Store.open(settings) as store:
+    async with Store.open(doom.store_settings()) as store:
         doomed: Any = _DoomedStore(store, points, before=doom.vcenter is None)
         async with running(
             doomed,
@@ -148,13 +206,15 @@ async def _live(doom: Doom) -> None:
             options=doom.options,
             wrap=lambda d: _DoomedDriver(d, points, doom),
             driver=doom.driver(),
-            **(PATIENT if doom.vcenter is not None or doom.azure is not None else {}),
+            **doom.pace(),
         ) as rig:
+            if not doom.busy:
+                await seen_again(store)  # each observer has had its first round
             for operation in doom.before:
                 done = await rig.run(1, operation)
                 assert done["result"] == "success", done
             for host, verb, kind in doom.faults:
                 world.plan(host, verb, kind)
-            points.armed = True
+            points.begin()
             await rig.run(1, doom.operation, **doom.payload)
             points.armed = False

@@ -2,8 +2,7 @@
 has accepted a call and before that is kept; each change is made once all the same."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
-from multiprocessing import set_forkserver_preload
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,14 +12,14 @@ import pytest
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
 from gateway.store import ledger
-from gateway.store.pool import Store, StoreSettings
+from gateway.store.pool import Store
 from tests.drivers.azure_rig import QUICK, SIZES, AzureRig
 from tests.lab.azure.simulator import GROUP, Simulator
 from tests.postgres import create_database, execute
-from tests.tasks.dying import Doom, run_to_death
-from tests.tasks.rig import PATIENT, books_balance, ended, records_balance, running, seed, vm_row
+from tests.tasks.dying import Doom, run_to_death, taking_over
+from tests.tasks.rig import books_balance, ended, records_balance, seed, vm_row
 
-set_forkserver_preload(["tests.tasks.dying", "drivers.azure"])
+pytestmark = pytest.mark.long
 PLACES = """
 update host set address = case id when 1 then 'eastus/1' else 'westus' end,
   type = 'azurecompute-arm', networks = jsonb_build_object('default', $1::text)
@@ -132,7 +131,7 @@ async def test_a_kill_anywhere_asks_azure_for_nothing_twice(
             code = await asyncio.to_thread(run_to_death, doom)
             assert code in ((0, -9) if point else (-9,)), f"at point {point}"
             begun.add(sum(arm.done(story.call).values()))
-            await survives(story, replace(doom, point=0), arm)
+            await survives(story, doom, arm)
         await execute(postgres_server, f"drop database {copy} with (force)")
         if code == 0:
             break
@@ -158,11 +157,7 @@ async def survives(story: Story, doom: Doom, arm: Simulator) -> None:
     """Another process takes over, and Azure was asked once, or not at all where nothing was
     accepted and where nobody could know."""
     world = World(":memory:")
-    settings = StoreSettings(home=Path(doom.world).parent, database_url=doom.database_url)
-    async with (
-        Store.open(settings) as store,
-        running(store, world, driver=doom.driver(), **PATIENT),
-    ):
+    async with taking_over(doom, world) as store:
         async with store.read() as c:
             tasks = await c.fetch("select id, kind from task order by n")
         ends = [await ended(store, task["id"]) for task in tasks]

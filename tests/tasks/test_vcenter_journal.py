@@ -3,8 +3,7 @@ and of a relocation; whoever takes over finds the vCenter's task or its work and
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from multiprocessing import set_forkserver_preload
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,22 +13,20 @@ import pytest
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
 from gateway.store import ledger
-from gateway.store.pool import Store, StoreSettings
+from gateway.store.pool import Store
 from tests.drivers.vsphere_rig import SHAPE, Admin
 from tests.lab.vcenter import VCenter, missing, vcenter
 from tests.postgres import create_database, execute
-from tests.tasks.dying import Doom, run_to_death
+from tests.tasks.dying import Doom, run_to_death, taking_over
 from tests.tasks.rig import (
-    PATIENT,
     books_balance,
     ended,
     records_balance,
-    running,
     seed,
     vm_row,
 )
 
-set_forkserver_preload(["tests.tasks.dying", "drivers.esxi"])
+pytestmark = pytest.mark.long
 ON_VCENTER = f"""
 update host set name = 'esxi-1-' || id, address = 'esxi-1-' || id, type = 'VMX_04',
   networks = '{{"default": "lan-1"}}';
@@ -122,7 +119,7 @@ async def test_a_kill_anywhere_begins_nothing_again(
         code = await asyncio.to_thread(run_to_death, doom)
         assert code in (0, -9), f"at point {point}"
         begun.append(vc.calls().get(story.method, 0))
-        await survives(story, replace(doom, point=0), vc, admin)
+        await survives(story, doom, vc, admin)
         await execute(postgres_server, f"drop database {copy} with (force)")
         await asyncio.to_thread(admin.sweep)
         if code == 0:
@@ -135,11 +132,7 @@ async def test_a_kill_anywhere_begins_nothing_again(
 async def survives(story: Story, doom: Doom, vc: VCenter, admin: Admin) -> None:
     """Another process takes over, and there is one VM, where the record says."""
     world = World(":memory:")
-    settings = StoreSettings(home=Path(doom.world).parent, database_url=doom.database_url)
-    async with (
-        Store.open(settings) as store,
-        running(store, world, driver=doom.driver(), **PATIENT),
-    ):
+    async with taking_over(doom, world) as store:
         async with store.read() as c:
             tasks = await c.fetch("select id, kind from task order by n")
         ends = [await ended(store, task["id"]) for task in tasks]
