@@ -59,6 +59,7 @@ async def make_ready(c: Connection, cpus: int, ram_mib: int) -> None:
     await c.execute(_TASKS)
     await c.execute(_JOBS)
     await ledger.refresh_limits(c)
+    await c.execute("analyze")  # as a server does by itself within a minute
 
 
 async def booked(c: Connection) -> Sequence[tuple[int, int, int]]:

@@ -11,12 +11,12 @@ from uuid import UUID
 from drivers.azure import marker
 from drivers.azure.arm import Arm, Operation
 from drivers.azure.options import AzureOptions
-from drivers.azure.places import Places, place_at
+from drivers.azure.places import Places
 from drivers.azure.reading import Seen, seen_in
 from drivers.azure.sizes import Sizes
 from drivers.azure.transport import Guard
 from drivers.azure.trouble import Later
-from drivers.contract import HostLink, Power, PowerRequest, Reconfigure, Redeploy, Reset
+from drivers.contract import HostLink, Power, PowerRequest, Redeploy, Reset
 from drivers.facts import PowerState
 from drivers.faults import Missing, Rejected, Unreachable
 
@@ -115,34 +115,6 @@ async def _running(
     if known(seen, order.host) is not PowerState.ON:
         raise Rejected("that needs a VM that is running", host=order.host)
     return await scene.arm.act(guard, verb, seen.name)
-
-
-async def reconfigure(scene: Scene, order: Reconfigure, guard: Guard) -> Operation | None:
-    """Give a VM that is off another size: deallocated first, for only then any size may do."""
-    spec = order.spec
-    seen = await at(scene, spec.vm, order.host)
-    if is_resized(order, seen):
-        return None
-    if known(seen, order.host) is not PowerState.OFF:
-        raise Rejected("a VM that is not off cannot be reconfigured", host=order.host)
-    place = place_at(scene.link(order.host))
-    fitting = await scene.sizes.fitting(place, spec.cpu, spec.ram_mib)
-    if not fitting:
-        raise Rejected(no_size(order.host, spec.cpu, spec.ram_mib), host=order.host)
-    if not seen.deallocated:
-        return await scene.arm.act(guard, "begin_deallocate", seen.name)
-    size = fitting[0].name
-    change = {
-        "tags": marker.resized(seen.tags, spec, size),
-        "properties": {"hardwareProfile": {"vmSize": size}},
-    }
-    return await scene.arm.act(guard, "begin_update", seen.name, parameters=change)
-
-
-def is_resized(order: Reconfigure, seen: Seen) -> bool:
-    """Whether the VM is what it shall be."""
-    asked = (seen.mark.cpu, seen.mark.ram_mib) == (order.spec.cpu, order.spec.ram_mib)
-    return asked and seen.as_asked and not seen.busy
 
 
 def no_size(host: str, cpu: int, ram_mib: int) -> str:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
@@ -26,11 +26,13 @@ from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
 from drivers.azure.budget import Budget
 from drivers.azure.options import AzureOptions
 from drivers.azure.patience import UNTIL, Patience
+from drivers.azure.reading import checked
 from drivers.azure.transport import GUARD, Guard, Transport
 from drivers.azure.trouble import body_of, is_gone, meaning, wait_said
 
 NETWORK_VERSION = "2024-05-01"
 COMPUTE_DISKS_VERSION = "2024-03-02"
+VM_SIZES_VERSION = "2024-07-01"
 SKUS_VERSION = "2021-07-01"
 PERMISSIONS_VERSION = "2022-04-01"
 PAGES_MAX = 10_000
@@ -72,12 +74,29 @@ class Arm:
         group = group or self._options.resource_group
 
         async def call() -> Json:
-            found: Json = await self._opened().virtual_machines.get(
+            found = await self._opened().virtual_machines.get(
                 group, name, expand="instanceView", cls=_raw, **self._until()
             )
-            return found
+            return _named(checked(found), name)
 
         return await self._look(call)
+
+    def legible(self, record: Json) -> Json:
+        """A VM of a listing; raises Unreachable for what cannot be read as one with an id."""
+        try:
+            if not record.get("id"):
+                raise ValueError("a VM of a listing has no id")
+            return checked(record)
+        except ValueError as wrong:
+            raise meaning(wrong, self.name, None, None) from wrong
+
+    async def sizes_near(self, name: str) -> set[str]:
+        """The sizes, in lower case, that a VM of ours may get on the hardware where it is."""
+        path = self.of_group(f"providers/Microsoft.Compute/virtualMachines/{name}/vmSizes")
+        found: set[str] = set()
+        async for page in self.pages(path, f"api-version={VM_SIZES_VERSION}"):
+            found |= {str(each.get("name", "")).lower() for each in page}
+        return found
 
     async def found(self, path: str, version: str) -> Json | None:
         """What is at a path; None when Azure says of the thing itself that it is not there."""
@@ -88,13 +107,16 @@ class Arm:
         url = f"{path}?{query}"
         for _ in range(PAGES_MAX):
             page = await self._look(lambda at=url: self._json(at))  # type: ignore[misc]
-            if page is None or not isinstance(page.get("value"), list):
+            if page is None or not _is_page(page):
                 raise meaning(ValueError("a listing is not what it should be"), self.name, None, "")
             yield page["value"]
             following = page.get("nextLink")
             if not following:
                 return
-            url = self._own(following)
+            try:
+                url = self._own(str(following))
+            except ValueError as astray:
+                raise meaning(astray, self.name, None, None) from astray
         raise meaning(ValueError("a listing has no end"), self.name, None, "")
 
     async def poll(self, operation: Operation) -> tuple[int, Any, float | None]:
@@ -102,8 +124,11 @@ class Arm:
         try:
             async with asyncio.timeout(self._options.call_timeout_s):
                 response = await self._sent(HttpRequest("GET", operation.path), **self._until())
+                body = body_of(response)
+                if not isinstance(body, dict) and response.text().strip():
+                    raise ValueError("what is said of an operation is not to be read")
                 if response.status_code in (200, 201, 202, 204, 404):
-                    return response.status_code, body_of(response), wait_said(response)
+                    return response.status_code, body, wait_said(response)
                 raise HttpResponseError(response=response)
         except Exception as error:
             raise meaning(error, self.name, None, None) from error
@@ -230,10 +255,14 @@ class Arm:
         return Operation(path, wait_said(response), not at and response.status_code != 202)
 
     def _own(self, url: str) -> str:
-        """The path and query of an address of Azure's; ValueError when it is anybody else's."""
+        """The path and query of an address in our subscription; ValueError for any other."""
         there, ours = urlsplit(url), urlsplit(self._options.base_url)
         if there.netloc and (there.scheme, there.netloc) != (ours.scheme, ours.netloc):
             raise ValueError("an address leads elsewhere")
+        path = unquote(there.path).lower()
+        inside = path.startswith(self.of_subscription("").lower())
+        if not inside or not {".", ".."}.isdisjoint(path.split("/")):
+            raise ValueError("an address leads out of the subscription")
         return there._replace(scheme="", netloc="").geturl()
 
 
@@ -244,6 +273,19 @@ class _Accepted(AsyncNoPolling[Any]):  # type: ignore[misc]
 
     def initialize(self, client: Any, initial_response: Any, deserialization_callback: Any) -> None:
         self.response = initial_response.http_response
+
+
+def _named(record: Json, name: str) -> Json:
+    """The record, when it is one of that VM; ValueError for any other, as of a muddled proxy."""
+    if str(record.get("name")).lower() != name.lower() or not record.get("location"):
+        raise ValueError("another thing than the VM is described")
+    return record
+
+
+def _is_page(page: Json) -> bool:
+    """Whether it is one of a listing of things."""
+    found = page.get("value")
+    return isinstance(found, list) and all(isinstance(each, dict) for each in found)
 
 
 def _raw(response: Any, *_: Any) -> Any:

@@ -127,10 +127,14 @@ def counts(headers: Mapping[str, str]) -> dict[str, tuple[float, float]]:
     for each in (headers.get(_RESOURCE) or "").split(","):
         name, _, left = each.strip().partition(";")
         minutes = _MINUTES.search(name)
-        if minutes is not None and left.strip().isdigit():
+        if minutes is not None and _is_count(left.strip()):
             found[name] = (60.0 * int(minutes[1]), float(left))
     for name in _ARM_POOLS:
         left = headers.get(_ARM + name) or ""
-        if left.isdigit():
+        if _is_count(left):
             found[_ARM + name] = (_ARM_WINDOW_S, float(left))
     return found
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 9

@@ -19,6 +19,7 @@ from drivers.azure.marker import name_of
 from drivers.azure.operations import End, Operations, Stand
 from drivers.azure.options import AzureOptions
 from drivers.azure.patience import backoff_s
+from drivers.azure.resizing import Resizing
 from drivers.azure.sizes import Sizes
 from drivers.azure.surveying import Surveyor
 from drivers.azure.transport import Guard
@@ -149,9 +150,11 @@ class AzureDriver:
         await self._do(permit, order.vm, _once(lambda s, guard: acts.redeploy(s, order, guard)))
 
     async def reconfigure(self, permit: Permit, order: Reconfigure) -> None:
-        """Resize a VM that is off; it is deallocated for that."""
-        self._scene().link(order.host)
-        await self._do(permit, order.spec.vm, lambda s, guard: acts.reconfigure(s, order, guard))
+        """Resize a VM that is off; it is deallocated for that where nothing else will do."""
+        scene = self._scene()
+        scene.link(order.host)
+        change = Resizing(order)
+        await self._do(permit, order.spec.vm, change.step, lambda said: change.failed(scene, said))
 
     async def relocate(self, permit: Permit, order: Relocate) -> None:
         """No VM moves between places."""

@@ -52,7 +52,9 @@ def resized(tags: Mapping[str, str], spec: VmSpec, size: str) -> dict[str, str]:
 
 def read_from(thing: Mapping[str, Any]) -> Marker:
     """The mark on a VM or an interface as Azure shows it; an empty one when it is not ours."""
-    tags = thing.get("tags") or {}
+    tags = thing.get("tags")
+    if not isinstance(tags, Mapping):
+        return Marker()
     vm = _uuid(tags.get(_VM))
     if vm is None or str(thing.get("name", "")).lower() != name_of(vm):
         return Marker()
@@ -74,4 +76,5 @@ def _uuid(text: object) -> UUID | None:
 
 
 def _number(text: object) -> int:
-    return int(str(text)) if str(text).isdigit() else 0
+    said = str(text)
+    return int(said) if said.isascii() and said.isdecimal() and len(said) <= 9 else 0

@@ -17,6 +17,9 @@ from drivers.azure.options import AzureOptions
 from drivers.azure.trouble import Later, Said, said_in
 from drivers.faults import Busy, Unreachable
 
+POLL_MAX_S = 120.0
+"""Azure may say that an operation be asked for later; nobody waits longer for its end than this."""
+
 
 class End(StrEnum):
     """How an operation stands; UNKNOWN when Azure does not know it (any more)."""
@@ -78,7 +81,8 @@ class Operations:
         wait_s, heard_s = operation.wait_s, time.monotonic()
         while True:
             crowd_s = len(self._followed) / self._options.polls_per_s
-            await asyncio.sleep(max(wait_s or self._options.poll_s, crowd_s))
+            wait_s = min(wait_s, POLL_MAX_S) if wait_s is not None else self._options.poll_s
+            await asyncio.sleep(max(wait_s, crowd_s))
             try:
                 stand = await self.stand(operation)
             except (Unreachable, Busy):

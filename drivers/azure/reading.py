@@ -26,6 +26,23 @@ _BUSY = ("creating", "updating", "deleting", "migrating")
 _NEVER_ALLOCATED = "provisioningstate/failed/"
 _OUTSIDE = ("id", "name", "location", "zones", "tags")
 _INSIDE = ("vmId", "hardwareProfile", "provisioningState", "instanceView")
+_KINDS: Mapping[tuple[str, ...], type] = {
+    ("id",): str,
+    ("name",): str,
+    ("location",): str,
+    ("tags",): dict,
+    ("zones",): list,
+    ("properties",): dict,
+    ("properties", "vmId"): str,
+    ("properties", "provisioningState"): str,
+    ("properties", "hardwareProfile"): dict,
+    ("properties", "hardwareProfile", "vmSize"): str,
+    ("properties", "storageProfile"): dict,
+    ("properties", "storageProfile", "osDisk"): dict,
+    ("properties", "storageProfile", "osDisk", "name"): str,
+    ("properties", "instanceView"): dict,
+    ("properties", "instanceView", "statuses"): list,
+}
 Record = Mapping[str, Any]
 
 
@@ -49,13 +66,16 @@ class Seen:
 
     @property
     def state(self) -> PowerState:
-        """Its power in our words."""
-        return _POWER.get(self.power, PowerState.UNKNOWN)
+        """Its power in our words. One that is being made may be seen stopped for a moment: that
+        is not off."""
+        found = _POWER.get(self.power, PowerState.UNKNOWN)
+        making = self.provisioning == "creating" and found is PowerState.OFF
+        return PowerState.UNKNOWN if making else found
 
     @property
     def deallocated(self) -> bool:
         """Whether it was positively seen to have no compute."""
-        return self.power == "deallocated"
+        return self.power == "deallocated" and self.state is PowerState.OFF
 
     @property
     def busy(self) -> bool:
@@ -75,7 +95,7 @@ class Seen:
     @property
     def size(self) -> str:
         """The name of its size."""
-        return str(properties(self.record).get("hardwareProfile", {}).get("vmSize", ""))
+        return str((properties(self.record).get("hardwareProfile") or {}).get("vmSize") or "")
 
     @property
     def tags(self) -> dict[str, str]:
@@ -85,8 +105,7 @@ class Seen:
     @property
     def disk(self) -> str:
         """The name of its system disk, empty when it is not said."""
-        storage = properties(self.record).get("storageProfile", {})
-        return str(storage.get("osDisk", {}).get("name", ""))
+        return _disk(self.record)
 
     @property
     def uuid(self) -> UUID | None:
@@ -136,6 +155,23 @@ def seen_in(record: Record, statuses: Record | None = None) -> Seen:
     )
 
 
+def checked(record: Any) -> dict[str, Any]:
+    """The record, when all that is read of it here is of the kind that it should be; raises
+    ValueError. What is lacking, or null, is not said, and no error."""
+    if not isinstance(record, dict):
+        raise ValueError("a VM is not described")
+    for path, kind in _KINDS.items():
+        part: Any = record
+        for name in path:
+            part = part.get(name) if isinstance(part, Mapping) else None
+        if not isinstance(part, kind | None):
+            raise ValueError(f"a VM is described with a wrong {path[-1]}")
+    view = properties(record).get("instanceView") or {}
+    if not all(isinstance(each, Mapping) for each in view.get("statuses") or ()):
+        raise ValueError("a VM is described with a wrong status")
+    return record
+
+
 def properties(record: Record) -> Mapping[str, Any]:
     """The properties of a record; none when there are none."""
     found = record.get("properties")
@@ -147,9 +183,14 @@ def lean(record: Record) -> dict[str, Any]:
     kept = {name: record[name] for name in _OUTSIDE if name in record}
     inside = properties(record)
     kept["properties"] = {name: inside[name] for name in _INSIDE if name in inside}
-    disk = inside.get("storageProfile", {}).get("osDisk", {}).get("name")
+    disk = _disk(record)
     kept["properties"]["storageProfile"] = {"osDisk": {"name": disk}} if disk else {}
     return kept
+
+
+def _disk(record: Record) -> str:
+    storage = properties(record).get("storageProfile") or {}
+    return str((storage.get("osDisk") or {}).get("name") or "")
 
 
 def place_of(record: Record) -> tuple[str, str]:

@@ -13,6 +13,7 @@ READ = (
     "Microsoft.Compute/locations/usages/read",
     "Microsoft.Compute/skus/read",
     "Microsoft.Compute/virtualMachines/read",
+    "Microsoft.Compute/virtualMachines/vmSizes/read",
     "Microsoft.Compute/disks/read",
     "Microsoft.Network/locations/operations/read",
     "Microsoft.Network/networkInterfaces/read",

@@ -6,7 +6,7 @@ A call that Azure does not know any more, or that nobody kept, is no error: what
 from typing import assert_never
 from uuid import UUID
 
-from drivers.azure import acts, creating, removing
+from drivers.azure import acts, creating, removing, resizing
 from drivers.azure.acts import Scene
 from drivers.azure.arm import Operation
 from drivers.azure.operations import End, Operations, Stand
@@ -67,7 +67,7 @@ async def settle(scene: Scene, operations: Operations, ticket: Ticket) -> Outcom
             done = seen is not None and acts.is_done(power, seen)
             return await _at(scene, host, seen, stand, done)
         case Reconfigure(host=host) as change:
-            done = seen is not None and acts.is_resized(change, seen)
+            done = seen is not None and resizing.is_resized(change, seen)
             return await _at(scene, host, seen, stand, done)
         case Reset(host=host) | Redeploy(host=host):
             if stand.end is End.UNKNOWN:

@@ -15,7 +15,7 @@ from drivers.azure.arm import SKUS_VERSION, Arm, Json
 from drivers.azure.options import AzureOptions
 from drivers.azure.reading import Figures, region_of
 from drivers.azure.trouble import Later, Reaction
-from drivers.faults import Fault
+from drivers.faults import Fault, Unreachable
 
 CORES = "cores"
 
@@ -50,6 +50,11 @@ class Count:
     used: int
     limit: int
 
+    @property
+    def left(self) -> int:
+        """What may still be used; never less than none."""
+        return max(0, self.limit - self.used)
+
 
 class Sizes:
     """Asked rarely: what is known is kept, and refusals are remembered."""
@@ -66,9 +71,9 @@ class Sizes:
         found: Mapping[str, Size] = await self._sizes.of(region)
         return found
 
-    async def quota(self, region: str) -> Mapping[str, Count]:
-        """The region's counts, `cores` and those of families in lower case."""
-        found: Mapping[str, Count] = await self._quotas.of(region)
+    async def quota(self, region: str, *, now: bool = False) -> Mapping[str, Count]:
+        """The region's counts, `cores` and those of families in lower case; `now` asks again."""
+        found: Mapping[str, Count] = await self._quotas.of(region, now=now)
         return found
 
     async def allowed(self, place: Place) -> list[Size]:
@@ -126,19 +131,25 @@ class Kept:
         self._kept: dict[str, tuple[float, Any]] = {}
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def of(self, region: str) -> Any:
+    async def of(self, region: str, *, now: bool = False) -> Any:
         """What is known of the region; older than it should be only where Azure does not say."""
         async with self._turns[region]:
             kept = self._kept.get(region)
-            if kept is None or time.monotonic() - kept[0] >= self._each_s:
+            if now or kept is None or time.monotonic() - kept[0] >= self._each_s:
                 began_s = time.monotonic()
                 try:
-                    kept = (began_s, await self._read(region))
+                    kept = (began_s, await self._read_well(region))
                 except (Fault, Later):
                     if kept is None:
                         raise
                 self._kept[region] = kept
             return kept[1]
+
+    async def _read_well(self, region: str) -> Any:
+        try:
+            return await self._read(region)
+        except (AttributeError, LookupError, TypeError, ValueError) as wrong:
+            raise Unreachable(f"what is said of {region} is not to be read") from wrong
 
 
 def _size(sku: Json, region: str) -> Size:

@@ -117,7 +117,7 @@ class Surveyor:
         found: Known = {}
         async for page in self._arm.pages(path, words + VERSION):
             for each in page:
-                found[str(each.get("id", "")).lower()] = lean(each)
+                found[self._arm.legible(each)["id"].lower()] = lean(each)
         return found
 
     async def _sighting(self, places: Places, seen: Seen) -> Sighting | None:

@@ -6,6 +6,7 @@ little: every 409 is of one class, and an operation that failed has the status 2
 
 import json
 from dataclasses import dataclass
+from email.utils import formatdate, parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
 
@@ -15,7 +16,9 @@ from drivers.azure.transport import Guard, never_connected
 from drivers.contract import LeaseLost
 from drivers.faults import Busy, Fault, Indeterminate, Missing, Rejected, Unreachable
 
-WORDS_MAX = 400
+WORDS_MAX = 1000
+WAIT_MAX_S = 3600.0
+"""For longer nobody is put off at once, whatever is said: then Azure may say so again."""
 
 
 class Reaction(StrEnum):
@@ -130,9 +133,17 @@ def body_of(response: Any) -> Any:
 
 
 def wait_said(response: Any) -> float | None:
-    """Seconds in Retry-After."""
-    text = str(response.headers.get("Retry-After") or "")
-    return float(text) if text.isdigit() else None
+    """Seconds in Retry-After, WAIT_MAX_S at most; it may be a time, by the clock of who says it.
+    None for what is neither."""
+    text = str(response.headers.get("Retry-After") or "").strip()
+    if text.isascii() and text.isdecimal():
+        return min(WAIT_MAX_S, float(text[:9]))
+    try:
+        until = parsedate_to_datetime(text)
+        now = parsedate_to_datetime(str(response.headers.get("Date") or formatdate(usegmt=True)))
+        return min(WAIT_MAX_S, max(0.0, (until - now).total_seconds()))
+    except (TypeError, ValueError):
+        return None
 
 
 def is_gone(response: Any) -> bool:
@@ -161,6 +172,8 @@ def _answered(response: Any, name: str, guard: Guard | None, where: str) -> Exce
             return Later(told, wait_said(response))
         case 412:
             return Later(told)
+    if status < 400:
+        return _unseen(told, where, guard)  # it was accepted, and what came with that is not read
     if status in _UNSURE:
         if guard is None and status == 503:
             return Busy(told, host=where)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from gateway.store import clashes, counting, ledger, rule_set
 from gateway.store.claiming import lacking
 from gateway.store.counting import Booked
-from gateway.store.ledger import Delta, Row
+from gateway.store.ledger import Delta, Key, Row
 from gateway.store.pool import Connection
 from scheduler.values import replace
 
@@ -35,7 +35,7 @@ async def release(c: Connection, booked: Booked, *, lives_on: Booked | None = No
         replace(one, disk_bytes=-kept) if passes and one.kind == "datastore" else one
         for one in counting.taken(old, [] if stays is None else [stays])
     ]
-    await ledger.lock_rows(c, {(d.kind, d.id) for d in deltas})
+    rows = await ledger.lock_rows(c, {(d.kind, d.id) for d in deltas})
     await c.execute("delete from booking where vm_id = $1 and host_id = $2", old.vm_id, old.host_id)
     if stays is not None and passes:
         await c.execute(
@@ -46,7 +46,7 @@ async def release(c: Connection, booked: Booked, *, lives_on: Booked | None = No
             old.disk_bytes,
         )
     left = {old.host_id: {old.vm_id: None}}
-    await ledger.add(c, deltas, await clashes.dwellers(c, [old.host_id]), left)
+    await ledger.add(c, rows, deltas, await clashes.dwellers(c, [old.host_id]), left)
 
 
 async def release_all(c: Connection, vm_id: int) -> None:
@@ -67,7 +67,8 @@ async def resize(c: Connection, booked: Booked, cpu: int, ram_mib: int) -> tuple
     more_cpu, more_ram = cpu - old.cpu, ram_mib - old.ram_mib
     keys = [("host", old.host_id), *old.elements()]
     deltas = [Delta(*key, more_cpu, more_ram) for key in keys]
-    full = lacking(deltas, await ledger.lock_rows(c, keys), {})
+    rows = await ledger.lock_rows(c, keys)
+    full = lacking(deltas, rows, {})
     if full:
         return full
     await c.execute(
@@ -77,7 +78,8 @@ async def resize(c: Connection, booked: Booked, cpu: int, ram_mib: int) -> tuple
         cpu,
         ram_mib,
     )
-    await ledger.add(c, deltas, told_of={old.host_id: {old.vm_id: (cpu, ram_mib, old.disk_bytes)}})
+    held = {old.host_id: {old.vm_id: (cpu, ram_mib, old.disk_bytes)}}
+    await ledger.add(c, rows, deltas, told_of=held)
     return ()
 
 
@@ -88,20 +90,20 @@ async def join_layer(c: Connection, vm_id: int, layer_id: int | None) -> int | N
     locked the VM's row, before anything of the ledger, and seen that no task holds it; who
     moves several VMs calls `hold_places` for all of them first.
     """
-    hosts = await hold_places(c, [vm_id])
+    rows = await hold_places(c, [vm_id])
+    hosts = [host for _, host in rows]
     if layer_id is not None:
         clash = await clashes.in_layer(c, vm_id, layer_id, hosts)
         if clash is not None:
             return clash
     await c.execute("update vm set layer_id = $2 where id = $1", vm_id, layer_id)
-    await ledger.add(c, [], await clashes.dwellers(c, hosts))
+    await ledger.add(c, rows, [], await clashes.dwellers(c, hosts))
     return None
 
 
-async def hold_places(c: Connection, vm_ids: Sequence[int]) -> list[int]:
+async def hold_places(c: Connection, vm_ids: Sequence[int]) -> dict[Key, Row]:
     """Lock VMs, then the ledger rows of the hosts they are booked on, in the order of claims."""
     await clashes.lock_vms(c, vm_ids)
     await rule_set.hold(c)
-    hosts = sorted({one.host_id for one in await counting.booked(c, vm_ids)})
-    await ledger.lock_rows(c, [("host", host) for host in hosts])
-    return hosts
+    hosts = {one.host_id for one in await counting.booked(c, vm_ids)}
+    return await ledger.lock_rows(c, [("host", host) for host in hosts])

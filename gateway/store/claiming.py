@@ -1,49 +1,21 @@
 """Claims are granted on locked ledger rows, many at a time, each as if it came alone in turn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
 
-from gateway.store import clashes, counting, decisions, ledger, rule_set, seats
+from gateway.store import claim_locks, counting, grants, ledger, rule_set, seats
 from gateway.store.clashes import Dweller
 from gateway.store.counting import Booked
 from gateway.store.decisions import NewDecision
-from gateway.store.ledger import Delta, Key, Row
+from gateway.store.grants import Grant
+from gateway.store.ledger import Counted, Delta, Key, Row
 from gateway.store.outbox import Change, Topic
 from gateway.store.pool import Connection
 from gateway.store.seats import Seat
-
-_LIVE = """
-select task.id, task.epoch from task
-join unnest($1::uuid[], $2::int[]) as held(id, epoch)
-  on task.id = held.id and task.epoch = held.epoch
-where task.state = 'running' order by task.id for update of task
-"""
-_GRANT = """
-with granted as (
-  select * from unnest($1::uuid[], $2::int[], $3::text[], $4::jsonb[], $5::bigint[], $6::bigint[],
-    $7::bigint[], $8::int[], $9::int[], $10::bigint[], $11::bool[], $12::uuid[]) with ordinality
-    as g(task_id, epoch, step, detail, vm_id, host_id, datastore_id, cpu, ram_mib, disk_bytes,
-      moving, decision_id, nth)),
-booked as (
-  insert into booking (vm_id, host_id, datastore_id, task_id, cpu, ram_mib, disk_bytes)
-  select vm_id, host_id, datastore_id, task_id, cpu, ram_mib, disk_bytes from granted),
-journalled as (
-  insert into journal (task_id, n, step, entry, epoch, detail)
-  select task_id, (select count(*) from journal j where j.task_id = g.task_id)
-    + row_number() over (partition by task_id order by nth) - 1, step, 'DONE', epoch, detail
-  from granted g),
-placed as (
-  update vm set host_id = g.host_id, datastore_id = g.datastore_id,
-    volume = vm.uuid || '-' || g.task_id, state = 'ALLOCATED', known_state = 'ALLOCATED',
-    version = version + 1, decision_id = g.decision_id
-  from granted g where vm.id = g.vm_id and not g.moving)
-update job set state = 'DONE', progress = 100, updated_at = clock_timestamp()
-from granted g where job.task_id = g.task_id and job.n = 0
-"""
 
 
 class Claim(Struct, frozen=True):
@@ -89,6 +61,23 @@ class Claim(Struct, frozen=True):
             self.disk_bytes,
         )
 
+    def grant(self) -> Grant:
+        """What is written of it."""
+        return Grant(
+            self.task,
+            self.epoch,
+            self.step,
+            self.detail,
+            self.vm_id,
+            self.host_id,
+            self.datastore_id,
+            self.cpu,
+            self.ram_mib,
+            self.disk_bytes,
+            self.moving,
+            None if self.decision is None else self.decision.id,
+        )
+
     def told(self) -> Change:
         """Its event, as it goes to the feed."""
         return Change(Topic.EVENT, "VIRTUAL_MACHINE", self.vm_id, self.event)
@@ -124,41 +113,49 @@ class Fenced:
 Answer = Granted | Conflict | Fenced
 
 
-async def claim(c: Connection, claims: Sequence[Claim]) -> list[Answer]:
-    """Test claims in order on locked rows and book those that fit, all in one transaction."""
-    live = await _live(c, claims)
-    vms = await clashes.lock_vms(c, (one.vm_id for one in claims))
+async def claim(
+    c: Connection, claims: Sequence[Claim], writing: Callable[[], None] = lambda: None
+) -> list[Answer]:
+    """Test claims in order on locked rows and book those that fit, all in one transaction.
+
+    `writing` is called when all is decided and the store is about to be busy with it.
+    """
+    guests = await claim_locks.guests(
+        c, [one.task for one in claims], [one.vm_id for one in claims]
+    )
     held = await seats.lock(c, (one.seat for one in claims if one.seat is not None))
-    version = await rule_set.hold(c)
-    others = await counting.booked(c, (one.vm_id for one in claims if one.moving))
+    others = await _others(c, [one.vm_id for one in claims if one.moving])
     wanted = [_wanted(one, others, held) for one in claims]
-    rows = await ledger.lock_rows(c, {(d.kind, d.id) for deltas in wanted for d in deltas})
-    neighbours = await clashes.neighbours(c, rows, vms.values())
+    keys = {(d.kind, d.id) for deltas in wanted for d in deltas}
+    version, rows, neighbours = await claim_locks.places(c, keys, guests.values())
     taken: dict[Key, list[int]] = {key: [0, 0, 0] for key in rows}
     granted: set[int] = set()
     fenced: set[int] = set()
     for n, (one, deltas) in enumerate(zip(claims, wanted, strict=True)):
-        vm = vms.get(one.vm_id)
-        if vm is None or (one.task, one.epoch) not in live:
+        guest = guests.get(one.vm_id)
+        if guest is None or guest.held_by != (one.task, one.epoch):
             fenced.add(n)
             continue
+        vm = guest.vm
         fresh = one.rules == version and not _stale(one, deltas, rows)
-        guest = vm if one.seat is None else _seated(vm, held.get(one.seat))
-        if guest is None or not fresh or not fits(deltas, rows, taken):
+        seen = vm if one.seat is None else _seated(vm, held.get(one.seat))
+        if seen is None or not fresh or not fits(deltas, rows, taken):
             continue
-        if not neighbours.clash(guest, one.host_id):
+        if not neighbours.clash(seen, one.host_id):
             held.pop(one.seat or 0, None)
             neighbours.move_in(vm, one.host_id)
             for delta in deltas:
                 _take(delta, taken)
             granted.add(n)
-    counted: dict[Key, Row] = {}
+    counted: Mapping[Key, Row] = {}
     if granted:
-        await _write(c, [claims[n] for n in sorted(granted)])
         added = [delta for n in granted for delta in wanted[n]]
-        events = [claims[n].told() for n in sorted(granted)]
-        counted = await ledger.add(c, added, neighbours.moved_in, events=events)
-        rows |= counted
+        changes = ledger.count(rows, added, neighbours.moved_in)
+        counted = {key: one.onto(rows[key]) for key, one in changes.items()}
+        told = ledger.told(counted, changes)
+        writing()
+        await _write(c, [claims[n] for n in sorted(granted)], list(changes.values()), told)
+        rows.update(counted)
     return [
         Granted(
             {key: counted[key].generation for d in deltas if (key := (d.kind, d.id)) in counted}
@@ -231,27 +228,24 @@ def _stale(one: Claim, deltas: Sequence[Delta], rows: Mapping[Key, Row]) -> bool
     return seen != present
 
 
-async def _live(c: Connection, claims: Sequence[Claim]) -> set[tuple[UUID, int]]:
-    rows = await c.fetch(_LIVE, [one.task for one in claims], [one.epoch for one in claims])
-    return {(row["id"], row["epoch"]) for row in rows}
+async def _others(c: Connection, moving: Sequence[int]) -> list[Booked]:
+    """The places that VMs which move have now; under the rule set no host changes its cluster."""
+    if not moving:
+        return []
+    await rule_set.hold(c)
+    return await counting.booked(c, moving)
 
 
-async def _write(c: Connection, granted: Sequence[Claim]) -> None:
-    """The bookings, the VMs' new places, the journal's lines, and the decisions."""
-    await c.execute(
-        _GRANT,
-        [g.task for g in granted],
-        [g.epoch for g in granted],
-        [g.step for g in granted],
-        [g.detail for g in granted],
-        [g.vm_id for g in granted],
-        [g.host_id for g in granted],
-        [g.datastore_id for g in granted],
-        [g.cpu for g in granted],
-        [g.ram_mib for g in granted],
-        [g.disk_bytes for g in granted],
-        [g.moving for g in granted],
-        [g.decision and g.decision.id for g in granted],
+async def _write(
+    c: Connection, granted: Sequence[Claim], counted: Sequence[Counted], told: Sequence[Change]
+) -> None:
+    """The bookings with all that follows, the events before what became of the rows."""
+    made = [one.decision for one in granted if one.decision is not None]
+    await grants.write(
+        c,
+        [one.grant() for one in granted],
+        made,
+        counted,
+        [*(one.told() for one in granted), *told],
     )
-    await decisions.put_many(c, [g.decision for g in granted if g.decision is not None])
-    await seats.pass_on(c, {g.seat: g.vm_id for g in granted if g.seat is not None})
+    await seats.pass_on(c, {one.seat: one.vm_id for one in granted if one.seat is not None})

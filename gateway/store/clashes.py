@@ -47,7 +47,7 @@ async def lock_vms(c: Connection, vm_ids: Iterable[int]) -> dict[int, Dweller]:
 class Neighbours:
     """Who lives on each host of a batch of claims, as the batch goes on."""
 
-    reserved_for: Mapping[int, int | None]
+    reserved_for: Mapping[int, int]
     apart: frozenset[tuple[int, int]]
     living: dict[int, Dwellers]
     moved_in: dict[int, Dwellers] = field(default_factory=dict)
@@ -73,15 +73,25 @@ class Neighbours:
 
 async def neighbours(c: Connection, rows: Mapping[Key, Row], vms: Iterable[Dweller]) -> Neighbours:
     """Who lives on the hosts among these locked rows, and whom the VMs' owners keep away from."""
-    hosts = {row.id: row for row in rows.values() if row.kind == "host"}
-    around = await c.fetch(_AROUND, list(hosts), list({vm.enterprise for vm in vms}), EXCLUSION)
+    hosts = [row.id for row in rows.values() if row.kind == "host"]
+    around = await c.fetch(_AROUND, hosts, list({vm.enterprise for vm in vms}), EXCLUSION)
+    reserved = {row["one"]: row["other"] for row in around if row["what"] == "reserved"}
     pairs = [(row["one"], row["other"]) for row in around if row["what"] == "apart"]
+    return neighbours_of(rows, reserved, pairs)
+
+
+def neighbours_of(
+    rows: Mapping[Key, Row], reserved: Mapping[int, int], apart: Iterable[tuple[int, int]]
+) -> Neighbours:
+    """Who lives on the hosts among these rows, given for whom hosts are `reserved` and which
+    enterprises are kept `apart`."""
     return Neighbours(
-        {row["one"]: row["other"] for row in around if row["what"] == "reserved"},
-        frozenset(pair for one, other in pairs for pair in ((one, other), (other, one))),
+        reserved,
+        frozenset(pair for one, other in apart for pair in ((one, other), (other, one))),
         {
-            id_: Dwellers(frozenset(row.enterprises), frozenset(row.layers))
-            for id_, row in hosts.items()
+            row.id: Dwellers(frozenset(row.enterprises), frozenset(row.layers))
+            for row in rows.values()
+            if row.kind == "host"
         },
     )
 

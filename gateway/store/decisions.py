@@ -1,6 +1,6 @@
 """Decisions, each written in the commit that makes it true: a booking's, or a refusal's."""
 
-import os
+import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,6 @@ from msgspec import Struct
 from gateway.store.paged import Page, Sort
 from gateway.store.pool import Connection
 
-_INSERT = """
-insert into decision (id, kind, outcome, task_id, vm_id, enterprise_id, host_id, position, rule_set,
-  scheduler, body, hold_id)
-select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::bigint[],
-  $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::bytea[], $12::uuid[])
-"""
 _ADVISE = "update decision set advice = $2 where id = $1"
 _COLUMNS = """
 decision.id, decision.at, decision.kind, decision.outcome, decision.task_id, decision.vm_id,
@@ -132,30 +126,48 @@ OF_NO_VM = 0
 def new_id() -> UUID:
     """An id that sorts by time (version 7), so that the newest rows lie together."""
     milliseconds = time.time_ns() // 1_000_000
-    number = (milliseconds << 80) | int.from_bytes(os.urandom(10))
+    number = (milliseconds << 80) | random.getrandbits(80)  # each process has its own seed
     number = number & ~(0xF << 76) | 7 << 76
     return UUID(int=number & ~(0x3 << 62) | 2 << 62)
+
+
+def insert(made: str) -> str:
+    """The statement that adds what `rows` makes of decisions, given as this parameter."""
+    return f"""
+insert into decision (id, kind, outcome, task_id, vm_id, enterprise_id, host_id, position, rule_set,
+  scheduler, body, hold_id)
+select * from unnest({made}::new_decision[])"""
+
+
+def rows(made: Sequence[NewDecision]) -> list[tuple[object, ...]]:
+    """Decisions as `insert` takes them; what was advised is not in it."""
+    return [
+        (
+            one.id,
+            one.kind,
+            one.outcome,
+            one.task,
+            one.vm_id,
+            one.enterprise_id,
+            one.host_id,
+            one.position,
+            one.rule_set,
+            one.scheduler,
+            one.body,
+            one.hold,
+        )
+        for one in made
+    ]
+
+
+_INSERT = insert("$1")
 
 
 async def put_many(c: Connection, made: Sequence[NewDecision]) -> None:
     """Write decisions in the caller's transaction, in one statement and one for each advised."""
     if not made:
         return
-    await c.execute(
-        _INSERT,
-        [one.id for one in made],
-        [one.kind for one in made],
-        [one.outcome for one in made],
-        [one.task for one in made],
-        [one.vm_id for one in made],
-        [one.enterprise_id for one in made],
-        [one.host_id for one in made],
-        [one.position for one in made],
-        [one.rule_set for one in made],
-        [one.scheduler for one in made],
-        [one.body for one in made],
-        [one.hold for one in made],
-    )
+    await c.execute(_INSERT, rows(made))
     for one in made:
         if one.advice:
             await c.execute(_ADVISE, one.id, list(one.advice))
@@ -194,8 +206,7 @@ async def in_order(
 ) -> list[Recorded]:
     """Decisions on VMs of the last days by (position, time, id), those after the given one."""
     since = after or (-1, datetime.min.replace(tzinfo=UTC), UUID(int=0))
-    rows = await c.fetch(_IN_ORDER, days * 86_400, *since, limit)
-    return [Recorded(*row) for row in rows]
+    return [Recorded(*row) for row in await c.fetch(_IN_ORDER, days * 86_400, *since, limit)]
 
 
 async def vm_names(c: Connection, ids: Sequence[UUID]) -> dict[UUID, str]:

@@ -120,7 +120,7 @@ async def create(c: Connection, new: NewHold) -> Granted | Conflict:
             for n, amount in enumerate((delta.cpu, delta.ram_mib, delta.disk_bytes)):
                 cell[n] += amount
     added = [d for deltas in wanted for d in deltas]
-    counted = await ledger.add(c, added, _moved_in(neighbours))
+    counted = await ledger.add(c, rows, added, _moved_in(neighbours))
     await _insert(c, new)
     return Granted({key: row.generation for key, row in counted.items()})
 
@@ -264,7 +264,7 @@ async def _end(c: Connection, ids: Sequence[UUID]) -> None:
     await rule_set.hold(c)
     ending = await seats.of_holds(c, ids)
     deltas = [delta for seat in ending for delta in counting.taken(seat.booked, [])]
-    await ledger.lock_rows(c, {(d.kind, d.id) for d in deltas})
+    rows = await ledger.lock_rows(c, {(d.kind, d.id) for d in deltas})
     await c.execute("delete from hold where id = any($1)", ids)
     hosts = sorted({seat.booked.host_id for seat in ending})
-    await ledger.add(c, deltas, await clashes.dwellers(c, hosts))
+    await ledger.add(c, rows, deltas, await clashes.dwellers(c, hosts))

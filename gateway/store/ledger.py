@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.store import inventory, outbox, over_limit, rule_set
 from gateway.store.outbox import Change, Topic
@@ -18,24 +18,13 @@ from gateway.store.pool import Connection
 from gateway.store.recount import recount, vanished
 from scheduler.rows import to_mapping
 
-_COLUMNS = """l.kind, l.id, l.cpu_limit, l.cpu_used, l.ram_limit, l.ram_used, l.disk_limit,
+COLUMNS = """l.kind, l.id, l.cpu_limit, l.cpu_used, l.ram_limit, l.ram_used, l.disk_limit,
   l.disk_used, l.generation, l.character, l.enterprises, l.layers"""
 _LOCK = f"""
-select {_COLUMNS} from ledger l
+select {COLUMNS} from ledger l
 join unnest($1::text[], $2::bigint[]) as k(kind, id) on l.kind = k.kind and l.id = k.id
 order by l.kind, l.id for update of l
 """
-_ADD = f"""
-update ledger l set cpu_used = l.cpu_used + d.cpu, ram_used = l.ram_used + d.ram,
-  disk_used = l.disk_used + d.disk, generation = l.generation + 1,
-  enterprises = coalesce(d.enterprises::bigint[], l.enterprises),
-  layers = coalesce(d.layers::bigint[], l.layers)
-from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[],
-  $7::text[]) as d(kind, id, cpu, ram, disk, enterprises, layers)
-where l.kind = d.kind and l.id = d.id
-returning {_COLUMNS}
-"""
-
 Key = tuple[str, int]
 Amounts = Mapping[int, Sequence[int] | None]
 """What VMs, by their numbers, hold on a host: vCPUs, MiB and bytes; None for one that left."""
@@ -82,6 +71,30 @@ class Delta(Struct, frozen=True):
     cpu: int = 0
     ram_mib: int = 0
     disk_bytes: int = 0
+
+
+class Counted(Struct, frozen=True):
+    """What is added to one row in all; None where the enterprises and layers stay."""
+
+    kind: str
+    id: int
+    cpu: int
+    ram: int
+    disk: int
+    enterprises: Sequence[int] | None = None
+    layers: Sequence[int] | None = None
+
+    def onto(self, row: Row) -> Row:
+        """The row as it is afterwards."""
+        return structs.replace(
+            row,
+            cpu_used=row.cpu_used + self.cpu,
+            ram_used=row.ram_used + self.ram,
+            disk_used=row.disk_used + self.disk,
+            generation=row.generation + 1,
+            enterprises=row.enterprises if self.enterprises is None else self.enterprises,
+            layers=row.layers if self.layers is None else self.layers,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,58 +154,82 @@ async def lock_rows(c: Connection, keys: Iterable[Key]) -> dict[Key, Row]:
     return {(row["kind"], row["id"]): Row(*row.values()) for row in rows}
 
 
+def update(counted: str) -> str:
+    """The statement that adds `Counted` as tuples, given as this parameter, to locked rows."""
+    return f"""
+update ledger l set cpu_used = l.cpu_used + d.cpu, ram_used = l.ram_used + d.ram,
+  disk_used = l.disk_used + d.disk, generation = l.generation + 1,
+  enterprises = coalesce(d.enterprises, l.enterprises), layers = coalesce(d.layers, l.layers)
+from unnest({counted}::counted[]) as d
+where l.kind = d.kind and l.id = d.id"""
+
+
+_ADD = f"with counted as ({update('$1')}) {outbox.insert('$2')}"
+
+
 async def add(
     c: Connection,
+    rows: Mapping[Key, Row],
     deltas: Iterable[Delta],
     dwellers: Mapping[int, Dwellers] | None = None,
     told_of: Mapping[int, Amounts] | None = None,
-    events: Sequence[Change] = (),
 ) -> dict[Key, Row]:
-    """Add to locked rows, summed per row, in one statement, and tell the feed: the events first.
+    """Add to locked `rows` in one statement that tells the feed, too; the rows written, as they
+    are now. The parameters are those of `count`."""
+    counted = count(rows, deltas, dwellers)
+    after = {key: one.onto(rows[key]) for key, one in counted.items()}
+    news = outbox.rows(told(after, counted, told_of))
+    await c.execute(_ADD, list(map(structs.astuple, counted.values())), news)
+    return after
 
-    `dwellers` says, by host, who has VMs there from now on, where that changes; `told_of`, by
-    host, what VMs hold there from now on, so that the feed tells who left. The rows that were
-    written, as they are now.
+
+def count(
+    rows: Mapping[Key, Row],
+    deltas: Iterable[Delta],
+    dwellers: Mapping[int, Dwellers] | None = None,
+) -> dict[Key, Counted]:
+    """What is to be added to those of the rows that change, summed for each.
+
+    `dwellers` says, by host, who has VMs there from now on, where that changes.
     """
     total: dict[Key, list[int]] = {}
     for delta in deltas:
         cell = total.setdefault((delta.kind, delta.id), [0, 0, 0])
-        for n, amount in enumerate((delta.cpu, delta.ram_mib, delta.disk_bytes)):
-            cell[n] += amount
-    changes = {key: cell for key, cell in total.items() if any(cell)}
+        cell[0] += delta.cpu
+        cell[1] += delta.ram_mib
+        cell[2] += delta.disk_bytes
     living = {("host", host): of_host for host, of_host in (dwellers or {}).items()}
-    keys = sorted({*changes, *living})
-    found: list[Row] = []
-    if keys:
-        rows = await c.fetch(
-            _ADD,
-            [kind for kind, _ in keys],
-            [id_ for _, id_ in keys],
-            *([changes.get(key, (0, 0, 0))[n] for key in keys] for n in range(3)),
-            [_array(living[key].enterprises) if key in living else None for key in keys],
-            [_array(living[key].layers) if key in living else None for key in keys],
-        )
-        found = [Row(*row.values()) for row in rows]
-    # Hosts are told last, since they name VMs: what became of these is in all other rows by then.
-    told = [
-        Change(Topic.INVENTORY, row.kind, row.id, row.payload() | _vms(row, total, told_of))
-        for row in sorted(found, key=lambda row: (row.kind == "host", row.kind))
+    changing = {key for key, cell in total.items() if any(cell)} | living.keys()
+    return {
+        key: Counted(*key, *total.get(key, (0, 0, 0)), *_dwelling(living.get(key)))
+        for key in sorted(changing & rows.keys())
+    }
+
+
+def told(
+    after: Mapping[Key, Row],
+    counted: Mapping[Key, Counted],
+    told_of: Mapping[int, Amounts] | None = None,
+) -> list[Change]:
+    """What the feed is told of rows that were counted so.
+
+    `told_of` says, by host, what VMs hold there from now on, so that the feed tells who left.
+    Hosts are told last, since they name VMs: what became of these is in all other rows by then.
+    """
+    return [
+        Change(Topic.INVENTORY, row.kind, row.id, row.payload() | _vms(row, counted[key], told_of))
+        for key, row in sorted(after.items(), key=lambda each: (each[0][0] == "host", each[0]))
     ]
-    await outbox.put_many(c, [*events, *told])
-    return {(row.kind, row.id): row for row in found}
 
 
-def _vms(
-    row: Row, total: Mapping[Key, Sequence[int]], told_of: Mapping[int, Amounts] | None
-) -> dict[str, Any]:
+def _vms(row: Row, counted: Counted, told_of: Mapping[int, Amounts] | None) -> dict[str, Any]:
     """Whose part of a host is another; where one got freer and it is nobody's, that is said too."""
     if row.kind != "host":
         return {}
     amounts = (told_of or {}).get(row.id, {})
-    freer = min(total.get((row.kind, row.id), (0,))) < 0
+    freer = min(counted.cpu, counted.ram, counted.disk) < 0
     return {"vms": {str(vm): held for vm, held in amounts.items()}} if amounts or freer else {}
 
 
-def _array(ids: frozenset[int]) -> str:
-    """Ids as PostgreSQL writes an array, since a list of lists must be a rectangle there."""
-    return "{" + ",".join(map(str, sorted(ids))) + "}"
+def _dwelling(living: Dwellers | None) -> tuple[list[int], list[int]] | tuple[()]:
+    return () if living is None else (sorted(living.enterprises), sorted(living.layers))

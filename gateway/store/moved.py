@@ -105,7 +105,7 @@ async def rebook(c: Connection, made: Sequence[Move]) -> None:
         old = held[move.vm_id]
         new = _there(old, move, elements[move.target])
         deltas += [*counting.added(new, [old]), *counting.taken(old, [new])]
-    await ledger.lock_rows(c, {(d.kind, d.id) for d in deltas})
+    rows = await ledger.lock_rows(c, {(d.kind, d.id) for d in deltas})
     datastores = sorted({d.id for d in deltas if d.kind == "datastore"})
     before = await over_limit.find(c, hosts, datastores)
     await c.executemany(
@@ -116,7 +116,7 @@ async def rebook(c: Connection, made: Sequence[Move]) -> None:
     left: dict[int, dict[int, Sequence[int] | None]] = {}
     for move in made:
         left.setdefault(move.source, {})[move.vm_id] = None
-    await ledger.add(c, deltas, await clashes.dwellers(c, hosts), left)
+    await ledger.add(c, rows, deltas, await clashes.dwellers(c, hosts), left)
     await over_limit.tell(c, before, await over_limit.find(c, hosts, datastores))
 
 

@@ -9,13 +9,6 @@ from msgspec import Struct
 from gateway.store.pool import Connection
 
 _PUT = "insert into outbox (topic, entity, entity_id, payload) values ($1, $2, $3, $4)"
-_PUT_MANY = """
-insert into outbox (topic, entity, entity_id, payload)
-select topic, entity, id, payload
-from unnest($1::text[], $2::text[], $3::text[], $4::jsonb[]) with ordinality
-  as told(topic, entity, id, payload, nth)
-order by nth
-"""
 
 
 class Topic(StrEnum):
@@ -41,13 +34,25 @@ async def put(
     await c.execute(_PUT, topic.value, entity, str(entity_id), dict(payload))
 
 
+def insert(changes: str) -> str:
+    """The statement that adds what `rows` makes of changes, given as this parameter, in order."""
+    return f"""
+insert into outbox (topic, entity, entity_id, payload)
+select topic, entity, entity_id, payload
+from unnest({changes}::new_change[]) with ordinality
+  as told(topic, entity, entity_id, payload, nth)
+order by nth"""
+
+
+def rows(changes: Sequence[Change]) -> list[tuple[object, ...]]:
+    """Changes as `insert` takes them."""
+    return [(one.topic, one.entity, str(one.entity_id), one.payload) for one in changes]
+
+
+_PUT_MANY = insert("$1")
+
+
 async def put_many(c: Connection, changes: Sequence[Change]) -> None:
     """Add many changes, in this order and one statement, to the caller's transaction."""
     if changes:
-        await c.execute(
-            _PUT_MANY,
-            [each.topic.value for each in changes],
-            [each.entity for each in changes],
-            [str(each.entity_id) for each in changes],
-            [each.payload for each in changes],
-        )
+        await c.execute(_PUT_MANY, rows(changes))

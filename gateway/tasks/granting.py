@@ -1,4 +1,4 @@
-"""Claims are granted in groups: one transaction in flight, and all that gather meanwhile next."""
+"""Claims are granted in groups: one transaction in flight, and those that gather meanwhile next."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -11,6 +11,8 @@ from gateway.store.ledger import Key
 from gateway.store.pool import Store, StoreUnavailable
 
 GROUP_MAX = 64
+UNTOLD_MAX_S = 0.01
+"""How long a group waits for its answers where the next one is held up before its writing."""
 Booked = Callable[[Mapping[Key, int]], None]
 """Is told, by ledger row, the generation that counts a claim first."""
 
@@ -52,6 +54,7 @@ class Granter:
         self.tally = Tally()
         self._store = store
         self._waiting: list[Asked] = []
+        self._answered: list[tuple[Asked, Answer]] = []
         self._flushing: asyncio.Task[None] | None = None
 
     async def claim(self, claim: Claim, booked: Booked | None = None) -> Answer:
@@ -67,19 +70,35 @@ class Granter:
 
     async def _flush(self) -> None:
         while self._waiting:
-            group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
+            group = self._next_group()
             try:
                 answers = await self._book(group)
             except Exception as failure:
+                self._tell()
                 await self._one_by_one(group, failure)
                 continue
-            for asked, answer in zip(group, answers, strict=True):
-                if not asked.answer.done():
-                    asked.answer.set_result(answer)
+            self._tell()
+            self._answered = list(zip(group, answers, strict=True))
+            asyncio.get_running_loop().call_later(UNTOLD_MAX_S, self._tell)
+        self._tell()
+
+    def _next_group(self) -> list[Asked]:
+        """Half of all who wait or will soon ask again, since they are about to be answered."""
+        size = min(GROUP_MAX, -(-(len(self._waiting) + len(self._answered)) // 2))
+        group, self._waiting = self._waiting[:size], self._waiting[size:]
+        return group
+
+    def _tell(self) -> None:
+        """Answer the last group. Its callers go on while the store writes the next one, not
+        before: what they do would only hold that up."""
+        for asked, answer in self._answered:
+            if not asked.answer.done():
+                asked.answer.set_result(answer)
+        self._answered = []
 
     async def _book(self, group: list[Asked]) -> list[Answer]:
         async with self._store.transaction() as c:
-            answers = await claiming.claim(c, [asked.claim for asked in group])
+            answers = await claiming.claim(c, [asked.claim for asked in group], self._tell)
             for asked, answer in zip(group, answers, strict=True):
                 if isinstance(answer, Granted) and asked.booked is not None:
                     asked.booked(answer.generations)
@@ -90,12 +109,15 @@ class Granter:
     async def _one_by_one(self, group: list[Asked], failure: Exception) -> None:
         """One bad claim must not fail the others; a store that is away fails all alike."""
         for asked in group:
-            if asked.answer.done():
+            outcome: Answer | Exception = failure
+            if not isinstance(failure, StoreUnavailable) and not asked.answer.done():
+                try:
+                    (outcome,) = await self._book([asked])
+                except Exception as own:
+                    outcome = own
+            if asked.answer.done():  # nobody waits for it any more
                 continue
-            if isinstance(failure, StoreUnavailable):
-                asked.answer.set_exception(failure)
-                continue
-            try:
-                asked.answer.set_result((await self._book([asked]))[0])
-            except Exception as own:
-                asked.answer.set_exception(own)
+            if isinstance(outcome, Exception):
+                asked.answer.set_exception(outcome)
+            else:
+                asked.answer.set_result(outcome)

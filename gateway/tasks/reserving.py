@@ -60,8 +60,9 @@ class Reserver:
         demand = demand_of(
             at.vm, moving=moving, only=frozenset({int(target)}) if target is not None else None
         )
-        refused = [(each["host_id"], each["said"]) for each in refusals(at.journal)]
-        demand = replace(demand, refused=tuple(refused))
+        refused = tuple((each["host_id"], each["said"]) for each in refusals(at.journal))
+        if refused:
+            demand = replace(demand, refused=refused)
         hold = at.task.payload.get("hold")
         if hold is not None:
             return await self._reserve_held(at, step, demand, str(hold))

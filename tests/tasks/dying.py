@@ -148,10 +148,11 @@ async def _live(doom: Doom) -> None:
             options=doom.options,
             wrap=lambda d: _DoomedDriver(d, points, doom),
             driver=doom.driver(),
-            **({} if doom.vcenter is None else PATIENT),
+            **(PATIENT if doom.vcenter is not None or doom.azure is not None else {}),
         ) as rig:
             for operation in doom.before:
-                await rig.run(1, operation)
+                done = await rig.run(1, operation)
+                assert done["result"] == "success", done
             for host, verb, kind in doom.faults:
                 world.plan(host, verb, kind)
             points.armed = True

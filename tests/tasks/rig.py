@@ -36,7 +36,7 @@ PATIENT: Mapping[str, Any] = {
     "limits": Limits(attempts_max=5, settle_for_s=30.0, poll_s=0.02),
     "rounds": Rounds(period_s=0.5, unknown_after_s=30, lease_s=1.5, spacing_s=0.05),
 }
-"""For a vCenter beside other tests: a process of its own, which may get its turn late."""
+"""For a vCenter or Azure beside other tests: others work there, who may get their turn late."""
 DISK = 10 * 2**30
 
 

@@ -18,7 +18,7 @@ from tests.drivers.azure_rig import QUICK, SIZES, AzureRig
 from tests.lab.azure.simulator import GROUP, Simulator
 from tests.postgres import create_database, execute
 from tests.tasks.dying import Doom, run_to_death
-from tests.tasks.rig import books_balance, ended, records_balance, running, seed, vm_row
+from tests.tasks.rig import PATIENT, books_balance, ended, records_balance, running, seed, vm_row
 
 set_forkserver_preload(["tests.tasks.dying", "drivers.azure"])
 PLACES = """
@@ -37,7 +37,8 @@ SUBSCRIPTION = "00000000-0000-4000-8000-000000000001"
 @dataclass(frozen=True)
 class Story:
     """One operation to be killed in, the one call of it that must not be made again, and how the
-    VM is in the end."""
+    VM is in the end; `was` is how it was before. With `elsewhere`, the VM's hardware has no other
+    size, and where `refused` is a code, Azure begins changes of size and they fail with it."""
 
     operation: Operation
     call: str
@@ -45,9 +46,23 @@ class Story:
     before: tuple[Operation, ...] = ()
     payload: dict[str, Any] = field(default_factory=dict)
     results: frozenset[str] = frozenset({"success"})
+    was: str = "running"
+    size: str = "Standard_B1s"
+    elsewhere: bool = False
+    refused: str = ""
+
+    def weather(self, arm: Simulator) -> None:
+        """Before anything is asked."""
+        for size in TWO if self.elsewhere else ():
+            arm.sizes.elsewhere.add(size)
+        for size in TWO if self.refused else ():
+            arm.faults.add("fail", "PATCH vm", code=self.refused, size=size, times=0)
 
 
+TWO = ("Standard_B2s", "Standard_D2s_v3")
 DEPLOYED = (Operation.DEPLOY,)
+STOPPED = (Operation.DEPLOY, Operation.SHUTDOWN)
+BIGGER = {"cpu": 2, "ram_mib": 2048}
 STORIES = {
     "deploy": Story(Operation.DEPLOY, "PUT vm", "running"),
     "deallocate": Story(
@@ -59,6 +74,20 @@ STORIES = {
         "running",
         DEPLOYED,
         results=frozenset({"success", "failure"}),
+    ),
+    "resize": Story(
+        Operation.RECONFIGURE, "PATCH vm", "stopped", STOPPED, BIGGER, was="stopped", size=TWO[0]
+    ),
+    "resize that fails": Story(
+        Operation.RECONFIGURE,
+        "POST deallocate",
+        "deallocated",
+        STOPPED,
+        BIGGER,
+        results=frozenset({"failure"}),
+        was="stopped",
+        elsewhere=True,
+        refused="InternalExecutionError",
     ),
 }
 
@@ -89,6 +118,7 @@ async def test_a_kill_anywhere_asks_azure_for_nothing_twice(
         copy = f"{template}_{point}"
         url = await create_database(postgres_server, copy, template)
         async with Simulator.start(subscription=SUBSCRIPTION) as arm:
+            story.weather(arm)
             doom = Doom(
                 url,
                 str(tmp_path / f"world-{point}"),
@@ -131,7 +161,7 @@ async def survives(story: Story, doom: Doom, arm: Simulator) -> None:
     settings = StoreSettings(home=Path(doom.world).parent, database_url=doom.database_url)
     async with (
         Store.open(settings) as store,
-        running(store, world, driver=doom.driver()),
+        running(store, world, driver=doom.driver(), **PATIENT),
     ):
         async with store.read() as c:
             tasks = await c.fetch("select id, kind from task order by n")
@@ -145,9 +175,11 @@ async def survives(story: Story, doom: Doom, arm: Simulator) -> None:
             assert calls == 0
         row = await vm_row(store, 1)
         there = {name: arm.vm(name).power for name in arm.vms()}
-        wanted = story.power if accepted else "running" if story.before else None
+        wanted = story.power if accepted else story.was if story.before else None
         assert there == ({f"vmgate-{row['uuid']}": wanted} if wanted else {})
         assert row["deallocated"] == (wanted == "deallocated")
+        sizes = {arm.vm(name).size for name in there}
+        assert sizes <= {story.size if accepted else "Standard_B1s"}
         await books_balance(store)
         await records_balance(store)
     world.close()

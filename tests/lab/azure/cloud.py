@@ -18,6 +18,7 @@ from tests.lab.azure.replies import (
     new_id,
     resource_not_found,
 )
+from tests.lab.azure.rights import Rights
 from tests.lab.azure.sizes import Sizes
 
 _One = TypeVar("_One")
@@ -59,6 +60,11 @@ class Vm(Resource):
         return str(self.properties["hardwareProfile"]["vmSize"])
 
     @property
+    def allocated(self) -> bool:
+        """Whether it has compute, used or not."""
+        return self.power not in ("", "deallocated")
+
+    @property
     def location(self) -> str:
         """Its region."""
         return str(self.body["location"])
@@ -88,6 +94,7 @@ class Cloud:
     sizes: Sizes = field(default_factory=Sizes)
     limits: Limits = field(default_factory=Limits)
     faults: Faults = field(default_factory=Faults)
+    rights: Rights = field(default_factory=Rights)
     groups: dict[str, Body] = field(default_factory=dict)
     resources: dict[str, Resource] = field(default_factory=dict)
     children: dict[str, dict[str, None]] = field(default_factory=dict)

@@ -18,6 +18,9 @@ KINDS = {
     "stale": "it is answered as the first such call was",
     "nopower": "no status says PowerState/",
     "creating": "provisioningState is Creating though the VM runs",
+    "garbage": "the body is the rule's message, and of the rule's media type",
+    "nowhere": "no header says where an operation is asked for",
+    "astray": "headers and pages lead to another subscription at the same address",
     "absent": "a VM that is there is answered 404",
 }
 
@@ -41,6 +44,7 @@ class Rule:
     code: str = ""
     message: str = ""
     retry_after: str = ""
+    media: str = "application/json"
     hits: int = 0
     befallen: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)

@@ -35,9 +35,13 @@ class Reply:
     body: Body | list[Any] | None = None
     headers: dict[str, str] = field(default_factory=dict)
     compact: bool = False
+    raw: str | None = None
+    media: str = "application/json"
 
     def text(self) -> str:
-        """The body; Compute separates lines as Windows does."""
+        """The body, or what a fault makes of it; Compute separates lines as Windows does."""
+        if self.raw is not None:
+            return self.raw
         if self.body is None:
             return ""
         if self.compact:

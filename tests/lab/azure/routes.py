@@ -61,6 +61,11 @@ def _poll(cloud: Cloud, call: Call) -> Reply:
     return Reply(200, operation.output, compact=True)
 
 
+def _permissions(cloud: Cloud, call: Call) -> Reply:
+    cloud.group(call)
+    return cloud.rights.shown()
+
+
 def _skus(cloud: Cloud, call: Call) -> Reply:
     return Reply(200, cloud.sizes.listed(call.query.get("$filter", "")), compact=True)
 
@@ -70,8 +75,10 @@ def _usages(cloud: Cloud, call: Call) -> Reply:
 
 
 def _sizes(cloud: Cloud, call: Call) -> Reply:
-    location = call.names.get("location") or str(cloud.find_vm(call).body["location"])
-    return Reply(200, cloud.sizes.as_vm_sizes(location.lower()))
+    if "location" in call.names:
+        return Reply(200, cloud.sizes.as_vm_sizes(call.names["location"].lower()))
+    vm = cloud.find_vm(call)
+    return Reply(200, cloud.sizes.as_vm_sizes(vm.location.lower(), allocated=vm.allocated))
 
 
 def _network_routes() -> list[Route]:
@@ -117,6 +124,12 @@ def _action_routes() -> list[Route]:
 
 
 ROUTES = [
+    _route(
+        "GET permissions",
+        f"{_GROUP}/providers/Microsoft.Authorization/permissions",
+        "",
+        _permissions,
+    ),
     _route("PUT group", _GROUP, "", _put_group),
     _route("GET group", _GROUP, "", _get_group),
     *_network_routes(),

@@ -1,4 +1,4 @@
-"""An ARM simulator: `async with Simulator.start() as arm:`; or a process of its own, see `main`.
+"""An ARM simulator: `async with Simulator.start() as arm:`; `process` runs one apart.
 
 It speaks TLS with a certificate of its own at `arm.base_url`; trust `arm.ca_file`. It serves one
 subscription with the resource group `vmgate` and the subnet `arm.subnet`, and Entra ID's token
@@ -9,8 +9,8 @@ with views, power operations, deallocation, sizes, updates and deletion; network
 addresses; dedicated hosts; limits told in headers. From documentation only: capacity refused,
 Compute's 429, status-only lists, the loss of dynamic addresses.
 
-What it does not check, whatever a test there may say: roles and rights, API versions, images,
-names, most fields of bodies; nothing boots; billing, Spot, availability sets, scale sets.
+What it does not check, whatever a test there may say: API versions, images, names, most fields of
+bodies; nothing boots; billing, Spot, availability sets, scale sets.
 """
 
 import asyncio
@@ -31,6 +31,7 @@ from tests.lab.azure.faults import Faults, Rule
 from tests.lab.azure.limits import Limits
 from tests.lab.azure.power import become
 from tests.lab.azure.replies import Call, Refused, Reply, arm_fault, new_id
+from tests.lab.azure.rights import Rights
 from tests.lab.azure.serving import served
 from tests.lab.azure.sizes import Sizes
 
@@ -109,6 +110,11 @@ class Simulator:
     def sizes(self) -> Sizes:
         """SKUs, restrictions and quotas."""
         return self.cloud.sizes
+
+    @property
+    def rights(self) -> Rights:
+        """What the client may do: everything, until it is granted a role."""
+        return self.cloud.rights
 
     @property
     def limits(self) -> Limits:
@@ -200,6 +206,7 @@ class Simulator:
                 json.loads(text) if text else {},
                 self.base_url,
             )
+            self.rights.check(call)
             return await self._answer(request, route, call)
         except Refused as refused:
             return self._send(of or request.method, names, refused.reply)
@@ -251,9 +258,9 @@ class Simulator:
         self.log.append(Answered(of, _target(names), reply.status))
         response = web.Response(status=reply.status, headers=reply.headers)
         response.headers["x-ms-request-id"] = new_id()
-        if reply.body is not None:
+        if reply.body is not None or reply.raw is not None:
             response.text = reply.text() if text is None else text
-            response.content_type = "application/json"
+            response.content_type = reply.media
         return response
 
     def _drop(self, request: web.Request, call: Call, status: int = 0) -> web.StreamResponse:
@@ -273,26 +280,7 @@ def _refusal(rule: Rule) -> Reply:
     return Reply(rule.status, body, {"Retry-After": rule.retry_after} if rule.retry_after else {})
 
 
-async def _run() -> None:
-    """Serves until its input ends; the first line it prints says how to get in."""
-    words = dict(word.split("=", 1) for word in sys.argv[1:])
-    pace = Pace(int(words.get("looks", 1)), float(words.get("seconds", 0)))
-    async with Simulator.start(
-        Path(words["home"]) if "home" in words else None,
-        pace=pace,
-        port=int(words.get("port", 0)),
-        subscription=words.get("subscription", ""),
-    ) as arm:
-        arm.sizes.limit = int(words.get("quota", arm.sizes.limit))
-        for number in range(int(words.get("vms", 0))):
-            arm.add(f"vm-{number}")
-        found = {"base_url": arm.base_url, "ca_file": str(arm.ca_file)}
-        found |= {"subscription": arm.subscription, "subnet": arm.subnet}
-        found |= {"tenant": arm.entra.tenant, "client_id": arm.entra.client_id}
-        found |= {"client_secret": arm.entra.client_secret}
-        print(json.dumps(found), flush=True)
-        await asyncio.to_thread(sys.stdin.read)
-
-
 if __name__ == "__main__":
-    asyncio.run(_run())
+    from tests.lab.azure import process
+
+    asyncio.run(process.run(sys.argv[1:]))

@@ -72,7 +72,8 @@ def restriction(location: str, *zones: str, reason: str = "NotAvailableForSubscr
 
 @dataclass(slots=True)
 class Sizes:
-    """The list of SKUs and the quotas; `foreign` are cores that others use, by location."""
+    """The list of SKUs and the quotas; `foreign` are cores that others use, by location;
+    `elsewhere` are sizes that the hardware of VMs with compute has not."""
 
     skus: list[Body] = field(
         default_factory=lambda: [sku(name, where) for where in LOCATIONS for name in _TABLE]
@@ -81,6 +82,7 @@ class Sizes:
     limits: dict[tuple[str, str], int] = field(default_factory=dict)
     foreign: Counter[tuple[str, str]] = field(default_factory=Counter)
     used: Counter[tuple[str, str]] = field(default_factory=Counter)
+    elsewhere: set[str] = field(default_factory=set)
 
     def restrict(self, name: str, location: str, *zones: str) -> None:
         """The size may not be had there any more."""
@@ -172,8 +174,12 @@ class Sizes:
             ]
         }
 
-    def as_vm_sizes(self, location: str) -> Body:
-        """The older list of sizes of a region."""
+    def near(self, name: str, allocated: bool) -> bool:
+        """Whether a VM may get the size where it is; it may get any when it is nowhere."""
+        return not allocated or name not in self.elsewhere
+
+    def as_vm_sizes(self, location: str, *, allocated: bool = False) -> Body:
+        """The older list of sizes of a region, or of those on the hardware of a VM."""
         return {
             "value": [
                 {
@@ -185,7 +191,9 @@ class Sizes:
                     "maxDataDiskCount": int(_capability(each, "MaxDataDiskCount")),
                 }
                 for each in self.skus
-                if each["resourceType"] == _VMS and location in each["locations"]
+                if each["resourceType"] == _VMS
+                and location in each["locations"]
+                and self.near(each["name"], allocated)
             ]
         }
 

@@ -110,6 +110,9 @@ def _change(cloud: Cloud, call: Call, vm: Vm) -> Reply:
     size = at(asked, "hardwareProfile", "vmSize") or vm.size
     if size != vm.size:
         cloud.sizes.allow(size, vm.location, vm.body.get("zones", []))
+        if not cloud.sizes.near(size, vm.allocated):
+            message = f"Unable to resize the VM '{vm.name}' since the size {size} is not available "
+            raise fault(409, "OperationNotAllowed", f"{message}in the current hardware cluster.")
         cloud.sizes.give(vm.size, vm.location)
         refused = cloud.sizes.over(size, vm.location)
         if refused:
