@@ -24,6 +24,7 @@ _NS = "urn:vim25"
 _TAG = "{" + _NS + "}"
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 _VALUE = f"{_TAG}val"
+_PROPERTY, _MISSING, _CHANGE = (f"{_TAG}{name}Set" for name in ("prop", "missing", "change"))
 
 
 class Property(NamedTuple):
@@ -162,10 +163,11 @@ def _listing(reply: ET.Element, refs: _Refs) -> Listing:
     contents = [
         Content(
             refs.of(_child(each, "obj")),
-            [_property(one, refs) for one in each.iterfind(f"{_TAG}propSet")],
+            [_property(one, refs) for one in each if one.tag == _PROPERTY],
             [
                 Missing(_text(one, "path"), _fault(_child(_child(one, "fault"), "fault")))
-                for one in each.iterfind(f"{_TAG}missingSet")
+                for one in each
+                if one.tag == _MISSING
             ],
         )
         for each in reply.iterfind(f"{_TAG}objects")
@@ -180,7 +182,7 @@ def _news(reply: ET.Element, refs: _Refs) -> News:
                 Update(
                     _text(each, "kind"),
                     refs.of(_child(each, "obj")),
-                    [_property(one, refs) for one in each.iterfind(f"{_TAG}changeSet")],
+                    [_property(one, refs) for one in each if one.tag == _CHANGE],
                 )
                 for each in one.iterfind(f"{_TAG}objectSet")
             ]
@@ -199,12 +201,18 @@ def _property(element: ET.Element, refs: _Refs) -> Property:
 
 def _value(element: ET.Element, refs: _Refs) -> Any:
     """A leaf; other than these are the words of enumerations."""
-    convert = _CONVERT.get(element.get(_TYPE, "").rpartition(":")[2])
+    convert = _converter(element.get(_TYPE, ""))
     if convert is not None:
         return convert(element, refs)
     if len(element):
         raise ValueError(f"a listing holds a {element.get(_TYPE)}, which is no leaf")
     return element.text or ""
+
+
+@lru_cache(maxsize=256)
+def _converter(kind: str) -> Callable[[ET.Element, _Refs], Any] | None:
+    """By the type as an element has it, with the prefix that the reply uses."""
+    return _CONVERT.get(kind.rpartition(":")[2])
 
 
 def _number(element: ET.Element, _: _Refs) -> int:
@@ -236,7 +244,8 @@ def _type_of(name: str) -> Any:
 
 
 def _child(element: ET.Element, name: str) -> ET.Element:
-    found = element.find(_TAG + name)
+    tag = _TAG + name
+    found = next((each for each in element if each.tag == tag), None)
     if found is None:
         raise ValueError(f"a {name} is missing in a listing")
     return found

@@ -106,11 +106,13 @@ def in_sight(host: Found | None, name: str) -> Found:
     return host
 
 
-def sighting_of(vm: Found, mark: Marker, host: str) -> Sighting:
-    """A VM on the host called `host`."""
+def sighting_of(
+    vm: Found, mark: Marker, host: str, names: Mapping[str, str] | None = None
+) -> Sighting:
+    """A VM on the host called `host`; `names` are those of datastores, as far as they are known."""
     own = UUID(vm.get("config.instanceUuid"))
     ours = mark.vm == own
-    stores = (each._moId for each in vm.get("datastore", ()))
+    stores = [each._moId for each in vm.get("datastore", ())]
     volumes = tuple(mark.volumes[each] for each in stores if each in mark.volumes)
     return Sighting(
         vm=own,
@@ -121,6 +123,7 @@ def sighting_of(vm: Found, mark: Marker, host: str) -> Sighting:
         ram_mib=int(vm.get("config.hardware.memoryMB", 0)),
         task=mark.task if ours else None,
         volumes=volumes if ours else (),
+        datastores=tuple([names[each] for each in stores if each in names]) if names else (),
     )
 
 

@@ -2,7 +2,9 @@
 when it is new.
 
 Its size and its mark, one of some fifty options, change only with the configuration, so they are
-read once for each version of that. Hosts that the vCenter has lost are left out with their VMs.
+read once for each version of that: the first time with the list itself, since naming 10,000 VMs one
+by one costs as much as what is said of them. Hosts that the vCenter has lost are left out with
+their VMs.
 """
 
 from collections.abc import Iterable, Mapping
@@ -50,6 +52,8 @@ _WANTED = {
         "summary.accessible",
     ),
 }
+_SAID = (*_LASTING, "config.extraConfig")
+_FIRST = {vim.VirtualMachine: (*_WANTED[vim.VirtualMachine], *_SAID)}
 _MIB = 2**20
 
 
@@ -65,7 +69,7 @@ class Surveyor:
     def survey(self, service: Service, links: Mapping[str, HostLink]) -> Facts:
         """The hosts of `links` that are in sight, and all their VMs."""
         taken_at = datetime.now(UTC)
-        found = self._read(service)
+        found = self._read(service, first=not self._kept)
         self._places.learn(host for host in found if isinstance(host.ref, vim.HostSystem))
         names = looking.names_of(links.values())
         hosts = {
@@ -86,10 +90,11 @@ class Surveyor:
             tuple(self._sightings(vms, hosts, stores)),
         )
 
-    def _read(self, service: Service) -> list[Found]:
+    def _read(self, service: Service, *, first: bool) -> list[Found]:
         everything = view(service, self._options, list(_WANTED))
+        wanted = _WANTED | (_FIRST if first else {})
         try:
-            return list_leaves(service, [all_in(everything)], _WANTED, self._options.page)
+            return list_leaves(service, [all_in(everything)], wanted, self._options.page)
         finally:
             everything.DestroyView()
 
@@ -97,15 +102,14 @@ class Surveyor:
         """What the configurations say that are new, by the page."""
         now = {vm.id: vm.get("config.changeVersion", "") for vm in vms}
         kept = {id_: at for id_, at in self._kept.items() if at[0] and now.get(id_) == at[0]}
+        told = (vm for vm in vms if vm.id not in kept and _SAID[-1] in vm.values)
+        kept |= {vm.id: _learnt(vm, now[vm.id]) for vm in told}
         missing = [vm for vm in vms if vm.id not in kept]
         page = self._options.page
         for start in range(0, len(missing), page):
             starts = [one(vm.ref) for vm in missing[start : start + page]]
-            wanted = {vim.VirtualMachine: (*_LASTING, "config.extraConfig")}
-            for each in list_leaves(service, starts, wanted, page):
-                lasting = {path: value for path, value in each.values.items() if path in _LASTING}
-                mark = marker.read_from(each.get("config.extraConfig", ()))
-                kept[each.id] = (now[each.id], replace(each, values=lasting), mark)
+            for each in list_leaves(service, starts, {vim.VirtualMachine: _SAID}, page):
+                kept[each.id] = _learnt(each, now[each.id])
         self._kept = kept
 
     def _sightings(
@@ -114,6 +118,7 @@ class Surveyor:
         hosts: Mapping[str, tuple[Found, HostLink]],
         stores: Mapping[str, Found],
     ) -> Iterable[Sighting]:
+        names = {id_: store.get("name") for id_, store in stores.items()}
         for vm in vms:
             if vm.id not in self._kept:
                 continue  # it vanished between the two reads
@@ -121,9 +126,7 @@ class Surveyor:
             if lasting.get("config.instanceUuid"):  # else it is being made
                 whole = replace(vm, values={**vm.values, **lasting.values})
                 host = hosts[vm.get("runtime.host")._moId][1].name
-                on = (stores.get(each._moId) for each in vm.get("datastore", ()))
-                names = tuple(each.get("name") for each in on if each is not None)
-                yield replace(looking.sighting_of(whole, mark, host), datastores=names)
+                yield looking.sighting_of(whole, mark, host, names)
 
     def _host(
         self, host: Found, link: HostLink, stores: Mapping[str, Found], moving: set[str]
@@ -144,6 +147,13 @@ class Surveyor:
             load=_load(host),
             mover=DRS if host.get("parent")._moId in moving else "",
         )
+
+
+def _learnt(vm: Found, version: str) -> tuple[str, Found, Marker]:
+    """What a configuration of that version says."""
+    lasting = {path: value for path, value in vm.values.items() if path in _LASTING}
+    mark = marker.read_from(vm.get("config.extraConfig", ()))
+    return version, replace(vm, values=lasting), mark
 
 
 def _is_vm(each: Found) -> bool:

@@ -106,3 +106,22 @@ async def test_a_piece_of_work_costs_what_is_said(rig: VsphereRig) -> None:
                 wanted = 0 if name in ("settle", "look", "survey") else 1
                 assert len(changes) == wanted, (name, changes)
                 assert all(costs[name][each] == 1 for each in changes)
+
+
+async def test_the_first_survey_reads_configurations_with_the_list(rig: VsphereRig) -> None:
+    """10,000 new VMs are not named one by one; those that are made later are, and both are the
+    same to see."""
+    before = await rig.deployed()
+    async with closing(rig.opened()) as driver:
+        took = await cost(rig, surveyed(driver, rig.first))
+        assert took["RetrievePropertiesEx"] == 1
+        after = await rig.deployed()
+        took = await cost(rig, surveyed(driver, rig.first))
+        assert took["RetrievePropertiesEx"] == 2
+        facts = await surveyed(driver, rig.first)
+    seen = {vm.vm: vm for vm in facts.vms}
+    for spec in (before, after):
+        found = seen[spec.vm]
+        assert (found.cpu, found.ram_mib) == (spec.cpu, spec.ram_mib)
+        assert found.volumes == (spec.disk.volume,)
+        assert found.task is not None

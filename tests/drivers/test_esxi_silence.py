@@ -7,6 +7,7 @@ counts: a driver that waits in the loop is late in each.
 
 import asyncio
 import gc
+import os
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -25,7 +26,7 @@ from drivers.esxi.driver import EsxiDriver
 from drivers.faults import Indeterminate, Unreachable
 from tests.drivers.rigs import closing, permitted, surveyed
 from tests.drivers.trouble import call, orders_for
-from tests.drivers.vsphere_rig import VsphereRig
+from tests.drivers.vsphere_rig import PASSWORD, VsphereRig
 
 LAG_P99_MAX_S = 0.05
 ROUNDS_MAX = 4
@@ -44,6 +45,7 @@ class Work:
     vm: UUID
     orders: Sequence[Order]
     known: bool
+    password: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ async def test_a_silent_vcenter_holds_up_no_call_and_no_loop(
     spec = await vsphere.deployed()
     orders = orders_for(vsphere, spec, vsphere.first, vsphere.second)
     options = vsphere.told(call_timeout_s=0.5, survey_timeout_s=0.5)
-    work = Work(options, vsphere.links(), spec.vm, orders, known)
+    work = Work(options, vsphere.links(), spec.vm, orders, known, vsphere.vc.password)
     ours, theirs = get_context("forkserver").Pipe()
     child = get_context("forkserver").Process(target=_child, args=(theirs, work))
     child.start()
@@ -95,6 +97,7 @@ async def _heard(pipe: Connection) -> Any:
 
 
 def _child(pipe: Connection, work: Work) -> None:
+    os.environ[PASSWORD] = work.password  # the fork server's environment is of its own beginning
     pipe.send(asyncio.run(_rounds(pipe, work)))
 
 

@@ -44,13 +44,16 @@ func (t *task) set(changes ...types.PropertyChange) {
 	simulator.Map.WithLock(t, func() { simulator.Map.Update(t, changes) })
 }
 
+const ownTasks = 1000000
+
 // begin starts the task of a call.
 func (s *server) begin(m *simulator.Method, r *rule) *task {
 	t := &task{cancelled: make(chan struct{}), answered: make(chan struct{})}
 	this, now := m.This, time.Now()
 	s.mu.Lock()
 	s.numbers++
-	t.Self = moref{Type: "Task", Value: fmt.Sprintf("task-%d", s.numbers)}
+	// The simulator numbers tasks of its own with all its objects: ours must never meet those.
+	t.Self = moref{Type: "Task", Value: fmt.Sprintf("task-%d", ownTasks+s.numbers)}
 	alone := this.Type == "VirtualMachine" && m.Name != "CloneVM_Task"
 	other := s.busy[this]
 	taken := alone && other != nil
