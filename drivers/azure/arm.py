@@ -78,7 +78,7 @@ class Arm:
             found = await self._opened().virtual_machines.get(
                 group, name, expand="instanceView", cls=_raw, **self._until()
             )
-            return _named(checked(found), name)
+            return checked(found, name)
 
         return await self._look(call)
 
@@ -133,6 +133,13 @@ class Arm:
                 raise HttpResponseError(response=response)
         except Exception as error:
             raise meaning(error, self.name, None, None) from error
+
+    def kept(self, text: str) -> Operation | None:
+        """The operation that was kept so; None when it is none of our subscription's."""
+        try:
+            return Operation(self._own(text)) if text else None
+        except ValueError:
+            return None
 
     # -- changes -------------------------------------------------------------------------------
 
@@ -275,13 +282,6 @@ class _Accepted(AsyncNoPolling[Any]):  # type: ignore[misc]
 
     def initialize(self, client: Any, initial_response: Any, deserialization_callback: Any) -> None:
         self.response = initial_response.http_response
-
-
-def _named(record: Json, name: str) -> Json:
-    """The record, when it is one of that VM; ValueError for any other, as of a muddled proxy."""
-    if str(record.get("name")).lower() != name.lower() or not record.get("location"):
-        raise ValueError("another thing than the VM is described")
-    return record
 
 
 def _is_page(page: Json) -> bool:

@@ -150,12 +150,15 @@ def seen_in(record: Record, statuses: Record | None = None) -> Seen:
     )
 
 
-def checked(record: Any) -> dict[str, Any]:
+def checked(record: Any, name: str = "") -> dict[str, Any]:
     """The record, when all that is read of it here is of the kind that it should be; raises
-    ValueError. What is lacking, or null, is not said, and no error."""
+    ValueError. What is lacking, or null, is not said, and no error; but the record of the VM of
+    that `name` says so, and where it is."""
     if not isinstance(record, dict):
         raise ValueError("a VM is not described")
     _check(record, _SHAPE)
+    if name and (str(record.get("name")).lower() != name.lower() or not record.get("location")):
+        raise ValueError("another thing than the VM is described")
     view = properties(record).get("instanceView") or {}
     if not all(isinstance(each, Mapping) for each in view.get("statuses") or ()):
         raise ValueError("a VM is described with a wrong status")

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from drivers.azure import acts, creating, removing, resizing
 from drivers.azure.acts import Scene
-from drivers.azure.arm import Operation
 from drivers.azure.operations import End, Operations, Stand
 from drivers.azure.reading import Figures, Seen, place_of
 from drivers.azure.trouble import NO_CAPACITY, Reaction, Said
@@ -53,8 +52,9 @@ async def settle(scene: Scene, operations: Operations, ticket: Ticket) -> Outcom
     for host in hosts_of(ticket):
         scene.link(host)
     stand = Stand(End.UNKNOWN)
-    if ticket.kept:
-        stand = await operations.stand(Operation(ticket.kept))
+    operation = scene.arm.kept(ticket.kept)
+    if operation is not None:
+        stand = await operations.stand(operation)
     if stand.end is End.RUNNING:
         return Outcome(Verdict.RUNNING)
     seen = await acts.see(scene, vm_of(ticket))

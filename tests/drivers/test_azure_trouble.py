@@ -165,6 +165,20 @@ async def test_a_call_that_was_kept_is_found_again(rig: AzureRig) -> None:
     assert rig.arm.calls["POST restart"] == 1
 
 
+@pytest.mark.parametrize(
+    "kept", ["https://127.0.0.1:9/operations/1", "/subscriptions/another/operations/1", "?", "a b"]
+)
+async def test_a_kept_call_that_leads_elsewhere_is_not_followed(rig: AzureRig, kept: str) -> None:
+    """As after a change of the configured subscription: our token goes there to nobody, and the
+    VM tells what became of the call."""
+    spec = await running(rig)
+    permit, order = permitted(), Power(spec.vm, rig.first, PowerRequest.OFF)
+    await rig.driver.power(permit, order)
+    rig.arm.forget_calls()
+    assert (await rig.driver.settle(rig.kept(permit, order, [kept]))).verdict is Verdict.DONE
+    assert rig.arm.calls == {"GET vm": 1}
+
+
 async def test_a_call_that_azure_has_forgotten_ends_in_a_look(rig: AzureRig) -> None:
     """Not in an error: the VM is as it was to become."""
     spec = await running(rig)
