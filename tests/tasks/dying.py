@@ -61,7 +61,7 @@ class Doom:
     def store_settings(self) -> StoreSettings:
         """Those of it and of who takes over; to open a session costs more than to wait for one."""
         home = Path(self.world).parent
-        return StoreSettings(home=home, database_url=self.database_url, connections_max=3)
+        return StoreSettings(home=home, database_url=self.database_url, connections_max=4)
 
     def driver(self) -> Driver | None:
         """A driver of the vCenter or of Azure; None where the world is simulated."""
@@ -186,7 +186,7 @@ def run_to_death(doom: Doom) -> int:
     """Run `doom` in a child process; its exit code: -9 when it was killed, 0 when it was not."""
     child = get_context("forkserver").Process(target=_child, args=(doom,))
     child.start()
-    child.join(30)
+    child.join(120)
     assert child.exitcode is not None, "the doomed process hangs"
     return child.exitcode
 

@@ -159,7 +159,7 @@ async def seen_once(store: Store, watch: Watch, driver: Driver) -> None:
         await watch.observer(endpoint).round()
 
 
-async def ended(store: Store, task: UUID, *, within_s: float = 30.0) -> dict[str, Any]:
+async def ended(store: Store, task: UUID, *, within_s: float = 90.0) -> dict[str, Any]:
     """The task's row once it is done or stuck; waits on the feed, not on time."""
     async with asyncio.timeout(within_s), aclosing(store.listen(feed.FEED_CHANNEL)) as woken:
         async for _ in woken:
