@@ -13,7 +13,7 @@ KVM_STAMP := $(VENV)/.kvm
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 KEEPING := $(if $(filter 0,$(KEEP)),--no-keep,)
 
-.PHONY: help dev demo test check quick bench sim fuzz-scheduler many-processes clean lock
+.PHONY: help dev demo test check style quick bench sim fuzz-scheduler many-processes clean lock
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -43,9 +43,12 @@ demo: $(STAMP) ## Act out the main job and keep serving (KEEP=0 ends; HYPERVISOR
 test: $(STAMP) ## Pass all tests, after installing what they need
 	@bash tools/test.sh "$(BIN)"
 
-check: $(STAMP) ## Format, lint, types, import contracts, tidiness
+check: style ## Format, lint, types, import contracts, tidiness
+	@$(BIN)/pytest -q tests/architecture
+
+style: $(STAMP) # The part of `check` that is no test
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/mypy --no-error-summary && \
-	  $(BIN)/lint-imports --no-cache | tail -1 && $(BIN)/pytest -q tests/architecture
+	  $(BIN)/lint-imports --no-cache | tail -1
 
 quick: $(STAMP) ## Test what needs neither PostgreSQL nor a hypervisor
 	@$(BIN)/pytest -q -n 2 tests/architecture tests/scheduler tests/tasks/test_saga.py tests/config

@@ -24,7 +24,6 @@ else
   echo "tests on a vSphere API server will be skipped" >&2
 fi
 "$bin/python" -m tests.lab.azure.recordings || echo "tests on recorded Azure traffic will be skipped" >&2
-make --no-print-directory check
+make --no-print-directory style
 wait
-# What `make check` has just run is not run again.
-exec "$bin/pytest" -n 2 --dist loadgroup -q --ignore tests/architecture
+exec "$bin/pytest" -n 2 --dist loadgroup -q
