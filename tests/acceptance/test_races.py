@@ -15,7 +15,7 @@ from tests.tasks.rig import books_balance
 
 pytestmark = pytest.mark.long
 AT_ONCE = 64
-ROUNDS = 10
+ROUNDS = 5
 ROOM = 10
 
 
