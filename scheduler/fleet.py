@@ -21,7 +21,7 @@ from scheduler.policy import FitPolicy, glad_of, score_of
 from scheduler.rulebook import first_lack
 from scheduler.section import AMOUNT_MAX
 from scheduler.share import Share, in_share
-from scheduler.shelf import Stores
+from scheduler.shelf import WIDE, Stores
 
 _SCOPES = ("cluster", "rack", "datacenter")
 
@@ -84,7 +84,7 @@ class Fleet:
             return None
         if demand.only is not None:
             share = None
-        section, huge = index.section, max(demand.cpu, demand.ram_mib) > AMOUNT_MAX
+        section, huge = index.section, demand.cpu > AMOUNT_MAX or demand.ram_mib > AMOUNT_MAX
         named = demand.only is not None or demand.refused
         if demand.origin is not None or named or section.beyond or huge:
             answer = self._first(index, index.among(demand, policy, share), demand, policy)
@@ -236,7 +236,7 @@ class Fleet:
         if kind == "host":
             assert isinstance(entry.row, Host)
             self._indexes[entry.row.datacenter].touch(id)
-        elif kind == "datastore" and not self._stores.wide(id):
+        elif kind == "datastore" and len(self._stores.lookers.get(id, ())) <= WIDE:
             self._restock(id)
 
     def _first(

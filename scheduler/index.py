@@ -8,6 +8,7 @@ name hosts ask the scalar rules, host by host, of those that may do at all.
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from scheduler.shelf import Shelf, Stores
 from scheduler.sort import Sort
 from scheduler.values import replace
 
+_PACKING: Final = FitPolicy.PACKING
 SORTS_MAX = 256
 """Sorts of requests known in a datacenter; beyond, all are learnt anew."""
 Known = tuple[FitPolicy, bool, str, str | None, int | None, int | None, Share | None]
@@ -67,9 +69,7 @@ class Index:
         """Whether unused hosts, with those `freed` counted in, are so few that the policy tries
         them last."""
         section = self.section
-        return policy is FitPolicy.PACKING and short_of_unused(
-            section.unused + freed, len(section.ids)
-        )
+        return policy is _PACKING and short_of_unused(section.unused + freed, len(section.ids))
 
     def put(self, id: int, entry: Entry) -> None:
         """A host came or changed otherwise than by a promise."""

@@ -5,7 +5,7 @@ A search measures gladness: the score of a policy in another measure, 1 or more,
 """
 
 from collections.abc import Callable
-from typing import assert_never
+from typing import Final, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,10 @@ from scheduler.section import Section
 
 __all__ = ["FitPolicy", "glad_column", "glad_of", "score", "score_of"]
 
+# Names of our own, since to look a member up in its class takes as long as the rest of a question.
+_PROGRESSIVE: Final = FitPolicy.PROGRESSIVE
+_PERFORMANCE: Final = FitPolicy.PERFORMANCE
+_PACKING: Final = FitPolicy.PACKING
 _SPREAD = IN_USE_MAX + 2
 _PACK = 2**28
 """More than any packing score is below zero."""
@@ -48,50 +52,44 @@ def score(policy: FitPolicy, host: Host, demand: Demand, short: bool) -> int:
 
 def glad_of(policy: FitPolicy, demand: Demand, short: bool) -> Callable[[Section, int], int]:
     """How glad one slot is."""
-    match policy:
-        case FitPolicy.PROGRESSIVE:
-            return _filling
-        case FitPolicy.PERFORMANCE:
-            return _spreading
-        case FitPolicy.PACKING:
-            return _packing(demand, short)
-        case _:
-            assert_never(policy)
+    if policy is _PROGRESSIVE:
+        return _filling
+    if policy is _PERFORMANCE:
+        return _spreading
+    if policy is _PACKING:
+        return _packing(demand, short)
+    assert_never(policy)
 
 
 def glad_column(
     policy: FitPolicy, demand: Demand, section: Section, short: bool
 ) -> NDArray[np.int64]:
     """The same for all slots."""
-    match policy:
-        case FitPolicy.PROGRESSIVE:
-            return section.glad.array
-        case FitPolicy.PERFORMANCE:
-            return _SPREAD - section.glad.array
-        case FitPolicy.PACKING:
-            room = Room(
-                section.cpu_limit.array,
-                section.cpu.array.astype(np.int64),
-                section.ram_limit.array,
-                section.ram.array.astype(np.int64),
-            )
-            glad = packing_columns(room, demand.cpu, demand.ram_mib) + _PACK
-            return glad - LAST * (section.glad.array == 1) if short else glad
-        case _:
-            assert_never(policy)
+    if policy is _PROGRESSIVE:
+        return section.glad.array
+    if policy is _PERFORMANCE:
+        return _SPREAD - section.glad.array
+    if policy is _PACKING:
+        room = Room(
+            section.cpu_limit.array,
+            section.cpu.array.astype(np.int64),
+            section.ram_limit.array,
+            section.ram.array.astype(np.int64),
+        )
+        glad = packing_columns(room, demand.cpu, demand.ram_mib) + _PACK
+        return glad - LAST * (section.glad.array == 1) if short else glad
+    assert_never(policy)
 
 
 def score_of(policy: FitPolicy, glad: int) -> int:
     """The score that is so glad."""
-    match policy:
-        case FitPolicy.PROGRESSIVE:
-            return glad - 1
-        case FitPolicy.PERFORMANCE:
-            return glad - _SPREAD + 1
-        case FitPolicy.PACKING:
-            return glad - _PACK
-        case _:
-            assert_never(policy)
+    if policy is _PROGRESSIVE:
+        return glad - 1
+    if policy is _PERFORMANCE:
+        return glad - _SPREAD + 1
+    if policy is _PACKING:
+        return glad - _PACK
+    assert_never(policy)
 
 
 def _filling(section: Section, slot: int) -> int:

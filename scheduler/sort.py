@@ -50,8 +50,7 @@ class Sort:
             if len(self._new) >= NEW_MAX:
                 self._new.clear()
             self._new.add(size)
-            passing = self._passing(section, size)
-            return self._first(demand, section, passing, last)
+            return self._first(demand, section, self._passing(section, size), last)
         if shape is None:
             shape = self._keep(demand, size)
         found = shape.look(section, last)
