@@ -23,7 +23,9 @@ class Sighting:
     `arriving` is true for the half-made copy on the target of a running relocation;
     `deallocated` for a VM that is off and was positively seen to have given its compute back.
     `volumes` are the names of its disks, `datastores` those of the datastores they are on, where a
-    listing tells of these.
+    listing tells of these. `reason` is why the VM is in this state, empty when the state says it
+    all: a few words that name no place ("paused by an I/O error"), then optionally a colon and the
+    hypervisor's own words, which only callers who may see hosts read.
     """
 
     vm: UUID
@@ -37,17 +39,22 @@ class Sighting:
     volumes: tuple[str, ...] = ()
     deallocated: bool = False
     datastores: tuple[str, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class DatastoreFacts:
-    """A datastore as one host sees it; sizes in bytes."""
+    """A datastore as one host sees it; sizes in bytes.
+
+    While it is not `usable` no disk is placed there through this host; `reason` says why.
+    """
 
     name: str
     path: str
     capacity_bytes: int
     free_bytes: int
     usable: bool = True
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

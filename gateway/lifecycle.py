@@ -23,6 +23,11 @@ class VmState(StrEnum):
         return tuple(VmState).index(self) + 1
 
 
+def public_reason(reason: str) -> str:
+    """Return the part of a state's reason that names no place: all before the first colon."""
+    return reason.partition(":")[0]
+
+
 class Operation(StrEnum):
     """What a task does to a VM; the values are the task types of the API."""
 

@@ -21,7 +21,7 @@ async def read(request: web.Request) -> web.Response:
     turn = Turn(request)
     async with turn.store.read() as c:
         vm = await find_vm(c, turn.vm_path(), turn.caller)
-    return turn.ok("virtualmachinestate", virtual_machine_state(turn.links, vm))
+    return turn.ok("virtualmachinestate", virtual_machine_state(turn.viewer, vm))
 
 
 async def change(request: web.Request) -> web.Response:

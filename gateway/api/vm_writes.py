@@ -187,7 +187,7 @@ async def _forget(c: Connection, writer: Writer, vm: Vm, may: bool) -> str:
             "Deleting a virtual machine whose state is unknown needs a privilege of its own",
         )
     await bookings.release_all(c, vm.id)
-    await vms.delete(c, vm.id)
+    await vms.forget(c, vm.id)
     told = f"{vm.name} was deleted while UNKNOWN; a copy may remain"
     event = vm_event(writer.caller, vm, "DELETE", f"{told} on {vm.host_name}")
     details = {

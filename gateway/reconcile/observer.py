@@ -140,10 +140,14 @@ class Observer:
     async def _survey(self) -> Facts | None:
         try:
             async with asyncio.timeout(self._rounds.unknown_after_s):
-                return await self._driver.survey(self._at.name)
+                facts = await self._driver.survey(self._at.name)
         except (Fault, TimeoutError) as silent:
             _log.info("endpoint %s does not answer: %s", self._at.name, silent)
             return None
+        if facts.endpoint != self._at.name:
+            _log.error("endpoint %s got the listing of %s", self._at.name, facts.endpoint)
+            return None
+        return facts
 
     def _past(self, silent: Sequence[str]) -> set[str]:
         """Count our own rounds of silence; the hosts silent for longer than the window."""

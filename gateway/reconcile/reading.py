@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from drivers.facts import PowerState, Sighting
 from gateway.lifecycle import VmState
-from gateway.store.observations import Believed
+from gateway.store.observations import Believed, Observed
 
 NOT_SEEN = "NOT_SEEN"
 SEEN_TWICE = "SEEN_TWICE"
@@ -27,10 +27,16 @@ class Reading:
     deallocated: bool = False
     seen: Sighting | None = None
     hosts: tuple[str, ...] = ()
+    reason: str = ""
+
+    @property
+    def observed(self) -> Observed:
+        """What goes into the record."""
+        return Observed(self.state, self.deallocated, self.reason)
 
     def moved(self, vm: Believed) -> Sighting | None:
-        """Where it was seen, if that is another host than the record has."""
-        return self.seen if self.seen is not None and self.seen.host != vm.host else None
+        """Return the sighting if the VM or its disk is at another place than the record has."""
+        return self.seen if self.seen is not None and not _in_place(vm, self.seen) else None
 
 
 def as_recorded(vm: Believed, sightings: Sequence[Sighting]) -> bool:
@@ -39,22 +45,34 @@ def as_recorded(vm: Believed, sightings: Sequence[Sighting]) -> bool:
         return False
     seen = sightings[0]
     same = _STATES.get(seen.state) is vm.state and seen.deallocated == vm.deallocated
-    return same and seen.host == vm.host
+    return same and seen.reason == vm.reason and _in_place(vm, seen)
+
+
+def _in_place(vm: Believed, seen: Sighting) -> bool:
+    """Return whether the VM is on its host, and its disk on its datastore as far as is known."""
+    if seen.host != vm.host:
+        return False
+    return not seen.datastores or not vm.pool or vm.pool in seen.datastores
 
 
 def read(vm: Believed, sightings: Sequence[Sighting]) -> Reading:
     """What these sightings, all there are, make of the VM."""
     hosts = tuple(sorted(each.host for each in sightings))
     if not sightings:
-        return Reading(VmState.UNKNOWN, NOT_SEEN)
+        return Reading(VmState.UNKNOWN, NOT_SEEN, reason="no hypervisor reports it")
     if len(sightings) > 1:
-        return Reading(VmState.UNKNOWN, SEEN_TWICE, hosts=hosts)
+        reason = f"it is in more than one place: {' and '.join(hosts)}"
+        return Reading(VmState.UNKNOWN, SEEN_TWICE, hosts=hosts, reason=reason)
     (seen,) = sightings
     strange = seen.host != vm.host and seen.task is None
-    if strange or seen.state is PowerState.UNKNOWN:
-        return Reading(VmState.UNKNOWN, seen.state.value, hosts=hosts)
+    if strange:
+        reason = f"another virtual machine has its identity: on host {seen.host}, without our mark"
+        return Reading(VmState.UNKNOWN, seen.state.value, hosts=hosts, reason=reason)
+    if seen.state is PowerState.UNKNOWN:
+        reason = seen.reason or "the hypervisor cannot tell its power state"
+        return Reading(VmState.UNKNOWN, seen.state.value, hosts=hosts, reason=reason)
     state = VmState(seen.state.value)
     if state is VmState.OFF and vm.known_state in _BEFORE_POWER:
         state = VmState.CONFIGURED
     deallocated = state is VmState.OFF and seen.deallocated
-    return Reading(state, seen.state.value, deallocated, seen, hosts)
+    return Reading(state, seen.state.value, deallocated, seen, hosts, seen.reason)

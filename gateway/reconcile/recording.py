@@ -10,11 +10,11 @@ from uuid import UUID
 
 from drivers.facts import Facts, HostFacts, PowerState, Sighting
 from gateway.events.event import Event, Severity, emit
-from gateway.lifecycle import VmState
-from gateway.reconcile.reading import SEEN_TWICE, Reading, as_recorded, read
-from gateway.store import ledger, moved, observations
+from gateway.lifecycle import VmState, public_reason
+from gateway.reconcile.reading import NOT_SEEN, SEEN_TWICE, Reading, as_recorded, read
+from gateway.store import deleted_vms, ledger, moved, observations
 from gateway.store.moved import Move, Place
-from gateway.store.observations import Believed, HostSeen
+from gateway.store.observations import Believed, HostSeen, Link, Observed
 from gateway.store.pool import Connection
 
 READ_AT_ONCE = 1000
@@ -83,11 +83,47 @@ async def record_places(
             )
             if found is not None:
                 datastores.append(found)
+    for link in await observations.write_links(c, hypervisor, facts.hosts):
+        hosts.append(link.host_id)
+        await _tell_link(c, link)
+    again = await _reappeared(c, hypervisor, facts)
     if hosts or datastores:
         await ledger.refresh_limits(c, hosts=hosts, datastores=datastores)
     if moves:
         await moved.rebook(c, moves)
-    return bool(hosts or datastores or moves)
+    return bool(hosts or datastores or moves or again)
+
+
+async def _reappeared(c: Connection, hypervisor: str, facts: Facts) -> bool:
+    """Report VMs that were deleted while UNKNOWN and are listed again; they count as foreign."""
+    names = {vm.vm: vm.name for vm in facts.vms}
+    marked = [(vm.vm, vm.host) for vm in facts.vms if vm.task is not None]
+    found = await deleted_vms.seen(c, hypervisor, marked, [host.name for host in facts.hosts])
+    for vm in found:
+        message = (
+            f"{vm.name} was deleted while UNKNOWN and is on {vm.host} again, as {names[vm.uuid]}:"
+            " delete it there, nobody manages it"
+        )
+        await emit(
+            c,
+            Event(
+                "VIRTUAL_MACHINE",
+                "VSM_REAPPEARED",
+                vm.vm_id,
+                message=message,
+                told=f"{vm.name} was deleted while UNKNOWN and was seen again",
+                severity=Severity.WARN,
+                enterprise_id=vm.enterprise_id,
+                entity_name=vm.name,
+                details={
+                    "uuid": str(vm.uuid),
+                    "label": vm.label,
+                    "host": vm.host,
+                    "deletedAt": vm.deleted_at,
+                },
+            ),
+        )
+    return bool(found)
 
 
 async def record_silence(c: Connection, hypervisor: str, hosts: Sequence[str]) -> bool:
@@ -144,6 +180,24 @@ async def _tell_host(c: Connection, host_id: int, name: str) -> None:
     await emit(c, Event("MACHINE", "CHECK_STATE", host_id, message=message, entity_name=name))
 
 
+async def _tell_link(c: Connection, link: Link) -> None:
+    """Report that a host can use a datastore no longer, or again."""
+    told = f"Host {link.host} cannot use datastore {link.datastore}: {link.problem}"
+    again = f"Host {link.host} can use datastore {link.datastore} again"
+    await emit(
+        c,
+        Event(
+            "MACHINE",
+            "CHECK_STATE",
+            link.host_id,
+            message=told if link.problem else again,
+            severity=Severity.WARN if link.problem else Severity.INFO,
+            entity_name=link.host,
+            details={"datastore": link.datastore, "problem": link.problem},
+        ),
+    )
+
+
 async def _news(look: Look) -> list[tuple[Believed, Reading]]:
     """Whose record is to change; others have their turn in between."""
     found = []
@@ -162,11 +216,12 @@ async def _news(look: Look) -> list[tuple[Believed, Reading]]:
 
 def _is_news(vm: Believed, reading: Reading) -> bool:
     """Whether the record is to change. One that stays UNKNOWN keeps the evidence it has, unless it
-    is seen on several hosts now: whoever looks next must know of both."""
+    is seen on several hosts now, so that the next look asks both, or seen with another reason."""
     if reading.said == SEEN_TWICE and vm.seen_on != reading.hosts:
         return True
-    same = (reading.state, reading.deallocated) == (vm.state, vm.deallocated)
-    return not same or reading.moved(vm) is not None
+    if vm.state is reading.state is VmState.UNKNOWN and (vm.seen_on or reading.said == NOT_SEEN):
+        return False
+    return reading.observed != vm.observed or reading.moved(vm) is not None
 
 
 async def _moves(
@@ -189,44 +244,55 @@ async def _record(
         "at": look.at.isoformat(),
     }
     there = reading.moved(vm)
-    state, deallocated = reading.state, reading.deallocated
+    observed = reading.observed
     if there is not None:
         evidence["host"] = there.host
         if move is None:
-            state, deallocated = VmState.UNKNOWN, False
+            observed = Observed(VmState.UNKNOWN, reason=_unregistered(there))
     if reading.said == SEEN_TWICE:
         evidence["hosts"] = list(reading.hosts)
-    elif move is None and (state, deallocated) == (vm.state, vm.deallocated):
+    elif move is None and observed == vm.observed:
         return False
-    await observations.write_state(c, vm, state, deallocated, evidence)
+    await observations.write_state(c, vm, observed, evidence)
     if move is not None and there is not None:
         await moved.record(c, move)
-        await _tell_move(c, vm, there.host, move, evidence)
-    if (state, deallocated) != (vm.state, vm.deallocated):
-        await _tell_state(c, vm, state, deallocated, evidence)
+        await _tell_move(c, vm, there, move, evidence)
+    if observed != vm.observed:
+        await _tell_state(c, vm, observed, evidence)
     return True
 
 
-def _named(state: VmState, deallocated: bool) -> str:
-    return f"{state} and deallocated" if deallocated else state.value
+def _unregistered(seen: Sighting) -> str:
+    """Return the reason of a VM that cannot be booked where it was seen."""
+    on = f" on datastore {', '.join(seen.datastores)}" if seen.datastores else ""
+    return f"it is at a place that is not registered: host {seen.host}{on}"
+
+
+def _named(one: Observed) -> str:
+    return f"{one.state} and deallocated" if one.deallocated else one.state.value
 
 
 async def _tell_state(
-    c: Connection, vm: Believed, state: VmState, deallocated: bool, evidence: dict[str, Any]
+    c: Connection, vm: Believed, observed: Observed, evidence: dict[str, Any]
 ) -> None:
-    lost = state is VmState.UNKNOWN
-    why = f"last known {vm.known_state}" if lost else f"was {_named(vm.state, vm.deallocated)}"
-    told = f"{vm.name} is {_named(state, deallocated)} ({why})"
-    hosts = evidence.get("hosts")
+    lost = observed.state is VmState.UNKNOWN
+    was = f"last known {vm.known_state}" if lost else f"was {_named(vm.observed)}"
+    if (observed.state, observed.deallocated) == (vm.state, vm.deallocated):
+        was = f"was {vm.reason}" if vm.reason else "no reason before"
+    reason = observed.reason
+    if reason:
+        evidence["reason"] = reason
+    state = f"{vm.name} is {_named(observed)}"
+    public = f"{state}: {public_reason(reason)}" if reason else state
     await emit(
         c,
         Event(
             "VIRTUAL_MACHINE",
             "VSM_CHANGE_STATE",
             vm.id,
-            message=f"{told}: it is on {' and '.join(hosts)} at once" if hosts else told,
-            told=told,
-            severity=Severity.WARN if lost else Severity.INFO,
+            message=f"{state}: {reason} ({was})" if reason else f"{state} ({was})",
+            told=f"{public} ({public_reason(was)})",
+            severity=Severity.WARN if lost or reason else Severity.INFO,
             enterprise_id=vm.enterprise_id,
             entity_name=vm.name,
             details=evidence,
@@ -235,10 +301,17 @@ async def _tell_state(
 
 
 async def _tell_move(
-    c: Connection, vm: Believed, to: str, move: Move, evidence: dict[str, Any]
+    c: Connection, vm: Believed, seen: Sighting, move: Move, evidence: dict[str, Any]
 ) -> None:
-    """`before` is the decision that placed the VM where it was; none led to where it is."""
-    details = evidence | {"from": vm.host, "to": to}
+    """`decision` is the one that placed the VM where it was; none led to where it is."""
+    details = evidence | {"from": vm.host, "to": seen.host}
+    message = f"{vm.name} was moved from outside, from {vm.host} to {seen.host}"
+    public = f"{vm.name} was moved to another machine from outside"
+    if seen.host == vm.host:
+        to = ", ".join(seen.datastores)
+        details |= {"fromDatastore": vm.pool, "toDatastore": to}
+        message = f"The disk of {vm.name} was moved from outside, from {vm.pool} to {to}"
+        public = f"The disk of {vm.name} was moved to another datastore from outside"
     if move.decision is not None:
         details["decision"] = str(move.decision)
     await emit(
@@ -247,8 +320,8 @@ async def _tell_move(
             "VIRTUAL_MACHINE",
             "VSM_MOVED",
             vm.id,
-            message=f"{vm.name} was moved from outside, from {vm.host} to {to}",
-            told=f"{vm.name} was moved to another machine from outside",
+            message=message,
+            told=public,
             enterprise_id=vm.enterprise_id,
             entity_name=vm.name,
             details=details,

@@ -28,7 +28,7 @@ select host_datastore.host_id, datastore.id, datastore.name, datastore.path, dat
 from host_datastore
   join datastore on datastore.id = host_datastore.datastore_id
   left join ledger on ledger.kind = 'datastore' and ledger.id = datastore.id
-where host_datastore.host_id = any($1::bigint[])
+where host_datastore.host_id = any($1::bigint[]) and host_datastore.problem = ''
 order by host_datastore.host_id, datastore.id
 """
 

@@ -12,7 +12,7 @@ select h.id, h.name, h.datacenter_id as datacenter, h.rack_id as rack, r.name as
   coalesce(h.memory_mib, 0) as memory_mib, l.cpu_limit, l.cpu_used,
   l.ram_limit as ram_limit_mib, l.ram_used as ram_used_mib, l.cpu_rule, l.ram_rule, h.networks,
   (select coalesce(array_agg(d.datastore_id order by d.datastore_id), '{}')
-   from host_datastore d where d.host_id = h.id) as datastores,
+   from host_datastore d where d.host_id = h.id and d.problem = '') as datastores,
   l.generation, l.character, h.cluster_id as cluster, coalesce(g.name, '') as cluster_name,
   h.reserved_for, l.enterprises, l.layers
 from host h join rack r on r.id = h.rack_id

@@ -42,7 +42,7 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Move:
     """A VM, by its number, from one host to another by theirs; `datastore` is where its disk is
-    now, `decision` the one that placed it where it was."""
+    now, `decision` the one that placed it where it was. Of a moved disk both hosts are the same."""
 
     vm_id: int
     source: int
@@ -115,7 +115,8 @@ async def rebook(c: Connection, made: Sequence[Move]) -> None:
     )
     left: dict[int, dict[int, Sequence[int] | None]] = {}
     for move in made:
-        left.setdefault(move.source, {})[move.vm_id] = None
+        if move.source != move.target:
+            left.setdefault(move.source, {})[move.vm_id] = None
     await ledger.add(c, rows, deltas, await clashes.dwellers(c, hosts), left)
     await over_limit.tell(c, before, await over_limit.find(c, hosts, datastores))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from drivers.facts import HostFacts
 from gateway.lifecycle import VmState
 from gateway.store.pool import Connection
 
@@ -12,7 +13,8 @@ from gateway.store.pool import Connection
 @dataclass(frozen=True, slots=True)
 class Believed:
     """A VM as it was recorded before the look. `last_task` is the newest of its tasks then,
-    `seen_on` where it was when it was seen on several hosts at once."""
+    `seen_on` where it was when it was seen on several hosts at once, `pool` what its host calls
+    the datastore of its disk."""
 
     id: int
     uuid: UUID
@@ -26,6 +28,13 @@ class Believed:
     host_id: int
     last_task: int
     seen_on: tuple[str, ...] = ()
+    reason: str = ""
+    pool: str = ""
+
+    @property
+    def observed(self) -> "Observed":
+        """The state on record."""
+        return Observed(self.state, self.deallocated, self.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +96,10 @@ async def fence(c: Connection, hypervisor: str, endpoint: str, epoch: int) -> bo
 
 _BELIEVED = """
 select v.id, v.uuid, v.name, v.enterprise_id, h.name host, v.state, v.known_state, v.version,
-  v.deallocated, v.host_id,
+  v.deallocated, v.host_id, v.state_reason reason, coalesce(d.pool, '') pool,
   coalesce((select max(t.n) from task t where t.vm_id = v.id), 0) last_task,
   case when v.state = 'UNKNOWN' then coalesce(v.seen->'hosts', '[]') else '[]' end seen_on
-from vm v join host h on h.id = v.host_id
+from vm v join host h on h.id = v.host_id left join datastore d on d.id = v.datastore_id
 where h.hypervisor = $1 and {which} and not exists (
   select from task t where t.vm_id = v.id and t.state in ('queued', 'running', 'stuck'))
 """
@@ -144,20 +153,31 @@ async def lock(c: Connection, vms: Iterable[Believed]) -> set[int]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A VM's state as it goes into the record, with why the hypervisor has it in that state."""
+
+    state: VmState
+    deallocated: bool = False
+    reason: str = ""
+
+
 async def write_state(
-    c: Connection, vm: Believed, state: VmState, deallocated: bool, seen: Mapping[str, Any]
+    c: Connection, vm: Believed, observed: Observed, seen: Mapping[str, Any]
 ) -> None:
     """Record a state; the caller has locked the VM and seen that its record is as it was."""
     await c.execute(
         """update vm set state = $2, version = version + 1, seen = $3, deallocated = $4,
+             state_reason = $5,
              known_state = case when $2 = 'UNKNOWN' then known_state else $2 end,
              synchronized_at = case when $2 = 'UNKNOWN' then synchronized_at
                                else clock_timestamp() end
            where id = $1""",
         vm.id,
-        state.value,
+        observed.state.value,
         dict(seen),
-        deallocated,
+        observed.deallocated,
+        observed.reason,
     )
 
 
@@ -251,3 +271,43 @@ async def write_datastore(
         *seen,
     )
     return changed
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A host and a datastore that it is to see; `problem` is why it cannot use it, else empty."""
+
+    host_id: int
+    host: str
+    datastore: str
+    problem: str
+
+
+_WRITE_LINKS = """
+with seen as (select * from unnest($3::text[], $4::text[], $5::text[]) as s(host, pool, problem)),
+present as (
+  select l.host_id, l.datastore_id, h.name host, d.name datastore,
+    coalesce(s.problem, 'the host does not list it') problem
+  from host h join host_datastore l on l.host_id = h.id join datastore d on d.id = l.datastore_id
+  left join seen s on s.host = h.name and s.pool = d.pool
+  where h.hypervisor = $1 and h.name = any($2))
+update host_datastore l set problem = p.problem from present p
+where l.host_id = p.host_id and l.datastore_id = p.datastore_id and l.problem <> p.problem
+returning p.host_id, p.host, p.datastore, p.problem
+"""
+
+
+async def write_links(c: Connection, hypervisor: str, hosts: Sequence[HostFacts]) -> list[Link]:
+    """Record which of their datastores these hosts can use; return the links that changed.
+
+    A listing of a host is complete, so a datastore that it leaves out is positively not there.
+    """
+    seen = [
+        (host.name, store.name, "" if store.usable else store.reason or "it is not accessible")
+        for host in hosts
+        for store in host.datastores
+    ]
+    names, pools, problems = zip(*seen, strict=True) if seen else ((), (), ())
+    asked = [host.name for host in hosts]
+    rows = await c.fetch(_WRITE_LINKS, hypervisor, asked, list(names), list(pools), list(problems))
+    return [Link(*row.values()) for row in rows]

@@ -71,7 +71,10 @@ class HostRow:
 
 @dataclass(frozen=True, slots=True)
 class DatastoreRow:
-    """A datastore as it was last seen; bytes, None for what was never seen."""
+    """A datastore as it was last seen; bytes, None for what was never seen.
+
+    `problem` is why the host that is asked about cannot use it; empty when it can.
+    """
 
     id: int
     uuid: UUID
@@ -87,6 +90,7 @@ class DatastoreRow:
     free_bytes: int | None
     used_bytes: int
     over_limit: bool
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ left join cluster cl on cl.id = h.cluster_id left join enterprise e on e.id = h.
 """
 _DATASTORE = f"""
 select d.id, d.uuid, d.datacenter_id, d.name, d.pool, d.path, d.tier_id, t.name, d.shared,
-  d.enabled, d.capacity_bytes, d.free_bytes, coalesce(l.disk_used, 0), {OVER}
+  d.enabled, d.capacity_bytes, d.free_bytes, coalesce(l.disk_used, 0), {OVER}, {{problem}}
 from datastore d left join ledger l on l.kind = 'datastore' and l.id = d.id
 left join tier t on t.id = d.tier_id
 """
@@ -215,7 +219,7 @@ async def drop_host(c: Connection, host_id: int) -> bool:
 async def datastores(c: Connection, host_id: int) -> list[DatastoreRow]:
     """The datastores a host sees, by name."""
     rows = await c.fetch(
-        _DATASTORE
+        _DATASTORE.format(problem="hd.problem")
         + """join host_datastore hd on hd.datastore_id = d.id where hd.host_id = $1
              order by d.name""",
         host_id,
@@ -225,7 +229,10 @@ async def datastores(c: Connection, host_id: int) -> list[DatastoreRow]:
 
 async def datastores_of(c: Connection, datacenter_id: int) -> list[DatastoreRow]:
     """The datastores of a datacenter, by name."""
-    rows = await c.fetch(_DATASTORE + "where d.datacenter_id = $1 order by d.name", datacenter_id)
+    rows = await c.fetch(
+        _DATASTORE.format(problem="''") + "where d.datacenter_id = $1 order by d.name",
+        datacenter_id,
+    )
     return [DatastoreRow(*row.values()) for row in rows]
 
 

@@ -22,7 +22,7 @@ select 'host', h.id, div(coalesce(h.cpus, 0)::numeric * coalesce(r.cpu_percent, 
   md5(jsonb_build_array(h.name, h.state, h.reachable, h.networks, h.type, h.hypervisor, h.cpus,
       h.memory_mib, h.datacenter_id, h.rack_id, k.name, h.cluster_id, g.name, h.reserved_for,
       (select jsonb_agg(d.datastore_id order by d.datastore_id)
-       from host_datastore d where d.host_id = h.id))::text || h.mover)
+       from host_datastore d where d.host_id = h.id and d.problem = ''))::text || h.mover)
 from host h
 join rack k on k.id = h.rack_id
 left join cluster g on g.id = h.cluster_id

@@ -10,7 +10,7 @@ select v.id, v.uuid, v.name, v.type, b.cpu, b.ram_mib, v.disk_bytes, v.datacente
   (select n.tag from nic i join network n on n.id = i.network_id where i.vm_id = v.id
    order by i.n limit 1),
   v.enterprise_id, v.layer_id, v.tier_id, v.host_id, v.datastore_id, v.protected,
-  v.known_state, v.state in ('ON', 'OFF', 'PAUSED', 'CONFIGURED'), exists (
+  v.known_state, v.state, v.state in ('ON', 'OFF', 'PAUSED', 'CONFIGURED'), exists (
     select from task t where t.vm_id = v.id and t.state in ('queued', 'running', 'stuck')),
   coalesce($1 > 0 and exists (
     select from task t where t.vm_id = v.id and t.kind = 'RELOCATE' and t.result = 'success'
@@ -24,7 +24,7 @@ order by v.id
 @dataclass(frozen=True, slots=True)
 class ResidentRow:
     """A VM where it lives; `clear` says that its state allows a move, `locked` that a task has
-    it now."""
+    it now, `shown` is its state on record, `state` the last one that was seen."""
 
     id: int
     uuid: UUID
@@ -42,6 +42,7 @@ class ResidentRow:
     datastore_id: int
     protected: bool
     state: str
+    shown: str
     clear: bool
     locked: bool
     just_moved: bool

@@ -82,18 +82,20 @@ async def record_state(
     seen: Mapping[str, Any] | None = None,
     *,
     deallocated: bool = False,
+    reason: str = "",
 ) -> None:
     """Write a state that was seen; `seen` says where, by whom and when, `deallocated` that the VM
-    was seen to have given its compute back."""
+    was seen to have given its compute back, `reason` why the hypervisor has it in that state."""
     await c.execute(
         """update vm set state = $2, version = version + 1, synchronized_at = clock_timestamp(),
              known_state = case when $2 = 'UNKNOWN' then known_state else $2 end,
-             seen = coalesce($3, seen), deallocated = $4
+             seen = coalesce($3, seen), deallocated = $4, state_reason = $5
            where id = $1""",
         vm_id,
         state.value,
         dict(seen) if seen is not None else None,
         deallocated,
+        reason,
     )
 
 

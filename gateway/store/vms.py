@@ -17,7 +17,8 @@ _SELECT = """
 select vm.id, vm.uuid, vm.name, vm.label, vm.description, vm.virtualappliance_id,
   vm.virtualdatacenter_id, vm.enterprise_id, vm.datacenter_id, vm.user_id, vm.template_id,
   vm.type, vm.cpu, vm.cores_per_socket, vm.ram_mib, vm.disk_bytes, vm.state, vm.known_state,
-  vm.deallocated, vm.version, vm.host_id, vm.datastore_id, vm.protected, vm.protected_cause,
+  vm.deallocated, vm.state_reason, vm.version, vm.host_id, vm.datastore_id, vm.protected,
+  vm.protected_cause,
   vm.extra, vm.synchronized_at, vm.created_at,
   enterprise.name as enterprise_name, app_user.nick as user_nick,
   virtualdatacenter.name as virtualdatacenter_name,
@@ -70,7 +71,8 @@ SORTS: Mapping[str, str] = {
 class Vm:
     """A VM as recorded, with the names its links carry; memory in MiB, disk in bytes.
 
-    `deallocated`: it is off and was seen to have given its compute back.
+    `deallocated`: it is off and was seen to have given its compute back. `state_reason` is why the
+    hypervisor has it in its state, empty when there is nothing to say.
     `open_task` is the task that holds it, with `open_kind` its operation. The tier is the one its
     disks are in, or while they are nowhere the one it asks for.
     """
@@ -94,6 +96,7 @@ class Vm:
     state: VmState
     known_state: VmState
     deallocated: bool
+    state_reason: str
     version: int
     host_id: int | None
     datastore_id: int | None
@@ -233,6 +236,16 @@ async def unprotect(c: Connection, vm_id: int) -> None:
 async def delete(c: Connection, vm_id: int) -> None:
     """Forget a locked VM that holds no booking; its interfaces free their addresses."""
     await c.execute("delete from vm where id = $1", vm_id)
+
+
+async def forget(c: Connection, vm_id: int) -> None:
+    """Delete a locked VM that nobody could see, and keep who it was: a copy may show up again."""
+    await c.execute(
+        """with gone as (delete from vm where id = $1 returning *)
+           insert into deleted_vm (uuid, vm_id, name, label, enterprise_id)
+           select uuid, id, name, label, enterprise_id from gone""",
+        vm_id,
+    )
 
 
 async def of_appliance(c: Connection, virtualappliance_id: int) -> tuple[Vm, ...]:

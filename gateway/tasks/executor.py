@@ -240,7 +240,7 @@ class Executor:
                 await self._absent(move)
                 vain = tries(self.record.lines, move.step.name)
                 if policy.spent(move, vain, self.tools.limits):
-                    reason = outcome.reason or f"{vain} attempts had no effect"
+                    reason = outcome.reason or policy.without_effect(vain, outcome.sighting)
                     return await self._fail(move, (reason, policy.IN_VAIN), clean=True)
                 return next_move(self.record.saga, self.record.lines)
 

@@ -9,7 +9,7 @@ from gateway.store.residents import ResidentRow
 from gateway.store.seats import Seat
 from scheduler.demand import Demand, Reach
 from scheduler.fleet import Fleet
-from scheduler.plan.resident import Resident, relocation
+from scheduler.plan.resident import LOCKED, RESTING, STATE, UNKNOWN, Resident, relocation
 
 _KINDS = ("host", "datastore", "cluster", "rack", "datacenter")
 
@@ -39,7 +39,7 @@ async def take(store: Store, rest_s: float = 0.0) -> Picture:
 
 
 def resident(row: ResidentRow) -> Resident:
-    """The VM as plans see it; one that cannot be moved now rests."""
+    """Return the VM as plans see it, with the reason that keeps it where it is, if there is one."""
     return Resident(
         Demand(
             row.uuid,
@@ -56,9 +56,17 @@ def resident(row: ResidentRow) -> Resident:
         row.host_id,
         row.datastore_id,
         protected=row.protected,
-        resting=row.just_moved or not row.movable,
+        pinned=_pinned(row),
         live=row.state in ("ON", "PAUSED"),
     )
+
+
+def _pinned(row: ResidentRow) -> str:
+    if row.locked:
+        return LOCKED
+    if not row.clear:
+        return UNKNOWN if row.shown == UNKNOWN else STATE
+    return RESTING if row.just_moved else ""
 
 
 def peopled(picture: Picture, reach: Reach) -> Mapping[int, list[Demand]]:

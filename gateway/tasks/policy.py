@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from drivers.contract import Order, Power, PowerRequest
+from drivers.facts import Sighting
 from drivers.faults import (
     Busy,
     Fault,
@@ -98,6 +99,14 @@ def wait_s(tries: int) -> float:
 def no_way_back(move: Move) -> bool:
     """Whether the saga cannot turn back at this move: it undoes, or is past returning."""
     return move.step.final or move.undoing
+
+
+def without_effect(attempts: int, sighting: Sighting | None) -> str:
+    """Return why a call without effect is given up, with the hypervisor's reason for the state."""
+    tried = f"{attempts} attempts had no effect"
+    if sighting is None or not sighting.reason:
+        return tried
+    return f"{tried}: the virtual machine is {sighting.state} ({sighting.reason})"
 
 
 def spent(move: Move, vain: int, limits: Limits) -> bool:

@@ -5,12 +5,13 @@ from typing import Any
 import msgspec
 
 from gateway.store.pool import Store
+from gateway.store.residents import ResidentRow
 from gateway.tasks.picture import Picture, resident, take
 from scheduler.plan.consolidate import consolidate
 from scheduler.plan.drain import drain
 from scheduler.plan.even import even
 from scheduler.plan.moves import Plan, to_mapping
-from scheduler.plan.resident import Terms
+from scheduler.plan.resident import PINNED, UNSUPPORTED, Resident, Terms
 from scheduler.plan.timeline import Capacities, timeline
 from scheduler.values import replace
 
@@ -87,6 +88,13 @@ def _moved_by_others(picture: Picture, question: PlanQuestion) -> list[dict[str,
     ]
 
 
+def _resident(row: ResidentRow, question: PlanQuestion) -> Resident:
+    found = resident(row)
+    if row.type in question.fixed:
+        return replace(found, pinned=UNSUPPORTED)
+    return replace(found, pinned=PINNED) if row.id in question.pinned else found
+
+
 def _plan(picture: Picture, question: PlanQuestion) -> Plan:
     terms = Terms(
         moves_max_percent=question.moves_max_percent,
@@ -95,11 +103,7 @@ def _plan(picture: Picture, question: PlanQuestion) -> Plan:
         left_out=frozenset(picture.movers),
     )
     found = [
-        replace(resident(row), resting=True)
-        if row.id in question.pinned or row.type in question.fixed
-        else resident(row)
-        for row in picture.vms
-        if row.datacenter_id == question.datacenter
+        _resident(row, question) for row in picture.vms if row.datacenter_id == question.datacenter
     ]
     match question.kind:
         case "drain":

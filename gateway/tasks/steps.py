@@ -120,10 +120,13 @@ def place_of(vm: VmRecord) -> Location:
 async def record_seen(c: Connection, at: Situation, outcome: Outcome, otherwise: VmState) -> None:
     """Record the state of an outcome's sighting; `otherwise` when there is none."""
     sighting = outcome.sighting
-    state, deallocated = otherwise, False
+    state, deallocated, reason = otherwise, False, ""
     if sighting is not None and sighting.state is not PowerState.UNKNOWN:
         state, deallocated = VmState(sighting.state.value), sighting.deallocated
-    await vm_record.record_state(c, at.vm.id, state, seen_by(at, outcome), deallocated=deallocated)
+        reason = sighting.reason
+    await vm_record.record_state(
+        c, at.vm.id, state, seen_by(at, outcome), deallocated=deallocated, reason=reason
+    )
 
 
 def seen_by(at: Situation, outcome: Outcome) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A resident is a VM where it lives now, and whether a plan may touch it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,21 +10,37 @@ from scheduler.values import replace
 
 PROTECTED = "PROTECTED"
 RESTING = "RESTING"
+UNKNOWN = "UNKNOWN"
+LOCKED = "LOCKED"
+STATE = "STATE"
+PINNED = "PINNED"
+UNSUPPORTED = "UNSUPPORTED"
+STILL: Mapping[str, str] = {
+    PROTECTED: "The virtual machine is protected.",
+    RESTING: "The virtual machine was moved a short while ago.",
+    UNKNOWN: "The state of the virtual machine is unknown: no hypervisor reports it.",
+    LOCKED: "A task holds the virtual machine.",
+    STATE: "The virtual machine is in a state that allows no relocation.",
+    PINNED: "The request leaves this virtual machine where it is.",
+    UNSUPPORTED: "The hypervisor cannot relocate virtual machines.",
+    "UNREACHABLE": "The host does not answer.",
+}
+"""The reasons that keep a VM where it is before any other host is considered, as sentences."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resident:
     """A VM on a host: `demand` is what it holds there, as for a deployment (no origin).
 
-    `protected` says that its owner forbids moves; `resting` that it moved a short while ago or
-    is pinned for another reason; `live` that it runs, so that its memory has to be copied.
+    `protected` says that its owner forbids moves; `pinned` is another reason of `STILL` that keeps
+    it there, empty when there is none; `live` that it runs, so that its memory has to be copied.
     """
 
     demand: Demand
     host: int
     datastore: int
     protected: bool = False
-    resting: bool = False
+    pinned: str = ""
     live: bool = True
 
     @property
@@ -36,7 +53,7 @@ class Resident:
         """Why no plan may move it; None when one may."""
         if self.protected:
             return PROTECTED
-        return RESTING if self.resting else None
+        return self.pinned or None
 
 
 @dataclass(frozen=True, slots=True)

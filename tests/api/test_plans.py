@@ -100,7 +100,7 @@ async def test_a_plan_moves_no_vm_that_its_hypervisor_cannot_move(api: Api) -> N
         await ledger.refresh_limits(c)
     made = (await api.call("POST", "admin/plans", DRAIN)).body
     assert made["totalMoves"] == 0
-    assert [each["reasons"] for each in made["blocked"]] == [["RESTING"]] * 2
+    assert [each["reasons"] for each in made["blocked"]] == [["UNSUPPORTED"]] * 2
 
 
 @pytest.mark.parametrize("kind", ["rebalance", "consolidate"])

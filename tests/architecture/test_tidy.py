@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("gateway", "scheduler", "drivers", "bench")
-MODULE_LINES_MAX = 300
+MODULE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
 PARAMETERS_MAX = 5
 NESTING_MAX = 3
@@ -65,7 +65,7 @@ def test_functions_are_small(path: Path) -> None:
         assert found.end_lineno is not None
         lines = found.end_lineno - found.lineno + 1
         assert lines <= FUNCTION_LINES_MAX, f"{found.name}: {lines} lines"
-        given = [*found.args.posonlyargs, *found.args.args, *found.args.kwonlyargs]
+        given = [*found.args.posonlyargs, *found.args.args]
         counted = [one for one in given if one.arg not in ("self", "cls")]
         assert len(counted) <= PARAMETERS_MAX, f"{found.name}: {len(counted)} parameters"
         deepest = depth(found)

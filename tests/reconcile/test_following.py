@@ -78,7 +78,7 @@ async def test_on_two_hosts_it_is_unknown_until_it_is_on_one(store: Store, whole
                 await at.rounds()
             assert await at.at() == ("UNKNOWN", "host-1")
         (event,) = await at.events("VSM_CHANGE_STATE")
-        assert event["message"].endswith("it is on host-1 and host-2 at once")
+        assert "in more than one place: host-1 and host-2" in event["message"]
         assert "host" not in event["told"]
         at.world.rows("delete from vm where vm = ? and host = 'host-1'", at.uuid)
         await at.rounds()

@@ -10,7 +10,7 @@ from scheduler.demand import Demand
 from scheduler.fleet import Fleet
 from scheduler.inventory import Datastore, Host, HostState, RuleSet, Scope
 from scheduler.plan.moves import Move, Plan
-from scheduler.plan.resident import Resident
+from scheduler.plan.resident import RESTING, UNKNOWN, Resident
 from scheduler.values import replace
 from tests.scheduler.places import DATASTORE, HOST, SCOPE, World, fleet_of
 
@@ -194,6 +194,6 @@ def _residents(draw: st.DrawFn, demand: Demand, home: Host) -> Resident:
         home.id,
         draw(st.sampled_from([SHARED, SHARED, LOCAL + home.id])),
         protected=draw(rarely),
-        resting=draw(rarely),
+        pinned=draw(st.sampled_from([""] * 9 + [RESTING, UNKNOWN])),
         live=draw(st.booleans()),
     )

@@ -95,7 +95,7 @@ def test_in_a_circle_one_steps_aside() -> None:
 
 def test_protected_and_resting_vms_stay() -> None:
     protected = replace(resident(1, 1, 4, 4), protected=True)
-    resting = replace(resident(2, 2, 4, 4), resting=True)
+    resting = replace(resident(2, 2, 4, 4), pinned="RESTING")
     homes = living([host(1), host(2)], [protected, resting])
     assert consolidated(homes).moves == ()
     assert even(homes.fleet(), homes.residents, ALL).moves == ()

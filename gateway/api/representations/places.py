@@ -134,8 +134,9 @@ def machine_state(one: HostRow) -> str:
 
 
 def datastore(links: Linker, one: DatastoreRow, host: HostRow | None = None) -> dict[str, Any]:
-    """A datastore; sizes in bytes."""
+    """A datastore; sizes in bytes. Of a host it says whether that host can use it, and why not."""
     path = f"admin/datacenters/{one.datacenter_id}/datastores/{one.id}"
+    seen = {} if host is None else {"usable": not one.problem, "problem": one.problem}
     more = [] if host is None else [links.link("machine", machine_path(host), "machine")]
     if one.tier_id is not None:
         tier = f"admin/datacenters/{one.datacenter_id}/datastoretiers/{one.tier_id}"
@@ -152,6 +153,7 @@ def datastore(links: Linker, one: DatastoreRow, host: HostRow | None = None) -> 
         "size": one.capacity_bytes or 0,
         "usedSize": one.used_bytes,
         "overLimit": one.over_limit,
+        **seen,
         "links": [links.link("edit", path, "datastore"), *more],
     }
 

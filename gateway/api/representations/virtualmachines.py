@@ -12,7 +12,7 @@ from gateway.api.representations.layers import appliance_path, layer_path
 from gateway.api.representations.tasks import vm_path
 from gateway.api.representations.tiers import offered_link
 from gateway.api.representations.vm_actions import RELOCATE, actions, power_allowed
-from gateway.lifecycle import Operation, VmState
+from gateway.lifecycle import Operation, VmState, public_reason
 from gateway.store.nics import Nic
 from gateway.store.vms import Vm
 from gateway.tasks.submission import Caller
@@ -67,6 +67,7 @@ def virtual_machine(viewer: Viewer, vm: Vm, nics: Sequence[Nic]) -> dict[str, An
         "displayState": display_state(vm),
         **_CONSTANT,
         "deallocated": vm.deallocated,
+        "stateReason": state_reason(viewer.caller, vm),
         "variables": vm.extra.get("variables", {}),
         "creationTimestamp": _milliseconds(vm.created_at),
         "lastSynchronize": _milliseconds(vm.synchronized_at or vm.created_at),
@@ -76,11 +77,22 @@ def virtual_machine(viewer: Viewer, vm: Vm, nics: Sequence[Nic]) -> dict[str, An
     }
 
 
-def virtual_machine_state(links: Linker, vm: Vm) -> dict[str, Any]:
+def state_reason(caller: Caller, vm: Vm) -> str:
+    """Why the hypervisor has the VM in its state, empty when the state says it all.
+
+    The hypervisor's own words follow a colon. They may name places, so only callers who see hosts
+    read them.
+    """
+    return vm.state_reason if caller.sees_hosts else public_reason(vm.state_reason)
+
+
+def virtual_machine_state(viewer: Viewer, vm: Vm) -> dict[str, Any]:
     """The body of GET state."""
+    links = viewer.links
     return {
         "state": vm.shown_state.value,
         "deallocated": vm.deallocated,
+        "stateReason": state_reason(viewer.caller, vm),
         "links": [
             links.link("parent", vm_path(vm), "virtualmachine", title=vm.name),
             links.link("edit", f"{vm_path(vm)}/state", "virtualmachinestate"),
