@@ -20,13 +20,13 @@ from urllib.parse import quote
 
 from gateway.store.faults import ServerFailed
 from gateway.store.locate import Binaries
+from gateway.store.server_account import ServerAccount, server_account
 
 SUPERUSER = "app"
 _PORT = 5432
 _SOCKET_NAME = f".s.PGSQL.{_PORT}"
 _SOCKET_PATH_MAX = 107
 _LOG_BYTES_MAX = 16 * 1024 * 1024
-_NOBODY = 65534
 # Also quoting-proof: these folders pass through a shell and through a list-valued setting.
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_./-]+")
 _SETTINGS = """
@@ -80,7 +80,9 @@ class Cluster:
     def create(self) -> None:
         """Make the data folder unless it is there; a crash half-way leaves no half folder."""
         if (self.folder / "PG_VERSION").exists():
+            self._account().own(self.folder)
             return
+        self._account().own(self.home)
         partial = self.home / "data.partial"
         shutil.rmtree(partial, ignore_errors=True)
         made = ["initdb", "-D", partial.name, "-U", SUPERUSER, "--auth=trust", "-E", "UTF8"]
@@ -102,7 +104,9 @@ class Cluster:
         Only while no server is alive. Recovery after a crash may take longer than `patience_s`.
         """
         folder = socket_folder(self.home)
-        _own_folder(folder)
+        account = self._account()
+        account.own(self.home)
+        _own_folder(folder, account)
         if self.log.exists() and self.log.stat().st_size > _LOG_BYTES_MAX:
             self.log.replace(self.log.with_suffix(".log.1"))
         settings = {
@@ -144,7 +148,7 @@ class Cluster:
     def _run(self, program: str, *arguments: str) -> None:
         """Run one of PostgreSQL's programs in `home`, which it is never told the name of: they
         pass paths through a shell with too little quoting."""
-        command = [*_prefix(), str(self.binaries.folder / program), *arguments]
+        command = [*self._account().prefix, str(self.binaries.folder / program), *arguments]
         # The operator's PGDATA, PGOPTIONS, ... are about other servers.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
         try:
@@ -161,7 +165,13 @@ class Cluster:
             raise ServerFailed(f"cannot run {command[0]}: {refused.strerror}") from refused
         if ran.returncode != 0:
             said = ran.stdout.decode(errors="replace").strip()[-2000:]
-            raise ServerFailed(f"{program} failed, see also {self.log}: {said}{_hint(said)}")
+            raise ServerFailed(f"{program} failed, see also {self.log}: {said}")
+
+    def _account(self) -> ServerAccount:
+        try:
+            return server_account(self.home)
+        except LookupError as nobody:
+            raise ServerFailed(str(nobody.args[0])) from nobody
 
 
 def made_by(home: Path) -> int | None:
@@ -182,31 +192,15 @@ def socket_folder(home: Path) -> Path:
     return Path("/tmp") / f"vmgate-{os.geteuid()}-{digest}"
 
 
-def _own_folder(folder: Path) -> None:
-    """Make `folder` ours alone: whoever may enter it may enter the database."""
+def _own_folder(folder: Path, account: ServerAccount) -> None:
+    """Make `folder` the account's alone: whoever may enter it may enter the database."""
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     status = folder.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (os.geteuid(), account.uid):
         raise ServerFailed(f"{folder} is not a folder of our own: remove it")
     folder.chmod(0o700)
-
-
-def _prefix() -> list[str]:
-    """PostgreSQL refuses root. A user namespace satisfies it: files stay root's, and no folder
-    has to be opened to another user."""
-    if os.geteuid() != 0:
-        return []
-    return ["unshare", "--user", f"--map-user={_NOBODY}", f"--map-group={_NOBODY}"]
-
-
-def _hint(said: str) -> str:
-    if "unshare" in said:
-        return (
-            " (as root vmgate needs user namespaces for its own PostgreSQL:"
-            " run as another user, or set DATABASE_URL)"
-        )
-    return ""
+    account.own(folder)
 
 
 def _server_folders() -> Iterator[Path]:

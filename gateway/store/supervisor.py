@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import fcntl
 import logging
+import os
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
@@ -23,7 +25,22 @@ _log = logging.getLogger(__name__)
 # A start under another's lock may include a long recovery.
 _LOCK_PATIENCE_S = 360.0
 _LOCK_PAUSE_S = 0.02
+_SILENT_FOR_S = 2.0
 _KEEPER_PERIOD_S = 0.5
+
+
+def sign_lock(lock: IO[str]) -> None:
+    """Write into a lock file, which is held, who holds it: for people who wait."""
+    lock.seek(0)
+    lock.truncate()
+    lock.write(f"process {os.getpid()} ({' '.join(sys.argv)[:200]})")
+    lock.flush()
+
+
+def lock_holder(lock: IO[str]) -> str:
+    """Return who holds a lock file, as its holder wrote it."""
+    lock.seek(0)
+    return lock.read(300) or "another program"
 
 
 class Supervisor:
@@ -95,18 +112,25 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        end = time.monotonic() + _LOCK_PATIENCE_S
-        with (self.home / "lock").open("a") as lock:
+        """Hold the lock around a start or a stop; say who has it when that takes long."""
+        began = time.monotonic()
+        said = False
+        with (self.home / "lock").open("a+") as lock:
             while True:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
-                    if time.monotonic() > end:
-                        raise ServerFailed(
-                            f"another vmgate has held {lock.name} for {_LOCK_PATIENCE_S:.0f} s"
-                        ) from None
+                    waited = time.monotonic() - began
+                if waited > _LOCK_PATIENCE_S:
+                    raise ServerFailed(
+                        f"{lock_holder(lock)} has held {lock.name} for {_LOCK_PATIENCE_S:.0f} s"
+                    )
+                if waited > _SILENT_FOR_S and not said:
+                    said = True
+                    _log.warning("waiting for %s, which %s holds", lock.name, lock_holder(lock))
                 time.sleep(_LOCK_PAUSE_S)
+            sign_lock(lock)
             yield
 
 

