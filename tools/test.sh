@@ -24,6 +24,5 @@ else
   echo "tests on a vSphere API server will be skipped" >&2
 fi
 "$bin/python" -m tests.lab.azure.recordings || echo "tests on recorded Azure traffic will be skipped" >&2
-make --no-print-directory style
 wait
 exec "$bin/pytest" -n 2 --dist loadgroup -q

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import cyclopts
 from cyclopts import Parameter
@@ -14,6 +14,7 @@ from gateway.cli import capacity, drivers, offline, rulesets
 from gateway.cli.demo import demo
 from gateway.cli.why import why
 from gateway.config import ConfigError, read_config
+from gateway.config.examples import example, usual
 from gateway.config.reading import secret
 from gateway.service.garbage import collect_seldom
 from gateway.service.logs import configure_logs
@@ -25,23 +26,28 @@ app = cyclopts.App(name="vmgate", help=__doc__, version_flags=[])
 app.command(rulesets.rules)
 app.command(rulesets.cluster)
 app.command(drivers.driver)
-File = Annotated[Path, Parameter(name=["--config", "-c"])]
+File = Annotated[
+    Path | None,
+    Parameter(
+        name=["--config", "-c"],
+        help="The configuration; else configs/production.toml or /etc/vmgate/vmgate.toml.",
+    ),
+]
 ClusterFile = Annotated[Path, Parameter(name=["--cluster"])]
-_USUAL = Path("configs/production.toml")
 
 
 @app.command(name="serve")
-def _serve(*, config: File = _USUAL, role: Role = Role.ALL) -> int:
+def _serve(*, config: File = None, role: Role = Role.ALL) -> int:
     """Serve the API, carry out its tasks, or both."""
-    settings = read_config(config, os.environ)
+    settings = read_config(config or usual(), os.environ)
     configure_logs(settings.log.level)
     return _run(serve(settings, role, os.environ, ready=collect_seldom))
 
 
 @app.command(name="migrate")
-def _migrate(*, config: File = _USUAL) -> int:
+def _migrate(*, config: File = None) -> int:
     """Bring the database's schema up to this version."""
-    settings = read_config(config, os.environ)
+    settings = read_config(config or usual(), os.environ)
     configure_logs(settings.log.level)
 
     async def migrated() -> None:
@@ -52,20 +58,32 @@ def _migrate(*, config: File = _USUAL) -> int:
 
 
 @app.command(name="check-config")
-def _check_config(*, config: File = _USUAL) -> int:
+def _check_config(*, config: File = None) -> int:
     """Read a configuration and its secrets, and say what is wrong with them."""
-    settings = read_config(config, os.environ)
+    settings = read_config(config or usual(), os.environ)
     store_settings(settings, os.environ)
     for user in settings.users:
         secret(f"the password of {user.login}", user.password_env, user.password_file, os.environ)
-    print(f"{config}: fine")
+    print(f"{config or usual()}: fine")
     return 0
 
 
 @app.command(name="demo")
-def _demo(*, config: File = Path("configs/demo.toml"), keep: bool = True) -> int:
-    """Serve a demonstration datacenter, act out the main job over HTTP, and keep serving."""
-    return _run(demo(config, keep=keep))
+def _demo(
+    *, config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None, keep: bool = True
+) -> int:
+    """Serve a demonstration datacenter, act out the main job over HTTP, and keep serving.
+
+    Without --config it is the demonstration that comes with vmgate; its database lies in var/demo.
+    """
+    return _run(demo(config or example("demo"), keep=keep))
+
+
+@app.command(name="example-config")
+def _example_config(name: Literal["production", "demo"] = "production") -> int:
+    """Print a configuration to begin with: production shows every key."""
+    print(example(name).read_text(encoding="utf-8"), end="")
+    return 0
 
 
 @app.command(name="place")
@@ -103,9 +121,9 @@ def _capacity(
 
 
 @drivers.driver.command(name="check")
-def _driver_check(name: str, *, config: File = _USUAL) -> int:
+def _driver_check(name: str, *, config: File = None) -> int:
     """Say what works at the hosts of the block hypervisor.NAME: exit 0 all, 1 not all."""
-    return _run(drivers.check(read_config(config, os.environ), name))
+    return _run(drivers.check(read_config(config or usual(), os.environ), name))
 
 
 def _run(running: Coroutine[Any, Any, int | None]) -> int:
