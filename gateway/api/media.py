@@ -7,12 +7,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from gateway.api import bodies
 from gateway.denial import Denied, Kind
 
 VERSION = "5.1"
 VERSIONS = frozenset({"5.0", "5.1", "5.2"})
-BODY_MAX = 1024 * 1024
-"""Bytes of a request body; more is 413."""
 
 _VENDOR = re.compile(r"application/vnd\.abiquo\.[a-z0-9]+\+json", re.IGNORECASE)
 _PLAIN = frozenset(
@@ -75,25 +74,20 @@ def _require_json_type(request: web.Request) -> None:
 async def json_body(request: web.Request, *, optional: bool = False) -> object:
     """The body as JSON values; None when it may be missing and is.
 
-    Raises Denied: 415 for another type, 400 for what is no JSON, 413 (from aiohttp) for too much.
+    Raises Denied: 415 for another type, 400 for what is no JSON, 413 for too much.
     """
-    raw = await request.read()
+    raw = await bodies.read(request)
     if not raw.strip():
         if optional:
             return None
-        raise Denied(Kind.INVALID, "400-BAD-REQUEST", "The body is empty; it must be JSON")
+        raise bodies.invalid("The body is empty; it must be JSON")
     _require_json_type(request)
-    try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as wrong:
-        raise Denied(
-            Kind.INVALID, "400-BAD-REQUEST", f"The body is not valid JSON: {wrong}"
-        ) from wrong
+    return bodies.json_of(raw)
 
 
 async def text_or_json(request: web.Request) -> object:
     """The body as JSON where its type says so, else as text; None without one."""
-    raw = await request.read()
+    raw = await bodies.read(request)
     if not raw:
         return None
     name, _ = _parse(request.headers.get("Content-Type", "text/plain"))
@@ -101,10 +95,7 @@ async def text_or_json(request: web.Request) -> object:
         return await json_body(request)
     if name not in ("text/plain", "*/*", "application/octet-stream"):
         raise _unsupported("text/plain, or JSON")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as wrong:
-        raise Denied(Kind.INVALID, "400-BAD-REQUEST", "The body is not UTF-8 text") from wrong
+    return bodies.text_of(raw)
 
 
 def reply(

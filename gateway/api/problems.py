@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.api import media
+from gateway.api.bodies import BODY_MAX
 from gateway.api.links import Linker
 from gateway.api.representations.decisions import decision_link
 from gateway.denial import Denied, Kind
@@ -81,7 +82,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 _ROUTER_MESSAGES = {
     404: "There is nothing at this address",
     405: "This address does not take that method",
-    413: f"The body is larger than {media.BODY_MAX} bytes",
+    413: f"The body is larger than {BODY_MAX} bytes",
 }
 
 

@@ -1,8 +1,10 @@
 """The application: every route of the API, each behind the guard with what it needs."""
 
+import asyncio
+
 from aiohttp import web
 
-from gateway.api import media
+from gateway.api.bodies import BODY_MAX, TOML_AT_ONCE, TOML_TURNS
 from gateway.api.capacity_routes import CAPACITY_ROUTES
 from gateway.api.catalog_routes import CATALOG_ROUTES
 from gateway.api.guard import REMEMBERED, Access, Remembered, guarded
@@ -25,8 +27,13 @@ ROUTES: tuple[Route, ...] = (
 
 def build_app(services: Services) -> web.Application:
     """The API as one aiohttp application, below /api."""
-    app = web.Application(middlewares=[problems], client_max_size=media.BODY_MAX)
+    app = web.Application(
+        middlewares=[problems],
+        client_max_size=BODY_MAX,
+        handler_args={"auto_decompress": False},  # `bodies` unpacks, within its limits
+    )
     app[SERVICES] = services
+    app[TOML_TURNS] = asyncio.Semaphore(TOML_AT_ONCE)
     app[REMEMBERED] = Remembered(services.secret)
     for method, path, handler, needs in ROUTES:
         through = guarded(handler, needs)

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.api import rulesets
+from gateway.api import bodies, rulesets
 from gateway.api.representations import rulesets as shown
 from gateway.api.ruleset_body import parse, read_rules, read_tests
 from gateway.api.rulesets import comment_of, require_tag, with_tag
@@ -58,14 +58,14 @@ async def read(request: web.Request) -> web.Response:
 async def create(request: web.Request) -> web.Response:
     """POST: a draft, based on the version in force. An empty body copies that."""
     turn = Turn(request)
-    raw = await request.read()
+    raw = await bodies.read(request)
+    given = await _given(request) if raw.strip() else None
     async with turn.store.transaction() as c:
         newest = await rule_versions.in_force(c)
-        if raw.strip():
-            given = await _given(request)
-            await require_elements(c, given.rules)
-        else:
+        if given is None:
             given = Given(newest.rules, newest.tests, "")
+        else:
+            await require_elements(c, given.rules)
         made = await rule_versions.add_draft(c, newest.version, given.content(turn))
     return with_tag(
         turn.created("ruleset", shown.draft(turn.links, made, whole=True)), made.revision
@@ -196,7 +196,7 @@ def _days(turn: Turn) -> int:
 
 
 async def _given(request: web.Request) -> Given:
-    body: Any = parse(await request.read(), request.headers.get("Content-Type", ""))
+    body: Any = await parse(request)
     return Given(read_rules(body), read_tests(body), comment_of(body))
 
 

@@ -4,14 +4,14 @@ The fields, their limits and the codes of refusals are those of the rules themse
 """
 
 import contextlib
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-import msgspec
 import tomli_w
+from aiohttp import web
 
+from gateway.api import bodies
 from gateway.api.rule_body import read_rule, wrong
 from gateway.api.rules import ALONE
 from gateway.api.vm_body import CAUSE_MAX, as_object, checked_text
@@ -58,17 +58,12 @@ _TEST_SIZES = {"ram": ("ram_mib", mib_of), "disk": ("disk_bytes", bytes_of)}
 _KNOWN = {"comment", "tests", "links", "id", "base", "version", *COLLECTIONS.values()}
 
 
-def parse(raw: bytes, kind: str) -> Mapping[str, Any]:
-    """A body of that media type: TOML or JSON."""
-    try:
-        if kind.partition(";")[0].strip().lower() == TOML:
-            return tomllib.loads(raw.decode())
-        return as_object(msgspec.json.decode(raw or b"{}"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.DecodeError) as error:
-        message = f"The body is neither JSON nor TOML: {error}"
-        raise Denied(Kind.INVALID, "400-BAD-REQUEST", message) from error
-    except RecursionError as error:
-        raise Denied(Kind.INVALID, "400-BAD-REQUEST", "The body nests too deep") from error
+async def parse(request: web.Request) -> Mapping[str, Any]:
+    """The body as its media type says: TOML or JSON."""
+    kind = request.headers.get("Content-Type", "")
+    if kind.partition(";")[0].strip().lower() == TOML:
+        return await bodies.toml(request)
+    return as_object(bodies.json_of(await bodies.read(request) or b"{}"))
 
 
 def read_rules(body: Mapping[str, Any]) -> Body:

@@ -32,7 +32,8 @@ class Services:
     what rules would do, elsewhere than on the event loop; with `two_person` nobody activates
     rules that they wrote. `recompute` makes a decision again, off the event loop, too, and `reckon`
     answers what takes long. `capacities` are what places carry at once while a plan runs;
-    `adviser` advises on what is refused at once.
+    `adviser` advises on what is refused at once. `body_s` is how long a client may take to send a
+    body.
     """
 
     store: Store
@@ -49,6 +50,7 @@ class Services:
     foresee: Callable[[Store, Question], Awaitable[dict[str, Any]]] = foresee
     two_person: bool = False
     recompute: Callable[[Store, UUID], Awaitable[Recomputed]] = recompute
+    body_s: float = 20.0
 
 
 CALLER = web.RequestKey("caller", Caller)
