@@ -7,6 +7,7 @@ from gateway.api.capacity_routes import CAPACITY_ROUTES
 from gateway.api.catalog_routes import CATALOG_ROUTES
 from gateway.api.guard import REMEMBERED, Access, Remembered, guarded
 from gateway.api.problems import Handler, problems
+from gateway.api.reply_headers import set_reply_headers
 from gateway.api.services import SERVICES, Services
 from gateway.api.vm_routes import VM_ROUTES
 
@@ -26,6 +27,7 @@ ROUTES: tuple[Route, ...] = (
 def build_app(services: Services) -> web.Application:
     """The API as one aiohttp application, below /api."""
     app = web.Application(middlewares=[problems], client_max_size=media.BODY_MAX)
+    app.on_response_prepare.append(set_reply_headers)
     app[SERVICES] = services
     app[REMEMBERED] = Remembered(services.secret)
     for method, path, handler, needs in ROUTES:
