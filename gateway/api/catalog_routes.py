@@ -12,10 +12,10 @@ from gateway.api import (
     virtualdatacenters,
 )
 from gateway.api.guard import Access
-from gateway.api.privileges import Privilege
 from gateway.api.problems import Handler
 from gateway.api.rule_routes import RULE_ROUTES
 from gateway.api.ruleset_routes import RULESET_ROUTES
+from gateway.config.privileges import Privilege
 
 Route = tuple[str, str, Handler, str | Access]
 

@@ -15,8 +15,9 @@ from enum import Enum
 from aiohttp import web
 
 from gateway.api import media, passwords
-from gateway.api.privileges import ALL_PRIVILEGES, EVERYTHING
+from gateway.api.origin import require_own_origin
 from gateway.api.services import CALLER, SERVICES, USER, Services
+from gateway.config.privileges import ALL_PRIVILEGES, EVERYTHING
 from gateway.denial import Denied, Kind
 from gateway.store import users
 from gateway.store.users import User
@@ -103,6 +104,8 @@ async def authenticate(request: web.Request) -> User:
     given = _credentials(request)
     if given is None or len(given) > CREDENTIALS_MAX:
         raise _unauthenticated()
+    if _is_ambient(request):
+        require_own_origin(request)
     remembered = request.app[REMEMBERED]
     key = remembered.key(given)
     user = remembered.get(key)
@@ -110,6 +113,11 @@ async def authenticate(request: web.Request) -> User:
         user = await _verified(request.app[SERVICES], given)
         remembered.put(key, user)
     return user
+
+
+def _is_ambient(request: web.Request) -> bool:
+    """True for credentials that a browser sends by itself: a cookie, or Basic."""
+    return not request.headers.get("Authorization", "").lower().startswith("token ")
 
 
 def token_of(request: web.Request) -> str | None:

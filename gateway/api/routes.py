@@ -9,6 +9,7 @@ from gateway.api.capacity_routes import CAPACITY_ROUTES
 from gateway.api.catalog_routes import CATALOG_ROUTES
 from gateway.api.guard import REMEMBERED, Access, Remembered, guarded
 from gateway.api.problems import Handler, problems
+from gateway.api.reply_headers import set_reply_headers
 from gateway.api.services import SERVICES, Services
 from gateway.api.vm_routes import VM_ROUTES
 
@@ -32,6 +33,7 @@ def build_app(services: Services) -> web.Application:
         client_max_size=BODY_MAX,
         handler_args={"auto_decompress": False},  # `bodies` unpacks, within its limits
     )
+    app.on_response_prepare.append(set_reply_headers)
     app[SERVICES] = services
     app[TOML_TURNS] = asyncio.Semaphore(TOML_AT_ONCE)
     app[REMEMBERED] = Remembered(services.secret)

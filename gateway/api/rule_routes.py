@@ -12,9 +12,9 @@ from gateway.api import (
     tier_members,
 )
 from gateway.api.guard import Access
-from gateway.api.privileges import Privilege
 from gateway.api.problems import Handler
 from gateway.api.representations.rules import RULE_WORDS
+from gateway.config.privileges import Privilege
 
 Route = tuple[str, str, Handler, str | Access]
 

@@ -2,8 +2,8 @@
 
 from gateway.api import rule_drafts, rulesets, whole_cluster
 from gateway.api.guard import Access
-from gateway.api.privileges import Privilege
 from gateway.api.problems import Handler
+from gateway.config.privileges import Privilege
 
 Route = tuple[str, str, Handler, str | Access]
 

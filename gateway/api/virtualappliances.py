@@ -6,12 +6,12 @@ from typing import Any
 from aiohttp import web
 
 from gateway.api import virtualdatacenters
-from gateway.api.privileges import Privilege
 from gateway.api.representations import tenants as shown
 from gateway.api.virtualdatacenters import name_of
 from gateway.api.vm_body import as_object, text
 from gateway.api.vm_reading import EVERYWHERE, conflict, sees
 from gateway.api.vm_turn import Turn
+from gateway.config.privileges import Privilege
 from gateway.denial import Denied, Kind
 from gateway.events.event import Event
 from gateway.store import tenants

@@ -6,12 +6,12 @@ from typing import Any
 from aiohttp import web
 
 from gateway.api import vm_writes
-from gateway.api.privileges import Privilege
 from gateway.api.representations.tasks import accepted
 from gateway.api.representations.virtualmachines import virtual_machine
 from gateway.api.vm_body import VmBody, invalid, read_vm, refuse_changed
 from gateway.api.vm_reading import find_ground, find_vdc, find_vm, require_unprotected
 from gateway.api.vm_turn import Turn
+from gateway.config.privileges import Privilege
 from gateway.lifecycle import Operation
 from gateway.store import nics, vms
 from gateway.store.vms import Scope, Vm

@@ -5,7 +5,7 @@ What it may not see does not exist for it: the answer is the same VM-1.
 
 from uuid import UUID
 
-from gateway.api.privileges import Privilege
+from gateway.config.privileges import Privilege
 from gateway.denial import Denied, Kind
 from gateway.store import tasks_view, vm_making, vms
 from gateway.store.pool import Connection

@@ -14,9 +14,9 @@ from gateway.api import (
     virtualmachine_state,
     virtualmachines,
 )
-from gateway.api.privileges import Privilege
 from gateway.api.representations.vm_actions import ACT, PROTECT, RELOCATE
 from gateway.api.vm_reading import EVERYWHERE
+from gateway.config.privileges import Privilege
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

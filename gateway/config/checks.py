@@ -1,10 +1,12 @@
 """What types cannot say of a configuration: names that must exist, and must not repeat."""
 
+import difflib
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address
 
 from gateway.config.model import Config
 from gateway.config.places import Datacenter, HostEntry
+from gateway.config.privileges import ALL_PRIVILEGES, EVERYTHING
 
 
 class Wrong(Exception):
@@ -29,11 +31,21 @@ def check(config: Config) -> None:
         _known(f"$.users[{n}].enterprise", user.enterprise, enterprises)
         if (user.password_env is None) == (user.password_file is None):
             raise Wrong(f"$.users[{n}]", "one of password_env and password_file is needed")
+        for m, privilege in enumerate(user.privileges):
+            _check_privilege(f"$.users[{n}].privileges[{m}]", privilege)
     _unique("$.datacenters", "name", (one.name for one in config.datacenters))
     for n, datacenter in enumerate(config.datacenters):
         _check_datacenter(config, f"$.datacenters[{n}]", datacenter)
     _check_hosts(config)
     _check_virtualdatacenters(config)
+
+
+def _check_privilege(path: str, name: str) -> None:
+    known = {EVERYTHING, *ALL_PRIVILEGES}
+    if name in known:
+        return
+    close = difflib.get_close_matches(name.upper(), sorted(known), 1, cutoff=0.0)
+    raise Wrong(path, f"there is no privilege {name!r}; did you mean {close[0]}?")
 
 
 def _check_datacenter(config: Config, path: str, datacenter: Datacenter) -> None:

@@ -8,6 +8,7 @@ import os
 import sys
 from asyncio.subprocess import PIPE, Process
 
+from gateway.child_environment import child_environment
 from scheduler.advice.message import answered
 
 _LINE_MAX = 2**24
@@ -63,7 +64,7 @@ class Advisory:
                 stdin=PIPE,
                 stdout=PIPE,
                 limit=_LINE_MAX,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env=child_environment({"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}),
             )
         return self._child
 

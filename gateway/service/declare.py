@@ -7,21 +7,28 @@ from gateway.api.passwords import hash_password, matches
 from gateway.config.model import Config, User
 from gateway.config.places import Datacenter, HostEntry, RuleEntry, Virtualdatacenter
 from gateway.config.reading import secret
+from gateway.events.event import Event, Severity, emit
 from gateway.store import declared, ledger, rules, tenants
-from gateway.store.declared import DeclaredHost, DeclaredTemplate, DeclaredUser
+from gateway.store.declared import ChangedUser, DeclaredHost, DeclaredTemplate, DeclaredUser
 from gateway.store.pool import Connection, Store, StoreConflict
 from gateway.store.rules import NewRule
 
 TRIES = 10
 
 
-async def declare(store: Store, config: Config, environ: Mapping[str, str]) -> None:
+async def declare(
+    store: Store, config: Config, environ: Mapping[str, str], *, serves_users: bool = True
+) -> None:
     """Tenants, users, places, templates and virtual datacenters; raises ConfigError for a
-    password that is not there."""
+    password that is not there.
+
+    With `serves_users` the users declared are all there are: others become inactive. A worker
+    may have a configuration without users.
+    """
     hashes = await _hashes(store, config, environ)
     for left in reversed(range(TRIES)):
         try:
-            await _load(store, config, hashes)
+            await _load(store, config, hashes, serves_users)
         except StoreConflict:
             # Observers of other processes write the same hosts: one of us has to begin again.
             if not left:
@@ -30,14 +37,21 @@ async def declare(store: Store, config: Config, environ: Mapping[str, str]) -> N
             return
 
 
-async def _load(store: Store, config: Config, hashes: Mapping[str, str]) -> None:
+async def _load(
+    store: Store, config: Config, hashes: Mapping[str, str], serves_users: bool
+) -> None:
     async with store.transaction() as c:
         await declared.alone(c)
         enterprises = {
             one.name: await declared.enterprise(c, one.name) for one in config.enterprises
         }
         for user in config.users:
-            await declared.user(c, _user(user, enterprises[user.enterprise], hashes[user.login]))
+            one = _user(user, enterprises[user.enterprise], hashes[user.login])
+            if (again := await declared.user(c, one)) is not None:
+                await emit(c, _access(again, active=True))
+        if serves_users:
+            for gone in await declared.deactivate_all_but(c, [one.login for one in config.users]):
+                await emit(c, _access(gone, active=False))
         await declared.fit_policy(c)
         datacenters = {one.name: await _datacenter(c, config, one) for one in config.datacenters}
         for vdc in config.virtualdatacenters:
@@ -61,6 +75,20 @@ async def _hashes(store: Store, config: Config, environ: Mapping[str, str]) -> d
             old if old is not None and same else await asyncio.to_thread(hash_password, password)
         )
     return found
+
+
+def _access(one: ChangedUser, *, active: bool) -> Event:
+    """The event for a user whose access begins again or ends."""
+    said = "is declared again: active" if active else "is not declared any more: inactive"
+    return Event(
+        "USER",
+        "ACTIVATE" if active else "DEACTIVATE",
+        one.id,
+        message=f"User {one.nick} {said}",
+        severity=Severity.INFO if active else Severity.WARN,
+        enterprise_id=one.enterprise_id,
+        entity_name=one.nick,
+    )
 
 
 def _user(user: User, enterprise_id: int, password_hash: str) -> DeclaredUser:

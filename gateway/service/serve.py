@@ -86,7 +86,7 @@ async def serve(
         store = await stack.enter_async_context(Store.open(store_settings(config, environ)))
         for name in await migrate.migrate(store):
             _log.info("migrated: %s", name)
-        await declare(store, config, environ)
+        await declare(store, config, environ, serves_users=role is not Role.WORKER)
         drivers = open_drivers(config)
         for driver in drivers.values():
             stack.push_async_callback(driver.aclose)

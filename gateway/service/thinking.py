@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from gateway.child_environment import child_environment
 from gateway.events.sequencer import Sequencer
 from gateway.store import checkpoints
 from gateway.store.checkpoints import Pace
@@ -55,11 +56,16 @@ AT_ONCE: dict[type[Thought], int] = {Foresee: 1, Reckon: 2, Recompute: 1, Checkp
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A thought, and where the store is."""
+    """A thought, and where the store is.
+
+    `libpq` holds our PG* variables, such as PGPASSWORD. They go through the pipe: the environment
+    of a process can be read in /proc.
+    """
 
     home: str
     url: str
     thought: Thought
+    libpq: dict[str, str] = {}
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -103,7 +109,8 @@ class Thinker:
         await self._think(store, Checkpoint(pace), None)
 
     async def _think(self, store: Store, thought: Thought, answer: type[_A] | None) -> _A:
-        asked = msgspec.json.encode(Asked(str(store.home), store.url, thought))
+        libpq = {name: value for name, value in os.environ.items() if name.startswith("PG")}
+        asked = msgspec.json.encode(Asked(str(store.home), store.url, thought, libpq))
         async with self._turns[type(thought)]:
             child = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -111,7 +118,7 @@ class Thinker:
                 __name__,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env=child_environment({"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}),
             )
             try:
                 async with asyncio.timeout(self._patience_s):
@@ -162,4 +169,5 @@ async def _table(store: Store, decision: UUID) -> Table:
 
 if __name__ == "__main__":
     read = msgspec.json.decode(sys.stdin.buffer.read(), type=Asked)
+    os.environ.update(read.libpq)
     sys.stdout.buffer.write(asyncio.run(think(read)))

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from gateway.child_environment import child_environment
 from gateway.store.faults import ServerFailed
 from gateway.store.locate import Binaries
 from gateway.store.server_account import ServerAccount, server_account
@@ -149,15 +150,13 @@ class Cluster:
         """Run one of PostgreSQL's programs in `home`, which it is never told the name of: they
         pass paths through a shell with too little quoting."""
         command = [*self._account().prefix, str(self.binaries.folder / program), *arguments]
-        # The operator's PGDATA, PGOPTIONS, ... are about other servers.
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
         try:
             ran = subprocess.run(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env=environment,
+                env=child_environment(),  # the operator's PGDATA, ... are about other servers
                 cwd=self.home,
                 check=False,
             )

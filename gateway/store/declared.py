@@ -33,8 +33,15 @@ insert into app_user (nick, enterprise_id, name, surname, email, privileges, pas
 values ($1, $2, $3, $4, $5, $6, $7)
 on conflict (nick) do update set enterprise_id = excluded.enterprise_id, name = excluded.name,
   surname = excluded.surname, email = excluded.email, privileges = excluded.privileges,
-  password_hash = excluded.password_hash
+  password_hash = excluded.password_hash, active = true
 returning id
+"""
+_DEACTIVATE = """
+with gone as (
+  update app_user set active = false where active and nick <> all($1)
+  returning id, nick, enterprise_id
+), tokens as (delete from token using gone where user_id = gone.id)
+select id, nick, enterprise_id from gone order by nick
 """
 
 
@@ -99,9 +106,21 @@ async def hash_of(c: Connection, nick: str) -> str | None:
     return found
 
 
-async def user(c: Connection, one: DeclaredUser) -> None:
-    """A user as declared; whoever changed the password loses the tokens of the old one."""
-    before = await hash_of(c, one.nick)
+@dataclass(frozen=True, slots=True)
+class ChangedUser:
+    """A user whose access began again or ended."""
+
+    id: int
+    nick: str
+    enterprise_id: int
+
+
+async def user(c: Connection, one: DeclaredUser) -> ChangedUser | None:
+    """Write a user as declared; returns it if it was inactive until now.
+
+    A changed password ends the tokens that were made with the old one.
+    """
+    was = await c.fetchrow("select active, password_hash from app_user where nick = $1", one.nick)
     found = await c.fetchval(
         _USER,
         one.nick,
@@ -112,8 +131,17 @@ async def user(c: Connection, one: DeclaredUser) -> None:
         one.privileges,
         one.password_hash,
     )
-    if before not in (None, one.password_hash):
+    if was is None:
+        return None
+    if was["password_hash"] != one.password_hash:
         await c.execute("delete from token where user_id = $1", found)
+    return None if was["active"] else ChangedUser(found, one.nick, one.enterprise_id)
+
+
+async def deactivate_all_but(c: Connection, nicks: Sequence[str]) -> list[ChangedUser]:
+    """Make every other user inactive and delete their tokens; returns those who were active."""
+    rows = await c.fetch(_DEACTIVATE, nicks)
+    return [ChangedUser(**row) for row in rows]
 
 
 async def datacenter(c: Connection, name: str, location: str) -> tuple[int, bool]:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 
+from gateway.child_environment import child_environment
 from gateway.store.faults import ServerFailed
 
 OLDEST_MAJOR = 15
@@ -88,7 +89,7 @@ def _embedded_folders() -> list[Path]:
 def _system_folders() -> list[Path]:
     folders: list[Path] = []
     if (pg_config := shutil.which("pg_config")) is not None:
-        asked = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)
+        asked = _answer(pg_config, "--bindir")
         if asked.returncode == 0:
             folders.append(Path(asked.stdout.strip()))
     for pattern in _SYSTEM_FOLDERS:
@@ -98,6 +99,12 @@ def _system_folders() -> list[Path]:
     return list(dict.fromkeys(folders))
 
 
+def _answer(program: str | Path, flag: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [program, flag], capture_output=True, text=True, check=False, env=child_environment()
+    )
+
+
 def _digits(folder: Path) -> int:
     return int("".join(re.findall(r"\d+", str(folder))) or 0)
 
@@ -105,7 +112,7 @@ def _digits(folder: Path) -> int:
 def _major(postgres: Path) -> int:
     """The major version a `postgres` binary reports; 0 when it does not run here."""
     try:
-        asked = subprocess.run([postgres, "--version"], capture_output=True, text=True, check=False)
+        asked = _answer(postgres, "--version")
     except OSError:
         return 0
     version = re.search(r"\(PostgreSQL\) (\d+)", asked.stdout)

@@ -39,6 +39,10 @@ __all__ = [
 _log = logging.getLogger(__name__)
 _PAUSE_S = 0.05
 _CLOSE_PATIENCE_S = 10.0
+_UNREADABLE = (
+    "the address of the database cannot be read; it is postgresql://USER:PASSWORD@HOST:PORT/NAME,"
+    " with / : @ [ ] ? # and % of the password written as %2F %3A %40 %5B %5D %3F %23 %25"
+)
 _Pool: TypeAlias = "asyncpg.pool.Pool[asyncpg.Record]"
 
 
@@ -175,6 +179,9 @@ class Store:
                 hopeless = isinstance(cause, Exception) and not sessions.is_away(cause)
                 if hopeless or time.monotonic() > end:
                     raise
+            except ValueError:
+                # The parser's own words quote parts of the address, such as the password.
+                raise StoreError(_UNREADABLE) from None
             await asyncio.sleep(_PAUSE_S)
 
     async def _close(self) -> None:

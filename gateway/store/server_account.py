@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from gateway.child_environment import child_environment
+
 _NOBODY = 65534
 _NAMESPACE = ("unshare", "--user", f"--map-user={_NOBODY}", f"--map-group={_NOBODY}")
 _ACCOUNTS = ("vmgate", "postgres", "nobody")
@@ -70,7 +72,13 @@ def _account() -> pwd.struct_passwd:
 @cache
 def _works(command: tuple[str, ...]) -> bool:
     try:
-        tried = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        tried = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=child_environment(),
+            check=False,
+        )
     except OSError:
         return False
     return tried.returncode == 0

@@ -78,9 +78,9 @@ class Api:
         """One request to an address that is quoted already."""
         return await self.call(method, URL(url, encoded=True))
 
-    async def plain(self, method: str, url: str, headers: Mapping[str, str]) -> Answer:
+    async def plain(self, method: str, url: str, headers: Mapping[str, str], **more: Any) -> Answer:
         """One request with these headers and no credentials of ours."""
-        async with self._client.request(method, url, headers=headers) as answer:
+        async with self._client.request(method, url, headers=headers, **more) as answer:
             kind = answer.headers.get("Content-Type", "")
             parsed = await answer.json(content_type=None) if "json" in kind else None
             return Answer(answer.status, parsed, answer.headers)
@@ -138,6 +138,13 @@ def number(path: str) -> int:
 async def serving(store: Store, **more: Any) -> AsyncIterator[Api]:
     """The API over the small world, with a planner that has caught up; `more` of its services."""
     await vm_world.build(store)
+    async with started(store, **more) as api:
+        yield api
+
+
+@contextlib.asynccontextmanager
+async def started(store: Store, **more: Any) -> AsyncIterator[Api]:
+    """The API as a process that just started has it: it remembers no credentials."""
     woken: list[int] = []
     planner = Planner(store, Sequencer(store))
     await planner.load()

@@ -106,7 +106,7 @@ def test_the_page_s_default_size_is_told():
 
 
 def test_every_privilege_is_told():
-    privileges = import_module("gateway.api.privileges")
+    privileges = import_module("gateway.config.privileges")
     told = set(re.findall(r"^\| ([A-Z_]+) \|", API, re.MULTILINE))
     assert told == set(privileges.ALL_PRIVILEGES)
 

@@ -108,6 +108,8 @@ def _entity_path(seen: Seen) -> str:
             return f"admin/datacenters/{seen.entity_id}"
         case "RULES":
             return "admin/rules"
+        case "USER" if seen.payload.get("enterprise_id") and seen.entity_id.isdigit():
+            return f"admin/enterprises/{seen.payload['enterprise_id']}/users/{seen.entity_id}"
         case "ENTERPRISE":
             return f"admin/enterprises/{seen.entity_id}"
         case _:

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.api.links import Linker
-from gateway.api.privileges import Privilege
 from gateway.api.representations.consequences import consequences
 from gateway.api.representations.decisions import decision_link
+from gateway.config.privileges import Privilege
 from gateway.lifecycle import Operation
 from gateway.store.tasks_view import Job, Task
 from gateway.store.vms import Vm

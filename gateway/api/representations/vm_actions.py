@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from drivers.capabilities import Capabilities
-from gateway.api.privileges import Privilege
+from gateway.config.privileges import Privilege
 from gateway.lifecycle import Operation, VmState, allowed
 from gateway.store.vms import Vm
 from gateway.tasks.submission import Caller

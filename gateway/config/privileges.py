@@ -1,4 +1,4 @@
-"""The privileges our routes ask for; a user with ALL has every one of them."""
+"""The privileges that a configuration may name and that routes ask for; ALL is every one."""
 
 from enum import StrEnum
 
