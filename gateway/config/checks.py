@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address
 
+from drivers.addresses import AddressError
+from drivers.registry import address_reader
 from gateway.config.model import Config
 from gateway.config.places import Datacenter, HostEntry
 
@@ -33,6 +35,7 @@ def check(config: Config) -> None:
     for n, datacenter in enumerate(config.datacenters):
         _check_datacenter(config, f"$.datacenters[{n}]", datacenter)
     _check_hosts(config)
+    _check_addresses(config)
     _check_virtualdatacenters(config)
 
 
@@ -69,6 +72,28 @@ def _check_hosts(config: Config) -> None:
             seen.add((host.hypervisor, host.name))
             _check_datastores(path, datacenter, host, local)
             local |= set(host.datastores)
+
+
+def _check_addresses(config: Config) -> None:
+    """Each is one that its block's driver may use, and belongs to one host of one block."""
+    readers = {}
+    for name, block in config.hypervisor.items():
+        try:
+            readers[name] = address_reader(block.kind, block.options)
+        except ValueError as wrong:
+            raise Wrong(f"$.hypervisor.{name}", str(wrong)) from wrong
+    owners: dict[str, HostEntry] = {}
+    for d, datacenter in enumerate(config.datacenters):
+        for path, host in _hosts(f"$.datacenters[{d}]", datacenter):
+            try:
+                endpoint = readers[host.hypervisor](host.address).endpoint
+            except AddressError as wrong:
+                raise Wrong(f"{path}.address", str(wrong)) from wrong
+            other = owners.setdefault(endpoint, host)
+            if other is not host:
+                said = f"{host.name} of hypervisor.{host.hypervisor} has the address of "
+                said += f"{other.name} of hypervisor.{other.hypervisor}"
+                raise Wrong(f"{path}.address", said)
 
 
 def _hosts(path: str, datacenter: Datacenter) -> Iterator[tuple[str, HostEntry]]:

@@ -7,6 +7,7 @@ from gateway.api.passwords import hash_password, matches
 from gateway.config.model import Config, User
 from gateway.config.places import Datacenter, HostEntry, RuleEntry, Virtualdatacenter
 from gateway.config.reading import secret
+from gateway.service.addresses import Addresses
 from gateway.store import declared, ledger, rules, tenants
 from gateway.store.declared import DeclaredHost, DeclaredTemplate, DeclaredUser
 from gateway.store.pool import Connection, Store, StoreConflict
@@ -17,7 +18,7 @@ TRIES = 10
 
 async def declare(store: Store, config: Config, environ: Mapping[str, str]) -> None:
     """Tenants, users, places, templates and virtual datacenters; raises ConfigError for a
-    password that is not there."""
+    password that is not there, and for an address that is another host's in the record."""
     hashes = await _hashes(store, config, environ)
     for left in reversed(range(TRIES)):
         try:
@@ -39,7 +40,11 @@ async def _load(store: Store, config: Config, hashes: Mapping[str, str]) -> None
         for user in config.users:
             await declared.user(c, _user(user, enterprises[user.enterprise], hashes[user.login]))
         await declared.fit_policy(c)
-        datacenters = {one.name: await _datacenter(c, config, one) for one in config.datacenters}
+        addresses = Addresses(config)
+        await addresses.settle(c)
+        datacenters = {
+            one.name: await _datacenter(c, config, one, addresses) for one in config.datacenters
+        }
         for vdc in config.virtualdatacenters:
             await _virtualdatacenter(
                 c, vdc, enterprises[vdc.enterprise], datacenters[vdc.datacenter]
@@ -75,7 +80,7 @@ def _user(user: User, enterprise_id: int, password_hash: str) -> DeclaredUser:
     )
 
 
-async def _datacenter(c: Connection, config: Config, one: Datacenter) -> int:
+async def _datacenter(c: Connection, config: Config, one: Datacenter, addresses: Addresses) -> int:
     """A datacenter with all in it; its rules only when it is new."""
     datacenter_id, new = await declared.datacenter(c, one.name, one.location)
     for place in one.datastores:
@@ -86,7 +91,8 @@ async def _datacenter(c: Connection, config: Config, one: Datacenter) -> int:
         rack_id = await declared.rack(c, datacenter_id, rack.name, rack.description)
         for host in rack.hosts:
             type_ = config.hypervisor[host.hypervisor].type
-            await declared.host(c, rack_id, _host(host, type_))
+            endpoint = addresses.declared[host.hypervisor, host.name]
+            await declared.host(c, rack_id, _host(host, type_, endpoint))
     for each in one.templates:
         await declared.template(
             c,
@@ -109,7 +115,7 @@ async def _datacenter(c: Connection, config: Config, one: Datacenter) -> int:
     return datacenter_id
 
 
-def _host(host: HostEntry, type_: str) -> DeclaredHost:
+def _host(host: HostEntry, type_: str, endpoint: str) -> DeclaredHost:
     return DeclaredHost(
         host.hypervisor,
         host.name,
@@ -119,6 +125,7 @@ def _host(host: HostEntry, type_: str) -> DeclaredHost:
         host.networks,
         host.state,
         host.datastores,
+        endpoint,
     )
 
 
