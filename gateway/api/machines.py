@@ -126,7 +126,7 @@ async def delete(request: web.Request) -> web.Response:
         if not await places.drop_host(c, one.id):
             raise conflict("MACHINE-6", "The machine has virtual machines")
         await drop_about(turn, c, "machine", one.id)
-        await ledger.refresh_limits(c)
+        await ledger.refresh_limits(c, author=turn.caller.nick)
         await _tell(c, turn, one, "DELETE")
     await _changed(turn, one.id)
     return turn.nothing()

@@ -59,6 +59,17 @@ def _check_datacenter(config: Config, path: str, datacenter: Datacenter) -> None
         for name, known in (("rack", racks), ("host", hosts), ("datastore", datastores)):
             if getattr(rule, name) is not None:
                 _known(f"{here}.{name}", getattr(rule, name), known)
+    _check_rules_once(path, datacenter)
+
+
+def _check_rules_once(path: str, datacenter: Datacenter) -> None:
+    """Of two rules of a kind about one element the second would be dropped in silence."""
+    about = [(rule.kind, rule.rack, rule.host, rule.datastore) for rule in datacenter.rules]
+    for n, one in enumerate(about):
+        if one in about[:n]:
+            raise Wrong(
+                f"{path}.rules[{n}].kind", f"there is a {one[0]} rule about the same before"
+            )
 
 
 def _check_hosts(config: Config) -> None:
@@ -105,10 +116,18 @@ def _hosts(path: str, datacenter: Datacenter) -> Iterator[tuple[str, HostEntry]]
 def _check_datastores(path: str, at: Datacenter, host: HostEntry, taken: set[str]) -> None:
     """`taken` is what other hosts of the datacenter named before."""
     datastores = {one.name: one for one in at.datastores}
+    pools: dict[str, str] = {}
     for name in host.datastores:
         _known(f"{path}.datastores", name, datastores)
         if not datastores[name].shared and name in taken:
             raise Wrong(f"{path}.datastores", f"{name} is not shared: one host only")
+        pool = datastores[name].pool or name
+        if pool in pools:
+            said = (
+                f"{name} is the pool {pool} of the host, as is {pools[pool]}: it would count twice"
+            )
+            raise Wrong(f"{path}.datastores", said)
+        pools[pool] = name
 
 
 def _check_virtualdatacenters(config: Config) -> None:

@@ -14,6 +14,8 @@ from gateway.store.pool import Connection, Store, StoreConflict
 from gateway.store.rules import NewRule
 
 TRIES = 10
+CONFIGURATION = "configuration"
+"""The author of versions of the rules that come with what is declared."""
 
 
 async def declare(store: Store, config: Config, environ: Mapping[str, str]) -> None:
@@ -49,7 +51,7 @@ async def _load(store: Store, config: Config, hashes: Mapping[str, str]) -> None
             await _virtualdatacenter(
                 c, vdc, enterprises[vdc.enterprise], datacenters[vdc.datacenter]
             )
-        await ledger.refresh_limits(c)
+        await ledger.refresh_limits(c, author=CONFIGURATION)
 
 
 async def _hashes(store: Store, config: Config, environ: Mapping[str, str]) -> dict[str, str]:
