@@ -242,7 +242,11 @@ class Driver(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     def attach(self, link: HostLink) -> None:
-        """Know a host from now on; again with other values replaces them."""
+        """Know a host from now on; again with other values replaces them.
+
+        Raises AddressError (a ValueError) for an address that may not be used; then the host is
+        as it was before. Whatever else it raises is that host's trouble only, too.
+        """
 
     def detach(self, host: str) -> None:
         """Forget a host; its VMs stay as they are."""

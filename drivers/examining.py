@@ -2,7 +2,7 @@
 
 from drivers.contract import Driver
 from drivers.facts import Facts, Remark
-from drivers.faults import Fault
+from drivers.faults import said_of
 
 
 async def hosts_seen(driver: Driver) -> tuple[Remark, ...]:
@@ -11,8 +11,8 @@ async def hosts_seen(driver: Driver) -> tuple[Remark, ...]:
     for endpoint, hosts in driver.endpoints().items():
         try:
             facts = await driver.survey(endpoint)
-        except Fault as silent:
-            found += [Remark(False, host, silent.message) for host in hosts]
+        except Exception as silent:  # whatever one endpoint raises, the others are told of
+            found += [Remark(False, host, said_of(silent)) for host in hosts]
             continue
         found += [_of(host, facts) for host in hosts]
     return tuple(found)

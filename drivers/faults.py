@@ -3,6 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from drivers.addresses import AddressError
+
+SAID_MAX = 500
+
 
 class Fault(Exception):
     """A hypervisor did not do what was asked.
@@ -45,6 +49,13 @@ class Unsupported(Fault):
 
 class Indeterminate(Fault):
     """Nobody knows whether the call happened: look first, never repeat blindly."""
+
+
+def said_of(trouble: Exception) -> str:
+    """One sentence for people about what a driver raised, foreseen or not."""
+    if isinstance(trouble, Fault | AddressError):
+        return str(trouble)
+    return f"the driver failed: {type(trouble).__name__}: {trouble}"[:SAID_MAX]
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid5
 
+from scheduler.cluster_names import require_distinct, require_names
 from scheduler.sizes import bytes_of, mib_of
 
 _NAMES = UUID("8d1f3a76-52c4-4f0e-9a0e-6f6b1c1f7a55")
@@ -49,6 +50,7 @@ def completed(mapping: Mapping[str, Any]) -> Whole:
     _seen_by_default(lists)
     _inline(lists)
     _identified(lists["datastores"], "datastore", "$.datastores")
+    require_names(lists)
     rules = _rules(mapping.get("rules", {}), lists)
     for n, host in enumerate(lists["hosts"]):
         host["datastores"] = _seen(host, lists, f"$.hosts[{n}].datastores")
@@ -61,6 +63,7 @@ def completed(mapping: Mapping[str, Any]) -> Whole:
     for n, hold in enumerate(lists["holds"]):
         hold.setdefault("id", str(uuid5(_NAMES, f"hold {n + 1}")))
     booked = _settled(lists)
+    require_distinct(lists, rules)
     whole = Whole(
         {**mapping, **lists, "rules": rules},
         [_host(host, booked["host", host["id"]]) for host in lists["hosts"]],

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from drivers.azure import acts, examining, removing, settling
 from drivers.azure.acts import Scene
+from drivers.azure.address import parse
 from drivers.azure.arm import Arm, Operation
 from drivers.azure.changing import News
 from drivers.azure.creating import Deployment
@@ -82,7 +83,8 @@ class AzureDriver:
         )
 
     def attach(self, link: HostLink) -> None:
-        """Know a place; Azure is spoken to when it is needed."""
+        """Know a place; Azure is spoken to when it is needed. Raises AddressError."""
+        parse(link.address or link.name, self._options.subscription)
         self._links = {**self._links, link.name: link}
 
     def detach(self, host: str) -> None:

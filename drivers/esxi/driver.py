@@ -66,7 +66,8 @@ class EsxiDriver(NoRedeploy):
         )
 
     def attach(self, link: HostLink) -> None:
-        """Know a host; the vCenter is spoken to when it is needed."""
+        """Know a host; the vCenter is spoken to when it is needed. Raises AddressError."""
+        self._options.require_allowed(link.address or link.name)
         self._links[link.name] = link
         self._names = looking.names_of(self._links.values())
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drivers.addresses import AddressError
+from drivers.esxi.address import parse as parse_address
+from drivers.esxi.address import read_server
 from drivers.options import read_options
 
 FINGERPRINT_DIGITS = 64
@@ -21,6 +24,7 @@ class EsxiOptions:
     `api_version`, such as 7.0, is chosen from what the server offers when empty. A call may take
     `call_timeout_s`, a survey `survey_timeout_s`, a task of the vCenter `task_timeout_s`, a move
     `relocation_timeout_s`. The vCenter reports ends of tasks; each `poll_s` they are asked for.
+    With `local_addresses` a host may be called by an address of this machine, such as localhost.
     """
 
     server: str = ""
@@ -41,18 +45,21 @@ class EsxiOptions:
     poll_s: float = 10.0
     watch_s: int = 20
     reserved_mib: int = 1024
+    local_addresses: bool = False
 
     @property
     def host(self) -> str:
         """The vCenter without its port."""
-        name, _, port = self.server.rpartition(":")
-        return (name if port.isdigit() and name else self.server).strip("[]")
+        return read_server(self.server)[0]
 
     @property
     def port(self) -> int:
         """The vCenter's port."""
-        name, _, port = self.server.rpartition(":")
-        return int(port) if port.isdigit() and name else 443
+        return read_server(self.server)[1]
+
+    def require_allowed(self, address: str) -> None:
+        """Refuse a host's address that may not be used; raises AddressError."""
+        parse_address(address, self.server, local=self.local_addresses)
 
     def password(self) -> str:
         """The secret as it is now, so that it may be changed while we run; ValueError if none."""
@@ -73,6 +80,10 @@ def parse(options: Mapping[str, Any]) -> EsxiOptions:
     for name in ("server", "user", "datacenter"):
         if not getattr(found, name):
             raise ValueError(f"{name} is needed")
+    try:
+        read_server(found.server)
+    except AddressError as wrong:
+        raise ValueError(f"server is HOST or HOST:PORT: {wrong}") from wrong
     if bool(found.password_env) == bool(found.password_file):
         raise ValueError("one of password_env and password_file is needed")
     digits = found.thumbprint.replace(":", "")

@@ -3,6 +3,7 @@
 Everything here blocks and runs in a lane's thread; callbacks come in libvirt's own thread.
 """
 
+import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,6 +11,7 @@ from typing import Any
 
 import libvirt
 
+from drivers.addresses import Address, AddressError, require_remote
 from drivers.faults import Unreachable
 from drivers.kvm.events import ensure_loop
 from drivers.kvm.options import KvmOptions
@@ -19,18 +21,18 @@ Heard = Callable[[str, int, int], None]
 
 
 class Connection:
-    """To the host called `name` at a libvirt address. `heard` None: no events are wanted."""
+    """To the host called `name` at an address that was read. `heard` None: no events are wanted."""
 
     def __init__(
         self,
         name: str,
-        address: str,
+        at: Address,
         options: KvmOptions,
         heard: Heard | None,
         lost: Callable[[], None],
     ) -> None:
         self._name = name
-        self._address = address
+        self._at = at
         self._options = options
         self._heard = heard
         self._lost = lost
@@ -48,6 +50,8 @@ class Connection:
             self._drop()
             try:
                 self._open = self._connect()
+            except AddressError as refused:
+                raise Unreachable(f"{self._name}: {refused}", host=self._name) from refused
             except libvirt.libvirtError as error:
                 self._drop()
                 said = str(error.get_error_message() or error).strip()
@@ -64,7 +68,8 @@ class Connection:
 
     def _connect(self) -> Any:
         ensure_loop()
-        found = libvirt.open(self._address)
+        self._require_allowed()
+        found = libvirt.open(self._at.text)
         self._open = found  # so that a failure below drops it
         found.setKeepAlive(self._options.keepalive_s, self._options.keepalive_count)
         if self._heard is not None:
@@ -73,6 +78,15 @@ class Connection:
                 None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_event, None
             )
         return found
+
+    def _require_allowed(self) -> None:
+        """A name must not lead to this machine. libvirt resolves it again: who owns the name's zone
+        can change the answer in between."""
+        if self._options.local_addresses or not self._at.host:
+            return
+        with suppress(OSError):  # a name that does not resolve is libvirt's to tell
+            found = socket.getaddrinfo(self._at.host, None, type=socket.SOCK_STREAM)
+            require_remote(str(each[4][0]) for each in found)
 
     def _drop(self) -> None:
         gone, self._open = self._open, None

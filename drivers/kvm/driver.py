@@ -28,6 +28,7 @@ from drivers.examining import hosts_seen
 from drivers.facts import Facts, PowerState, Remark, Sighting
 from drivers.faults import Fault, Indeterminate, Missing, Rejected, Unreachable, begun
 from drivers.kvm import acts, looking, moving, settling
+from drivers.kvm.address import parse, transports_of
 from drivers.kvm.changing import listeners
 from drivers.kvm.domain_xml import Ground
 from drivers.kvm.host import KvmHost
@@ -57,10 +58,12 @@ class KvmDriver(NoRedeploy):
         )
 
     def attach(self, link: HostLink) -> None:
-        """Know a host; connections are opened when they are needed."""
+        """Know a host; connections are opened when they are needed. Raises AddressError."""
+        options = self._options
+        at = parse(link.address, transports_of(options.transports), local=options.local_addresses)
         self.detach(link.name)
         heard, lost = listeners(self._changes, link.name)
-        self._hosts[link.name] = KvmHost(link, self._options, heard, lost)
+        self._hosts[link.name] = KvmHost(link, at, options, heard, lost)
 
     def detach(self, host: str) -> None:
         """Forget a host; its VMs stay as they are."""
@@ -119,7 +122,7 @@ class KvmDriver(NoRedeploy):
             path = await target.act(lambda c, check: moving.ground(c, order, check), permit)
         except Missing as missing:
             raise Rejected(missing.message, host=missing.host) from missing
-        to = moving.Target(target.link.address, Ground(path, target.link.networks))
+        to = moving.Target(target.address, Ground(path, target.link.networks))
         try:
             with begun():
                 await source.act(

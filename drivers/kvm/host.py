@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import libvirt
 
+from drivers.addresses import Address
 from drivers.contract import HostLink, Permit
 from drivers.faults import Unreachable
 from drivers.kvm.connection import Connection, Heard
@@ -27,14 +28,20 @@ class KvmHost:
     """Calls `heard` and `lost` in libvirt's thread."""
 
     def __init__(
-        self, link: HostLink, options: KvmOptions, heard: Heard, lost: Callable[[], None]
+        self,
+        link: HostLink,
+        at: Address,
+        options: KvmOptions,
+        heard: Heard,
+        lost: Callable[[], None],
     ) -> None:
         self.link = link
+        self.address = at.text
         self._options = options
         self._acts = Lane(link.name, width=ACTS_AT_ONCE, waiting_max=256)
         self._looks = Lane(link.name, width=LOOKS_AT_ONCE, waiting_max=256)
-        self._acting = Connection(link.name, link.address, options, None, lost)
-        self._looking = Connection(link.name, link.address, options, heard, lost)
+        self._acting = Connection(link.name, at, options, None, lost)
+        self._looking = Connection(link.name, at, options, heard, lost)
 
     async def look(self, call: Callable[[Any], T]) -> T:
         """`call` with a connection; it only reads. Raises Unreachable, Missing, Rejected, Busy."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from drivers.kvm.address import transports_of
 from drivers.options import read_options
 
 DOMAINS = ("kvm", "qemu")
@@ -18,7 +19,8 @@ class KvmOptions:
     a host says of itself (0: as it says), less `reserved_mib` for the host's own use.
     A guest that is still booting misses the power button: a shutdown presses it again each
     `shutdown_retry_s`. `serial_log_dir` keeps each VM's serial console in a file of that folder
-    of the host.
+    of the host. `transports` are those that addresses of hosts may name, apart by spaces: tls, ssh,
+    tcp. With `local_addresses` an address may be this machine's, loopback or link-local.
     """
 
     domain: str = "kvm"
@@ -36,6 +38,8 @@ class KvmOptions:
     cpus: int = 0
     memory_mib: int = 0
     reserved_mib: int = 512
+    transports: str = "tls"
+    local_addresses: bool = False
 
 
 def parse(options: Mapping[str, Any]) -> KvmOptions:
@@ -43,6 +47,7 @@ def parse(options: Mapping[str, Any]) -> KvmOptions:
     found = read_options(KvmOptions, options)
     if found.domain not in DOMAINS:
         raise ValueError(f"domain is one of {', '.join(DOMAINS)}")
+    transports_of(found.transports)
     if found.keepalive_s < 1 or found.keepalive_count < 1:
         raise ValueError("keepalive_s and keepalive_count must be at least 1")
     return found

@@ -34,7 +34,8 @@ from drivers.facts import Facts, Remark, Sighting
 from drivers.faults import Rejected, Unreachable, Unsupported, begun
 from drivers.lane import Lane
 from drivers.simulated import acts
-from drivers.simulated.options import SimulatedOptions, capabilities_of, size_of
+from drivers.simulated.address import parse
+from drivers.simulated.options import SimulatedOptions, capabilities_of
 from drivers.simulated.settling import hosts_of, settle, sighting
 from drivers.simulated.surveying import survey
 from drivers.simulated.world import World
@@ -59,8 +60,9 @@ class SimulatedDriver:
         self.capabilities = capabilities_of(type_, options)
 
     def attach(self, link: HostLink) -> None:
-        """Know a host, and have it in the world, as big as its address says."""
-        self.world.add_host(link.name, size_of(link.address))
+        """Know a host, and have it in the world, of its address's size. Raises AddressError."""
+        _, size = parse(link.address, local=self._options.local_addresses)
+        self.world.add_host(link.name, size)
         self._links[link.name] = link
         if link.name not in self._lanes:
             self._lanes[link.name] = Lane(link.name, width=8, waiting_max=256)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from drivers.capabilities import Capabilities, HypervisorType
 from drivers.options import read_options
@@ -15,6 +14,7 @@ class SimulatedOptions:
 
     `jitter` spreads each delay by up to that share of it, drawn from `seed`. With `cloud` hosts
     are places of a cloud: VMs neither move nor pause, but can be deallocated and redeployed.
+    `local_addresses` allows addresses of this machine, as for other kinds; nothing is connected to.
     """
 
     world: str = ""
@@ -28,6 +28,7 @@ class SimulatedOptions:
     datastore_bytes: int = 10 * 2**40
     version: str = "1.0"
     cloud: bool = False
+    local_addresses: bool = False
 
 
 def parse(options: Mapping[str, Any]) -> SimulatedOptions:
@@ -58,10 +59,3 @@ class HostSize:
 
     cpus: int = 32
     ram_mib: int = 131072
-
-
-def size_of(address: str) -> HostSize:
-    """The size an address asks for, as in `sim://host-1?cpus=16&ram_mib=65536`."""
-    query = parse_qs(urlsplit(address).query)
-    given = {key: int(query[key][0]) for key in ("cpus", "ram_mib") if key in query}
-    return HostSize(**given)

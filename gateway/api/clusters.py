@@ -56,7 +56,7 @@ async def create(request: web.Request) -> web.Response:
         await host_clusters.set_hosts(c, made, hosts or ())
         (one,) = await host_clusters.of_rack(c, rack.id, made)
         await _tell(turn, c, one, "CREATE")
-        await ledger.refresh_limits(c)
+        await ledger.refresh_limits(c, author=turn.caller.nick)
     turn.services.wake()
     return turn.created("cluster", shown.cluster(turn.links, one))
 
@@ -79,7 +79,7 @@ async def edit(request: web.Request) -> web.Response:
             await host_clusters.set_hosts(c, one.id, hosts)
         one = await _find(turn, c)
         await _tell(turn, c, one, "MODIFY")
-        await ledger.refresh_limits(c)
+        await ledger.refresh_limits(c, author=turn.caller.nick)
     turn.services.wake()
     return turn.ok("cluster", shown.cluster(turn.links, one))
 
@@ -94,7 +94,7 @@ async def delete(request: web.Request) -> web.Response:
         await drop_about(turn, c, "cluster", one.id)
         await host_clusters.drop(c, one.id)
         await _tell(turn, c, one, "DELETE")
-        await ledger.refresh_limits(c)
+        await ledger.refresh_limits(c, author=turn.caller.nick)
     turn.services.wake()
     return turn.nothing()
 

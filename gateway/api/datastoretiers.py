@@ -53,7 +53,7 @@ async def create(request: web.Request) -> web.Response:
         one = await tiers.get(c, made)
         assert one is not None
         await tell(turn, c, one, "CREATE")
-        await ledger.refresh_limits(c)
+        await ledger.refresh_limits(c, author=turn.caller.nick)
     turn.services.wake()
     return turn.created("datastoretier", shown.tier(turn.links, one))
 
@@ -70,7 +70,7 @@ async def edit(request: web.Request) -> web.Response:
             raise conflict("DSTIER-7", _TAKEN, "name")
         one = await find(turn, c)
         await tell(turn, c, one, "MODIFY")
-        await ledger.refresh_limits(c)
+        await ledger.refresh_limits(c, author=turn.caller.nick)
     turn.services.wake()
     return turn.ok("datastoretier", shown.tier(turn.links, one))
 
@@ -89,7 +89,7 @@ async def delete(request: web.Request) -> web.Response:
         await drop_about(turn, c, "datastoretier", one.id)
         await tiers.drop(c, one.id)
         await tell(turn, c, one, "DELETE")
-        await ledger.refresh_limits(c)
+        await ledger.refresh_limits(c, author=turn.caller.nick)
     turn.services.wake()
     return turn.nothing()
 

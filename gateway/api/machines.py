@@ -5,6 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
+from drivers.addresses import AddressError
 from gateway.api.datacenters import find_rack
 from gateway.api.representations import places as shown
 from gateway.api.rule_events import drop_about
@@ -13,7 +14,8 @@ from gateway.api.vm_reading import conflict
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
 from gateway.events.event import Event
-from gateway.store import ledger, places
+from gateway.store import host_addresses, ledger, places
+from gateway.store.host_addresses import AddressRow
 from gateway.store.places import HostRow, NewHost, Rack
 from gateway.store.pool import Connection
 
@@ -81,6 +83,9 @@ async def create(request: web.Request) -> web.Response:
         new = _new(turn, body, await find_rack(turn, c))
         made = await places.add_host(c, new)
         if made is None:
+            other = await host_addresses.owner(c, new.endpoint)
+            if other is not None and (other.hypervisor, other.name) != (new.hypervisor, new.name):
+                raise _taken(other)
             raise conflict("MACHINE-4", "The hypervisor has a machine of that name", "name")
         missing = await places.link_datastores(c, made, names)
         if missing:
@@ -95,7 +100,7 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def edit(request: web.Request) -> web.Response:
-    """PUT: whether it takes VMs, and its description; the rest of it is given back as it is."""
+    """PUT: whether it takes VMs, its description, its address; the rest is given back as it is."""
     turn = Turn(request)
     body = as_object(await turn.json())
     async with turn.store.transaction() as c:
@@ -105,6 +110,7 @@ async def edit(request: web.Request) -> web.Response:
         given = text(body, "description", NAME_MAX)
         description = one.description if given is None else given
         await places.edit_host(c, one.id, state, description)
+        await _change_address(turn, c, one, body)
         await ledger.refresh_limits(c, hosts=[one.id])
         await _tell(c, turn, one, "MODIFY")
         shown_one = await _show(turn, c, await find(turn, c))
@@ -120,7 +126,7 @@ async def delete(request: web.Request) -> web.Response:
         if not await places.drop_host(c, one.id):
             raise conflict("MACHINE-6", "The machine has virtual machines")
         await drop_about(turn, c, "machine", one.id)
-        await ledger.refresh_limits(c)
+        await ledger.refresh_limits(c, author=turn.caller.nick)
         await _tell(c, turn, one, "DELETE")
     await _changed(turn, one.id)
     return turn.nothing()
@@ -129,6 +135,30 @@ async def delete(request: web.Request) -> web.Response:
 async def _changed(turn: Turn, host_id: int) -> None:
     await turn.services.host_changed(host_id)
     turn.services.wake()
+
+
+async def _change_address(turn: Turn, c: Connection, one: HostRow, body: Mapping[str, Any]) -> None:
+    """Another `ip`, or `ipService`, than it has; the host is looked at there from now on."""
+    given = [text(body, name, ADDRESS_MAX) for name in ("ip", "ipService")]
+    address = next((each for each in given if each and each != one.address), None)
+    if address is None:
+        return
+    endpoint = _endpoint(turn, one.hypervisor, address)
+    other = await host_addresses.change(c, one.id, address, endpoint)
+    if other is not None:
+        raise _taken(other)
+
+
+def _endpoint(turn: Turn, hypervisor: str, address: str) -> str | None:
+    try:
+        return turn.services.endpoint_of(hypervisor, address)
+    except AddressError as wrong:
+        raise invalid("ip", str(wrong)) from wrong
+
+
+def _taken(other: AddressRow) -> Denied:
+    said = f"ip: machine {other.name} of hypervisor {other.hypervisor} has that address"
+    return conflict("MACHINE-7", said, "ip")
 
 
 def _new(turn: Turn, body: Mapping[str, Any], rack: Rack) -> NewHost:
@@ -149,6 +179,7 @@ def _new(turn: Turn, body: Mapping[str, Any], rack: Rack) -> NewHost:
         description=text(body, "description", NAME_MAX) or "",
         state=_state(body) if body.get("state") is not None else "MANAGED",
         networks=_networks(body),
+        endpoint=_endpoint(turn, hypervisor, address),
     )
 
 

@@ -52,7 +52,7 @@ async def create(request: web.Request) -> web.Response:
         await reservations.reserve(c, host_id, enterprise.id)
         body = await _machine(turn, c, host_id)
         await _tell(turn, c, host_id, f"{body['name']} was reserved to {enterprise.name}")
-        await ledger.refresh_limits(c)
+        await ledger.refresh_limits(c, author=turn.caller.nick)
     turn.services.wake()
     return turn.created("machine", body)
 
@@ -69,7 +69,7 @@ async def delete(request: web.Request) -> web.Response:
         await reservations.reserve(c, host_id, None)
         body = await _machine(turn, c, host_id)
         await _tell(turn, c, host_id, f"{body['name']} is no longer kept for {enterprise.name}")
-        await ledger.refresh_limits(c)
+        await ledger.refresh_limits(c, author=turn.caller.nick)
     turn.services.wake()
     return turn.nothing()
 
@@ -89,7 +89,7 @@ async def edit_enterprise(request: web.Request) -> web.Response:
             await reservations.restrict(c, one.id, restricted)
             word = "only machines reserved to it" if restricted else "any machine"
             await _tell_enterprise(turn, c, one, f"{one.name} uses {word} from now on")
-            await ledger.refresh_limits(c)
+            await ledger.refresh_limits(c, author=turn.caller.nick)
         one = await _enterprise(turn, c)
     turn.services.wake()
     return turn.ok("enterprise", shown_tenants.enterprise(turn.links, one))

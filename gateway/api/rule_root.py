@@ -14,7 +14,7 @@ from gateway.api.vm_body import as_object
 from gateway.api.vm_reading import conflict
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
-from gateway.store import ledger, places, rule_versions, rules
+from gateway.store import ledger, places, rules
 from gateway.store.pool import Connection
 from gateway.store.rules import Rule
 
@@ -61,8 +61,7 @@ async def replace(request: web.Request) -> web.Response:
         answer = await _root(turn, c, datacenter_id)
         counts = {field: len(answer[field]["collection"]) for field in _COLLECTIONS.values()}
         await tell_all(turn, c, datacenter_id, counts)
-        await ledger.refresh_limits(c)
-        await rule_versions.sign(c, turn.caller.nick)
+        await ledger.refresh_limits(c, author=turn.caller.nick)
     turn.services.wake()
     return turn.created("rules", answer)
 

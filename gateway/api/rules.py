@@ -12,7 +12,7 @@ from gateway.api.rule_events import tell_rule
 from gateway.api.vm_reading import conflict
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
-from gateway.store import ledger, rule_versions, rules
+from gateway.store import ledger, rules
 from gateway.store.pool import Connection
 from gateway.store.rules import Rule
 
@@ -60,8 +60,7 @@ def creator(kind: str) -> _Handler:
             await rules.hold(c)
             one = await insert(c, given)
             await tell_rule(turn, c, one)
-            await ledger.refresh_limits(c)
-            await rule_versions.sign(c, turn.caller.nick)
+            await ledger.refresh_limits(c, author=turn.caller.nick)
         turn.services.wake()
         return turn.created(RULE_WORDS[kind][1], shown.rule(turn.links, one))
 
@@ -83,8 +82,7 @@ def editor(kind: str) -> _Handler:
             one = await _find(turn, c, kind)
             if one != old:
                 await tell_rule(turn, c, one)
-                await ledger.refresh_limits(c)
-                await rule_versions.sign(c, turn.caller.nick)
+                await ledger.refresh_limits(c, author=turn.caller.nick)
         turn.services.wake()
         return turn.ok(RULE_WORDS[kind][1], shown.rule(turn.links, one))
 
@@ -103,8 +101,7 @@ def deleter(kind: str) -> _Handler:
                 raise conflict("RULE-4", ALONE)
             await rules.drop(c, one.id)
             await tell_rule(turn, c, one, gone=True)
-            await ledger.refresh_limits(c)
-            await rule_versions.sign(c, turn.caller.nick)
+            await ledger.refresh_limits(c, author=turn.caller.nick)
         turn.services.wake()
         return turn.nothing()
 

@@ -83,7 +83,7 @@ async def enforce(
     caller = turn.caller
     content = Content(given, tests, comment, caller.nick, caller.user_id)
     await rule_versions.put_in_force(c, content)
-    await ledger.refresh_limits(c)
+    await ledger.refresh_limits(c, author=turn.caller.nick)
     made = await rule_versions.complete(c, content)
     told: dict[str, Any] = {"version": made.version, "parent": made.parent, "comment": comment}
     await turn.tell(

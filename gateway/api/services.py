@@ -23,12 +23,17 @@ async def _nothing(host_id: int) -> None:
     """No driver here needs to hear of hosts."""
 
 
+def _unread(hypervisor: str, address: str) -> None:
+    """No driver here reads addresses."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """`capabilities` is by VM type, `hypervisors` maps each configured block to its VM type.
 
     `secret` keys the cache of verified credentials. `wake` pokes workers and sequencer after a
-    commit. `host_changed` tells the drivers of a host that came, changed or went. `foresee` says
+    commit. `host_changed` tells the drivers of a host that came, changed or went; `endpoint_of`
+    is the place that an address of a block's host means, and raises AddressError. `foresee` says
     what rules would do, elsewhere than on the event loop; with `two_person` nobody activates
     rules that they wrote. `recompute` makes a decision again, off the event loop, too, and `reckon`
     answers what takes long. `capacities` are what places carry at once while a plan runs;
@@ -46,6 +51,7 @@ class Services:
     capacities: Capacities = field(default_factory=Capacities)
     adviser: Adviser | None = None
     host_changed: Callable[[int], Awaitable[None]] = _nothing
+    endpoint_of: Callable[[str, str], str | None] = _unread
     reckon: Callable[[Store, Reckoning], Awaitable[dict[str, Any]]] = reckon
     foresee: Callable[[Store, Question], Awaitable[dict[str, Any]]] = foresee
     two_person: bool = False

@@ -40,7 +40,7 @@ async def add_datastores(request: web.Request) -> web.Response:
         await _require_unused(c, moving, force)
         await tiers.assign(c, moving, one.id)
         await tell(turn, c, one, "MODIFY", {"added": moving})
-        await ledger.refresh_limits(c)
+        await ledger.refresh_limits(c, author=turn.caller.nick)
     turn.services.wake()
     return turn.nothing()
 
@@ -60,7 +60,7 @@ async def release_datastores(request: web.Request) -> web.Response:
         await _require_unused(c, named, force)
         await tiers.assign(c, named, None)
         await tell(turn, c, one, "MODIFY", {"released": named})
-        await ledger.refresh_limits(c)
+        await ledger.refresh_limits(c, author=turn.caller.nick)
     turn.services.wake()
     return turn.nothing()
 
@@ -92,7 +92,7 @@ async def admit_enterprises(request: web.Request) -> web.Response:
                 raise invalid(_ENTERPRISE, f"there is no enterprise {each}")
             await tiers.admit(c, one.id, each)
         await tell(turn, c, one, "MODIFY", {"allowed": named})
-        await ledger.refresh_limits(c)
+        await ledger.refresh_limits(c, author=turn.caller.nick)
     turn.services.wake()
     return turn.nothing()
 
@@ -113,7 +113,7 @@ async def dismiss_enterprise(request: web.Request) -> web.Response:
             raise conflict("LIMIT-22", "The enterprise has disks of virtual machines there")
         await tiers.dismiss(c, one.id, enterprise_id)
         await tell(turn, c, one, "MODIFY", {"restricted": [enterprise_id]})
-        await ledger.refresh_limits(c)
+        await ledger.refresh_limits(c, author=turn.caller.nick)
     turn.services.wake()
     return turn.nothing()
 
@@ -126,7 +126,7 @@ async def allow_all(request: web.Request) -> web.Response:
         one = await find(turn, c)
         await tiers.open_to_all(c, one.id, True)
         await tell(turn, c, one, "MODIFY", {"defaultAllowed": True})
-        await ledger.refresh_limits(c)
+        await ledger.refresh_limits(c, author=turn.caller.nick)
     turn.services.wake()
     return turn.nothing()
 
@@ -143,7 +143,7 @@ async def restrict_all(request: web.Request) -> web.Response:
         await tiers.open_to_all(c, one.id, False)
         await tiers.dismiss(c, one.id, None)
         await tell(turn, c, one, "MODIFY", {"defaultAllowed": False})
-        await ledger.refresh_limits(c)
+        await ledger.refresh_limits(c, author=turn.caller.nick)
     turn.services.wake()
     return turn.nothing()
 

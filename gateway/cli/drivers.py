@@ -1,8 +1,12 @@
 """What an administrator asks of a driver, without a service: `vmgate driver check NAME`."""
 
+from collections.abc import Iterator
+
 import cyclopts
 
 from drivers.contract import Driver, HostLink
+from drivers.facts import Remark
+from drivers.faults import said_of
 from gateway.config import Config, ConfigError
 from gateway.config.places import DatastoreEntry, HostEntry
 from gateway.service.serve import open_drivers
@@ -17,9 +21,8 @@ async def check(config: Config, name: str) -> int:
     if opened is None:
         known = ", ".join(config.hypervisor) or "none"
         raise ConfigError(f"there is no block hypervisor.{name} (there are: {known})")
-    _attach(opened, config, name)
     try:
-        remarks = await opened.examine()
+        remarks = (*_attach(opened, config, name), *await opened.examine())
     finally:
         await opened.aclose()
     for each in remarks:
@@ -27,13 +30,24 @@ async def check(config: Config, name: str) -> int:
     return WELL if all(each.well for each in remarks) else UNWELL
 
 
-def _attach(opened: Driver, config: Config, name: str) -> None:
-    """The hosts as the file has them; the record may know others by now."""
+def _attach(opened: Driver, config: Config, name: str) -> list[Remark]:
+    """The hosts as the file has them, and those that the driver does not take; the record may
+    know others by now."""
+    refused = []
+    for link in _links(config, name):
+        try:
+            opened.attach(link)
+        except Exception as trouble:  # whatever it is, the others are looked at
+            refused.append(Remark(False, link.name, said_of(trouble)))
+    return refused
+
+
+def _links(config: Config, name: str) -> Iterator[HostLink]:
     for datacenter in config.datacenters:
         stores = {store.name: store for store in datacenter.datastores}
         for host in (host for rack in datacenter.racks for host in rack.hosts):
             if host.hypervisor == name:
-                opened.attach(_link(host, stores))
+                yield _link(host, stores)
 
 
 def _link(host: HostEntry, stores: dict[str, DatastoreEntry]) -> HostLink:

@@ -101,7 +101,7 @@ NO_WISH, PLAINLY = Wish(), Told()
 def read_cluster(path: Path) -> Cluster:
     """The cluster in a file; ConfigError names the file and the place of what is wrong."""
     try:
-        mapping = json.loads(path.read_bytes())
+        mapping = json.loads(path.read_bytes(), object_pairs_hook=_once)
     except (ValueError, RecursionError) as wrong:
         raise ConfigError(f"{path}: no JSON: {wrong}") from wrong
     if not isinstance(mapping, dict):
@@ -110,6 +110,16 @@ def read_cluster(path: Path) -> Cluster:
         return from_mapping(mapping)
     except ValueError as wrong:
         raise ConfigError(f"{path}: {wrong}") from wrong
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose names are each there once: of two the first would be dropped in silence."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twice!r} is twice in one object")
+    return found
 
 
 def demand_of(cluster: Cluster, size: Size, wish: Wish = NO_WISH) -> Demand:

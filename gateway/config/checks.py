@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address
 
+from drivers.addresses import AddressError
+from drivers.registry import address_reader
 from gateway.config.model import Config
 from gateway.config.places import Datacenter, HostEntry
 from gateway.config.privileges import ALL_PRIVILEGES, EVERYTHING
@@ -37,6 +39,7 @@ def check(config: Config) -> None:
     for n, datacenter in enumerate(config.datacenters):
         _check_datacenter(config, f"$.datacenters[{n}]", datacenter)
     _check_hosts(config)
+    _check_addresses(config)
     _check_virtualdatacenters(config)
 
 
@@ -68,6 +71,17 @@ def _check_datacenter(config: Config, path: str, datacenter: Datacenter) -> None
         for name, known in (("rack", racks), ("host", hosts), ("datastore", datastores)):
             if getattr(rule, name) is not None:
                 _known(f"{here}.{name}", getattr(rule, name), known)
+    _check_rules_once(path, datacenter)
+
+
+def _check_rules_once(path: str, datacenter: Datacenter) -> None:
+    """Of two rules of a kind about one element the second would be dropped in silence."""
+    about = [(rule.kind, rule.rack, rule.host, rule.datastore) for rule in datacenter.rules]
+    for n, one in enumerate(about):
+        if one in about[:n]:
+            raise Wrong(
+                f"{path}.rules[{n}].kind", f"there is a {one[0]} rule about the same before"
+            )
 
 
 def _check_hosts(config: Config) -> None:
@@ -83,6 +97,28 @@ def _check_hosts(config: Config) -> None:
             local |= set(host.datastores)
 
 
+def _check_addresses(config: Config) -> None:
+    """Each is one that its block's driver may use, and belongs to one host of one block."""
+    readers = {}
+    for name, block in config.hypervisor.items():
+        try:
+            readers[name] = address_reader(block.kind, block.options)
+        except ValueError as wrong:
+            raise Wrong(f"$.hypervisor.{name}", str(wrong)) from wrong
+    owners: dict[str, HostEntry] = {}
+    for d, datacenter in enumerate(config.datacenters):
+        for path, host in _hosts(f"$.datacenters[{d}]", datacenter):
+            try:
+                endpoint = readers[host.hypervisor](host.address).endpoint
+            except AddressError as wrong:
+                raise Wrong(f"{path}.address", str(wrong)) from wrong
+            other = owners.setdefault(endpoint, host)
+            if other is not host:
+                said = f"{host.name} of hypervisor.{host.hypervisor} has the address of "
+                said += f"{other.name} of hypervisor.{other.hypervisor}"
+                raise Wrong(f"{path}.address", said)
+
+
 def _hosts(path: str, datacenter: Datacenter) -> Iterator[tuple[str, HostEntry]]:
     for r, rack in enumerate(datacenter.racks):
         for h, host in enumerate(rack.hosts):
@@ -92,10 +128,18 @@ def _hosts(path: str, datacenter: Datacenter) -> Iterator[tuple[str, HostEntry]]
 def _check_datastores(path: str, at: Datacenter, host: HostEntry, taken: set[str]) -> None:
     """`taken` is what other hosts of the datacenter named before."""
     datastores = {one.name: one for one in at.datastores}
+    pools: dict[str, str] = {}
     for name in host.datastores:
         _known(f"{path}.datastores", name, datastores)
         if not datastores[name].shared and name in taken:
             raise Wrong(f"{path}.datastores", f"{name} is not shared: one host only")
+        pool = datastores[name].pool or name
+        if pool in pools:
+            said = (
+                f"{name} is the pool {pool} of the host, as is {pools[pool]}: it would count twice"
+            )
+            raise Wrong(f"{path}.datastores", said)
+        pools[pool] = name
 
 
 def _check_virtualdatacenters(config: Config) -> None:

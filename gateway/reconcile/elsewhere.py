@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from drivers.contract import Driver
 from drivers.facts import Facts, Sighting
 from drivers.faults import Fault
+from gateway.reconcile.guarded import Observed
 from gateway.reconcile.recording import sighted
 from gateway.store import observations
 from gateway.store.observations import Believed
@@ -26,7 +26,7 @@ LOOKS_MAX = 32
 class Covered:
     """What a list is of: an endpoint of the driver called `hypervisor`, and the hosts it covers."""
 
-    driver: Driver
+    driver: Observed
     hypervisor: str
     hosts: frozenset[str]
 

@@ -12,10 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from drivers.contract import Driver
 from drivers.facts import Facts
 from drivers.faults import Fault
 from gateway.reconcile import elsewhere
+from gateway.reconcile.guarded import Observed
 from gateway.reconcile.recording import Look, record_places, record_silence, record_vms
 from gateway.store import observations
 from gateway.store.observations import Believed
@@ -55,7 +55,7 @@ class Observer:
     def __init__(
         self,
         store: Store,
-        driver: Driver,
+        driver: Observed,
         at: Endpoint,
         rounds: Rounds,
         committed: Callable[[], None],
@@ -103,7 +103,9 @@ class Observer:
         hosts = self._driver.endpoints().get(at.name, ())
         async with self._at.turns, self._store.read() as c:
             before = await observations.believed(c, at.hypervisor, hosts)
-        facts = await self._survey()
+        answer = await self._survey()
+        facts = answer if isinstance(answer, Facts) else None
+        why = answer if isinstance(answer, str) else f"{at.name} does not list it"
         seen = {host.name for host in facts.hosts} if facts is not None else set()
         look = await self._look(facts, before, hosts)
         silent = [host for host in hosts if host not in seen]
@@ -118,7 +120,7 @@ class Observer:
             if facts is not None:
                 changed = await record_places(c, at.hypervisor, facts, moves) or changed
             if silent:
-                changed = await record_silence(c, at.hypervisor, silent) or changed
+                changed = await record_silence(c, at.hypervisor, silent, why) or changed
         if changed:
             self._committed()
 
@@ -137,16 +139,17 @@ class Observer:
         known = [vm for vm in sure if vm.host in listed or vm.uuid in seen]
         return Look(at.hypervisor, at.owner, facts.taken_at, known, seen)
 
-    async def _survey(self) -> Facts | None:
+    async def _survey(self) -> Facts | str:
+        """What is there, or why nobody says so."""
         try:
             async with asyncio.timeout(self._rounds.unknown_after_s):
                 facts = await self._driver.survey(self._at.name)
         except (Fault, TimeoutError) as silent:
             _log.info("endpoint %s does not answer: %s", self._at.name, silent)
-            return None
+            return str(silent) or f"no answer within {self._rounds.unknown_after_s:g} s"
         if facts.endpoint != self._at.name:
             _log.error("endpoint %s got the listing of %s", self._at.name, facts.endpoint)
-            return None
+            return f"the driver listed {facts.endpoint} instead"
         return facts
 
     def _past(self, silent: Sequence[str]) -> set[str]:

@@ -126,9 +126,11 @@ async def _reappeared(c: Connection, hypervisor: str, facts: Facts) -> bool:
     return bool(found)
 
 
-async def record_silence(c: Connection, hypervisor: str, hosts: Sequence[str]) -> bool:
-    """Write that hosts do not answer."""
-    fresh = await observations.write_unreachable(c, hypervisor, hosts)
+async def record_silence(
+    c: Connection, hypervisor: str, hosts: Sequence[str], reason: str = ""
+) -> bool:
+    """Write that hosts do not answer, and why."""
+    fresh = await observations.write_unreachable(c, hypervisor, hosts, reason)
     if fresh:
         await ledger.refresh_limits(c, hosts=[id_ for id_, _ in fresh])
     for id_, name in fresh:
@@ -138,7 +140,7 @@ async def record_silence(c: Connection, hypervisor: str, hosts: Sequence[str]) -
                 "MACHINE",
                 "CHECK_STATE",
                 id_,
-                message=f"Host {name} does not answer",
+                message=f"Host {name} does not answer" + (f": {reason}" if reason else ""),
                 severity=Severity.WARN,
                 entity_name=name,
             ),

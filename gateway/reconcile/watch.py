@@ -5,24 +5,26 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
-from drivers.contract import Driver
+from gateway.reconcile.backoff import Backoff
+from gateway.reconcile.guarded import Guarded, Observed
 from gateway.reconcile.observer import TURNS, Endpoint, Observer, Rounds
 from gateway.store import observations
 from gateway.store.pool import Store, StoreError
 
 _log = logging.getLogger(__name__)
 NEW_ENDPOINTS_EACH_S = 1.0
+STREAM_PAUSE_MOST_S = 60.0
 
 
 class Watch:
     """Observes all endpoints of the driver called `hypervisor`, also those that come later."""
 
     def __init__(
-        self, store: Store, hypervisor: str, driver: Driver, rounds: Rounds, owner: str
+        self, store: Store, hypervisor: str, driver: Observed, rounds: Rounds, owner: str
     ) -> None:
         self._store = store
         self._hypervisor = hypervisor
-        self._driver = driver
+        self._driver = Guarded.of(driver)
         self._rounds = rounds
         self._owner = owner
         self._observers: dict[str, tuple[Observer, asyncio.Task[None]]] = {}
@@ -78,11 +80,16 @@ class Watch:
 
     async def _hear(self) -> None:
         """State changes poke; what a driver loses, the next period makes up for."""
+        row = Backoff(self._rounds.spacing_s, STREAM_PAUSE_MOST_S)
         while True:
+            row.begin()
+            trouble: Exception | None = None
             try:
-                changes = self._driver.changes()
-                async for change in changes:
+                async for change in self._driver.changes():
                     self.poke(change.endpoint)
-            except Exception:
-                _log.exception("changes of %s ended", self._hypervisor)
-            await asyncio.sleep(self._rounds.spacing_s)
+            except Exception as failed:
+                trouble = failed
+            if row.failed():
+                said = f"changes of {self._hypervisor} ended, {row.failures} times in a row"
+                _log.error("%s", said, exc_info=trouble)
+            await asyncio.sleep(row.pause_s())

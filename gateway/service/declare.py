@@ -8,19 +8,22 @@ from gateway.config.model import Config, User
 from gateway.config.places import Datacenter, HostEntry, RuleEntry, Virtualdatacenter
 from gateway.config.reading import secret
 from gateway.events.event import Event, Severity, emit
+from gateway.service.addresses import Addresses
 from gateway.store import declared, ledger, rules, tenants
 from gateway.store.declared import ChangedUser, DeclaredHost, DeclaredTemplate, DeclaredUser
 from gateway.store.pool import Connection, Store, StoreConflict
 from gateway.store.rules import NewRule
 
 TRIES = 10
+CONFIGURATION = "configuration"
+"""The author of versions of the rules that come with what is declared."""
 
 
 async def declare(
     store: Store, config: Config, environ: Mapping[str, str], *, serves_users: bool = True
 ) -> None:
     """Tenants, users, places, templates and virtual datacenters; raises ConfigError for a
-    password that is not there.
+    password that is not there, and for an address that is another host's in the record.
 
     With `serves_users` the users declared are all there are: others become inactive. A worker
     may have a configuration without users.
@@ -53,12 +56,16 @@ async def _load(
             for gone in await declared.deactivate_all_but(c, [one.login for one in config.users]):
                 await emit(c, _access(gone, active=False))
         await declared.fit_policy(c)
-        datacenters = {one.name: await _datacenter(c, config, one) for one in config.datacenters}
+        addresses = Addresses(config)
+        await addresses.settle(c)
+        datacenters = {
+            one.name: await _datacenter(c, config, one, addresses) for one in config.datacenters
+        }
         for vdc in config.virtualdatacenters:
             await _virtualdatacenter(
                 c, vdc, enterprises[vdc.enterprise], datacenters[vdc.datacenter]
             )
-        await ledger.refresh_limits(c)
+        await ledger.refresh_limits(c, author=CONFIGURATION)
 
 
 async def _hashes(store: Store, config: Config, environ: Mapping[str, str]) -> dict[str, str]:
@@ -103,7 +110,7 @@ def _user(user: User, enterprise_id: int, password_hash: str) -> DeclaredUser:
     )
 
 
-async def _datacenter(c: Connection, config: Config, one: Datacenter) -> int:
+async def _datacenter(c: Connection, config: Config, one: Datacenter, addresses: Addresses) -> int:
     """A datacenter with all in it; its rules only when it is new."""
     datacenter_id, new = await declared.datacenter(c, one.name, one.location)
     for place in one.datastores:
@@ -114,7 +121,8 @@ async def _datacenter(c: Connection, config: Config, one: Datacenter) -> int:
         rack_id = await declared.rack(c, datacenter_id, rack.name, rack.description)
         for host in rack.hosts:
             type_ = config.hypervisor[host.hypervisor].type
-            await declared.host(c, rack_id, _host(host, type_))
+            endpoint = addresses.declared[host.hypervisor, host.name]
+            await declared.host(c, rack_id, _host(host, type_, endpoint))
     for each in one.templates:
         await declared.template(
             c,
@@ -137,7 +145,7 @@ async def _datacenter(c: Connection, config: Config, one: Datacenter) -> int:
     return datacenter_id
 
 
-def _host(host: HostEntry, type_: str) -> DeclaredHost:
+def _host(host: HostEntry, type_: str, endpoint: str) -> DeclaredHost:
     return DeclaredHost(
         host.hypervisor,
         host.name,
@@ -147,6 +155,7 @@ def _host(host: HostEntry, type_: str) -> DeclaredHost:
         host.networks,
         host.state,
         host.datastores,
+        endpoint,
     )
 
 

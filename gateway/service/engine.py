@@ -8,6 +8,7 @@ from contextlib import suppress
 from drivers.contract import Driver
 from gateway.config import Config
 from gateway.events.sequencer import Sequencer
+from gateway.reconcile.guarded import Guarded
 from gateway.reconcile.observer import TURNS, Rounds
 from gateway.reconcile.watch import Watch
 from gateway.service.advisory import Advisory
@@ -77,7 +78,8 @@ class Engine:
         found = {}
         turns = asyncio.Semaphore(TURNS)
         for name, driver in self.drivers.items():
-            watch = Watch(self.store, name, driver, rounds, self._worker.name)
+            guarded = Guarded(driver, self.attaching.refused[name])
+            watch = Watch(self.store, name, guarded, rounds, self._worker.name)
             watch.committed = self.sequencer.poke
             watch.turns = turns
             found[name] = watch

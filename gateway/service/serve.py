@@ -20,6 +20,7 @@ from gateway.api.routes import build_app
 from gateway.api.services import Services
 from gateway.config import Config, ConfigError
 from gateway.config.reading import secret
+from gateway.service.addresses import Addresses
 from gateway.service.declare import declare
 from gateway.service.engine import Engine
 from gateway.service.probes import Health, build_probes
@@ -88,8 +89,8 @@ async def serve(
             _log.info("migrated: %s", name)
         await declare(store, config, environ, serves_users=role is not Role.WORKER)
         drivers = open_drivers(config)
-        for driver in drivers.values():
-            stack.push_async_callback(driver.aclose)
+        for name, driver in drivers.items():
+            stack.push_async_callback(_close, name, driver)
         engine = Engine(store, drivers, config, works=role is not Role.API)
         health = Health(store, lambda: engine.held, engine.claims)
         await engine.load()
@@ -109,6 +110,14 @@ async def serve(
             finally:
                 for one in running:
                     one.cancel()
+
+
+async def _close(name: str, driver: Driver) -> None:
+    """A driver that does not close well keeps nothing else from being closed."""
+    try:
+        await driver.aclose()
+    except Exception:
+        _log.exception("the driver of hypervisor.%s did not close", name)
 
 
 def open_drivers(config: Config, only: str = "") -> dict[str, Driver]:
@@ -159,6 +168,7 @@ def _services(config: Config, engine: Engine) -> Services:
         capacities=engine.capacities,
         adviser=engine.adviser,
         host_changed=engine.attaching.host_changed,
+        endpoint_of=Addresses(config).endpoint,
         reckon=engine.thinker.reckon,
         foresee=engine.thinker.foresee,
         two_person=config.rules.two_person,

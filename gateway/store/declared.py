@@ -11,11 +11,11 @@ from gateway.store.pool import Connection
 _LOCK_KEY = 0x766D_6465_636C
 _HOST = """
 insert into host as h (rack_id, datacenter_id, hypervisor, name, type, address, description,
-  networks, state)
-select r.id, r.datacenter_id, $2, $3, $4, $5, $6, $7, $8 from rack r where r.id = $1
+  networks, state, endpoint)
+select r.id, r.datacenter_id, $2, $3, $4, $5, $6, $7, $8, $9 from rack r where r.id = $1
 on conflict (hypervisor, name) do update set rack_id = excluded.rack_id,
   datacenter_id = excluded.datacenter_id, type = excluded.type, address = excluded.address,
-  networks = excluded.networks, cluster_id =
+  networks = excluded.networks, endpoint = excluded.endpoint, cluster_id =
     (select c.id from cluster c where c.id = h.cluster_id and c.rack_id = excluded.rack_id)
 returning id
 """
@@ -57,6 +57,7 @@ class DeclaredHost:
     networks: dict[str, str]
     state: str
     datastores: list[str]
+    endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +214,7 @@ async def host(c: Connection, rack_id: int, one: DeclaredHost) -> int:
         one.description,
         one.networks,
         one.state,
+        one.endpoint,
     )
     await c.execute(
         """delete from host_datastore using datastore d, host h where host_id = $1 and h.id = $1

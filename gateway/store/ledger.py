@@ -106,20 +106,24 @@ class Dwellers:
 
 
 async def refresh_limits(
-    c: Connection, *, hosts: Sequence[int] | None = None, datastores: Sequence[int] | None = None
+    c: Connection,
+    *,
+    hosts: Sequence[int] | None = None,
+    datastores: Sequence[int] | None = None,
+    author: str = rule_set.GATEWAY,
 ) -> None:
     """Recount limits and use from rules, sizes and bookings, in the caller's transaction.
 
-    All rows when neither is given, and the rule set's version then follows what rules say; else
-    those of the named hosts and datastores, and every aggregated element. Each row that
-    changed goes to the feed whole, and an event tells of each that is over its limit now.
+    All rows when neither is given, and the rule set's version then follows what rules say, with
+    its `author`; else those of the named hosts and datastores, and every aggregated element. Each
+    row that changed goes to the feed whole, and an event tells of each that is over its limit now.
     """
     await rule_set.seize(c)
     everything = hosts is None and datastores is None
     wanted_hosts = None if everything else list(hosts or ())
     wanted_datastores = None if everything else list(datastores or ())
     if everything:
-        await rules_changed(c)
+        await rules_changed(c, author)
     before = await over_limit.find(c, wanted_hosts, wanted_datastores)
     for kind, ids in (await recount(c, wanted_hosts, wanted_datastores)).items():
         rows = await inventory.fetch(c, kind, ids)
@@ -133,12 +137,12 @@ async def refresh_limits(
     await over_limit.tell(c, before, after)
 
 
-async def rules_changed(c: Connection) -> None:
+async def rules_changed(c: Connection, author: str = rule_set.GATEWAY) -> None:
     """Whoever edits what rules say besides limits calls this in the same transaction.
 
     Limits and tiers need `refresh_limits` without arguments, which calls it.
     """
-    await rule_set.changed(c)
+    await rule_set.changed(c, author)
 
 
 async def lock(c: Connection, keys: Iterable[Key]) -> dict[Key, Row]:

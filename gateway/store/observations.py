@@ -9,6 +9,8 @@ from drivers.facts import HostFacts
 from gateway.lifecycle import VmState
 from gateway.store.pool import Connection
 
+REASON_MAX = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Believed:
@@ -224,7 +226,7 @@ async def write_host(c: Connection, hypervisor: str, seen: HostSeen) -> int | No
     )
     await c.execute(
         """update host set observed_at = clock_timestamp(), unreachable_since = null,
-             measured_cpu_mhz = $3, measured_memory_mib = $4
+             measured_cpu_mhz = $3, measured_memory_mib = $4, reason = ''
            where hypervisor = $1 and name = $2""",
         hypervisor,
         seen.name,
@@ -234,9 +236,16 @@ async def write_host(c: Connection, hypervisor: str, seen: HostSeen) -> int | No
 
 
 async def write_unreachable(
-    c: Connection, hypervisor: str, hosts: Sequence[str]
+    c: Connection, hypervisor: str, hosts: Sequence[str], reason: str = ""
 ) -> list[tuple[int, str]]:
     """Record that hosts cannot be reached; those, as (id, name), that were thought reachable."""
+    await c.execute(
+        """update host set reason = $3
+           where hypervisor = $1 and name = any($2) and reason <> $3""",
+        hypervisor,
+        list(hosts),
+        reason[:REASON_MAX],
+    )
     rows = await c.fetch(
         """update host h set reachable = false,
              unreachable_since = coalesce(h.unreachable_since, clock_timestamp())

@@ -36,6 +36,7 @@ class HostRow:
 
     `reserved_for` is the enterprise whose VMs alone it takes. One `over_limit` has more promised
     than the rules allow now, by itself or in a sum with others. `mover` is who else moves its VMs.
+    `reason` says why it is not reachable.
     """
 
     id: int
@@ -67,6 +68,7 @@ class HostRow:
     measured_cpu_mhz: int | None
     measured_memory_mib: int | None
     mover: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class NewHost:
     description: str
     state: str
     networks: dict[str, str]
+    endpoint: str | None = None
 
 
 _DATACENTER = """
@@ -120,7 +123,7 @@ select h.id, h.rack_id, h.datacenter_id, h.hypervisor, h.name, h.type, h.address
   h.cluster_id, cl.name, h.reserved_for, e.name,
   exists (select from ledger l where {OVER} and (l.kind, l.id) in (('host', h.id),
     ('cluster', h.cluster_id), ('rack', h.rack_id), ('datacenter', h.datacenter_id))),
-  h.measured_cpu_mhz, h.measured_memory_mib, h.mover
+  h.measured_cpu_mhz, h.measured_memory_mib, h.mover, h.reason
 from host h left join ledger l on l.kind = 'host' and l.id = h.id
 left join cluster cl on cl.id = h.cluster_id left join enterprise e on e.id = h.reserved_for
 """
@@ -180,11 +183,11 @@ async def host(c: Connection, host_id: int) -> HostRow | None:
 
 
 async def add_host(c: Connection, new: NewHost) -> int | None:
-    """A new host's id; None when its hypervisor has one of that name."""
+    """A new host's id; None when its hypervisor has one of that name, or anybody its endpoint."""
     made: int | None = await c.fetchval(
         """insert into host (rack_id, datacenter_id, hypervisor, name, type, address, description,
-             state, networks) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-           on conflict (hypervisor, name) do nothing returning id""",
+             state, networks, endpoint) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+           on conflict do nothing returning id""",
         new.rack_id,
         new.datacenter_id,
         new.hypervisor,
@@ -194,6 +197,7 @@ async def add_host(c: Connection, new: NewHost) -> int | None:
         new.description,
         new.state,
         new.networks,
+        new.endpoint,
     )
     return made
 

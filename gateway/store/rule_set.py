@@ -33,14 +33,16 @@ update rule_set set version = version + 1, fingerprint = content.fingerprint
 from content where rule_set.fingerprint <> content.fingerprint
 returning version
 """
+GATEWAY = "vmgate"
+"""The author of versions that nobody asked for."""
 # Not each version of all that rules say is one of the workload rules: tiers count there, too.
 _RECORD = """
 with content as (
   select coalesce(jsonb_agg(to_jsonb(r) - 'id' order by r.kind, r.level, r.element_id,
     r.other_id), '[]') as rules from rule r),
 newest as (select * from rule_set_version order by version desc limit 1)
-insert into rule_set_version (version, rules, tests, parent)
-select $1, content.rules, coalesce(newest.tests, '[]'), newest.version
+insert into rule_set_version (version, rules, tests, author, parent)
+select $1, content.rules, coalesce(newest.tests, '[]'), $2, newest.version
 from content left join newest on true
 where newest.rules is distinct from content.rules
 """
@@ -97,16 +99,17 @@ def _policy(name: str, packing: bool) -> FitPolicy:
     return FitPolicy.PACKING if packing and policy is FitPolicy.PROGRESSIVE else policy
 
 
-async def changed(c: Connection) -> None:
+async def changed(c: Connection, author: str) -> None:
     """Give what the rules say a new version and tell the feed; nothing when it is as it was.
 
-    Rules about what exists no more are lifted. New rules are kept as a version of their own.
+    Rules about what exists no more are lifted. New rules are kept as a version of their
+    own, made by `author`: a user, or whatever part of the gateway edits what rules are about.
     """
     await seize(c)
     await c.execute(_ABOUT_NOTHING)
     version = await c.fetchval(_BUMP)
     if version is not None:
-        await c.execute(_RECORD, version)
+        await c.execute(_RECORD, version, author)
         told = to_mapping(await read(c))
         await outbox.put(c, outbox.Topic.INVENTORY, "rules", 0, told)
 

@@ -150,16 +150,6 @@ async def drop_draft(c: Connection, id_: int) -> None:
     await c.execute("delete from rule_draft where id = $1", id_)
 
 
-async def sign(c: Connection, author: str, comment: str = "") -> None:
-    """Say who made the newest version, if nobody did; its edit is in the same transaction."""
-    await c.execute(
-        """update rule_set_version set author = $1, comment = $2
-           where author = '' and version = (select version from rule_set)""",
-        author,
-        comment,
-    )
-
-
 async def put_in_force(c: Connection, content: Content) -> None:
     """These rules instead of all others; the caller holds the rules and refreshes limits next.
 

@@ -99,6 +99,106 @@ def test_wrong_input_exits_2_and_names_the_option(
     assert complaint in both.out + both.err
 
 
+_HOST = {"name": "esx1", "cpus": 8, "memory": "8GiB"}
+_OTHER = {**_HOST, "name": "esx2"}
+_STORE = {"name": "disks", "capacity": "1TiB"}
+_VM = {"vm": "6a1f0a52-2c7e-4a39-8f5e-0c1d2e3f4a5b", "host": "esx1", "cpu": 1, "ram": "1GiB"}
+_RULE = {"level": "datacenter", "cpu_percent": 50}
+
+
+@pytest.mark.parametrize(
+    ("cluster", "place"),
+    [
+        ({"hosts": [_HOST, _HOST]}, "$.hosts[1].name"),
+        ({"hosts": [_HOST, _HOST], "residents": [_VM]}, "$.hosts[1].name"),
+        ({"datastores": [_STORE, _STORE]}, "$.datastores[1].name"),
+        ({"hosts": [{**_HOST, "datastores": [_STORE]}], "datastores": [_STORE]}, "$.datastores[1]"),
+        ({"hosts": [{**_HOST, "datastores": [1, 1]}], "datastores": [_STORE]}, "datastores[1]"),
+        (
+            {
+                "hosts": [
+                    {**_HOST, "rack": 1, "rack_name": "a"},
+                    {**_OTHER, "rack": 2, "rack_name": "a"},
+                ]
+            },
+            "$.hosts[1].rack_name",
+        ),
+        (
+            {
+                "hosts": [
+                    {**_HOST, "rack": 1, "rack_name": "a"},
+                    {**_OTHER, "rack": 1, "rack_name": "b"},
+                ]
+            },
+            "$.hosts[1].rack_name",
+        ),
+        (
+            {
+                "hosts": [
+                    {**_HOST, "cluster": 1, "cluster_name": "a"},
+                    {**_OTHER, "cluster": 2, "cluster_name": "a"},
+                ]
+            },
+            "$.hosts[1].cluster_name",
+        ),
+        (
+            {
+                "hosts": [_HOST],
+                "datastores": [_STORE],
+                "residents": [_VM, {**_VM, "name": "other"}],
+            },
+            "$.residents[1].vm",
+        ),
+        (
+            {
+                "hosts": [_HOST],
+                "datastores": [_STORE],
+                "residents": [
+                    {**_VM, "name": "web"},
+                    {"host": 1, "cpu": 1, "ram": 1, "name": "web"},
+                ],
+            },
+            "$.residents[1].name",
+        ),
+        ({"rules": {"loads": [_RULE, {**_RULE, "cpu_percent": 60}]}}, "$.rules.loads[1].element"),
+        ({"rules": {"enterprises": {"1": "acme", "2": "acme"}}}, "$.rules.enterprises[1]"),
+    ],
+)
+def test_what_is_there_twice_exits_2_and_names_the_place(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, cluster: dict[str, Any], place: str
+) -> None:
+    """I12: of two hosts, datastores, racks, clusters, VMs or rules of one name none is taken."""
+    path = tmp_path / "twice.json"
+    path.write_text(json.dumps(cluster), encoding="utf-8")
+    for command in ("place", "capacity"):
+        size = ["--cpu", "1", "--ram", "1", "--disk", "1"]
+        with pytest.raises(SystemExit) as ended:
+            main([command, "--cluster", str(path), *size])
+        assert ended.value.code == 2
+        said = capsys.readouterr().err
+        assert place in said
+        assert said.count("\n") == 1
+
+
+def test_a_name_that_is_twice_in_an_object_exits_2(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """I12: the usual reader would drop the first list of hosts in silence."""
+    path = tmp_path / "twice.json"
+    path.write_text('{"hosts": [{"cpus": 1, "memory": 1}], "hosts": []}', encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["place", "--cluster", str(path), "--cpu", "1", "--ram", "1", "--disk", "1"])
+    assert ended.value.code == 2
+    assert "'hosts' is twice" in capsys.readouterr().err
+
+
+def test_a_vm_that_relocates_stands_on_two_hosts() -> None:
+    """As an export of the live cluster tells of it."""
+    there = {**_VM, "host": "esx2"}
+    stores = {"datastores": [_STORE], "residents": [{**_VM, "name": "a"}, {**there, "name": "a"}]}
+    assert len(from_mapping({"hosts": [_HOST, _OTHER], **stores}).residents) == 2
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"hosts": [{"cpus": 1}]}', "[" * 100_000])
 def test_a_bad_file_exits_2_and_names_the_place(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str

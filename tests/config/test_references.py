@@ -54,7 +54,7 @@ name = "r2"
 [[datacenters.racks.hosts]]
 name = "h1"
 hypervisor = "two"
-address = "sim://h1"
+address = "sim://h1-of-two"
 datastores = ["shared"]
 
 [[virtualdatacenters]]

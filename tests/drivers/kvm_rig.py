@@ -43,6 +43,8 @@ class KvmRig(Rig):
             "disk_bus": "ide",
             "nic_model": "e1000",
             "serial_log_dir": str(self.lab.shared / "serial"),
+            "transports": "tcp",
+            "local_addresses": True,
             **options,
         }
         driver = open_driver("lab", HypervisorType.KVM, told)

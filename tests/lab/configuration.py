@@ -48,6 +48,8 @@ look_timeout_s = 2
 shutdown_retry_s = 0.5
 memory_mib = 4096
 cpus = 8
+transports = "tcp"
+local_addresses = true
 
 [[datacenters]]
 name = "demo"

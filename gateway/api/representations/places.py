@@ -97,6 +97,7 @@ def machine(links: Linker, one: HostRow, stores: list[DatastoreRow]) -> dict[str
         "product": one.product,
         "version": one.version,
         "reachable": one.reachable,
+        "reason": one.reason,
         "observedAt": one.observed_at.isoformat() if one.observed_at else None,
         "networks": one.networks,
         "datastores": {
