@@ -97,13 +97,13 @@ async def record_state(
     )
 
 
-async def forget_unreachable(c: Connection, vm_id: int, by: str) -> None:
-    """Write UNKNOWN for a VM whose host is known not to answer; its last known state stays."""
+async def forget(c: Connection, vm_id: int, by: str) -> None:
+    """Write UNKNOWN for a placed VM whose host does not answer; its last known state stays."""
     await c.execute(
         """update vm set state = 'UNKNOWN', version = vm.version + 1, deallocated = false,
              seen = jsonb_build_object('state', 'NOT_SEEN', 'host', h.name, 'by', $2::text)
            from host h where vm.id = $1 and h.id = vm.host_id
-             and h.unreachable_since is not null and vm.state not in ('UNKNOWN', 'ALLOCATED')""",
+             and vm.state not in ('UNKNOWN', 'ALLOCATED')""",
         vm_id,
         by,
     )

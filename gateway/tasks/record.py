@@ -24,7 +24,8 @@ SAID_MAX = 300
 
 @dataclass(slots=True)
 class TaskRecord:
-    """One claimed task's record. `lines` is the journal as committed."""
+    """One claimed task's record. `lines` is the journal as committed; `waits_for` is what its row
+    says that it waits for, `silent` that a host of its VM was seen not to answer."""
 
     store: Store
     task: Claimed
@@ -32,6 +33,7 @@ class TaskRecord:
     lines: list[Line]
     cancel: CancelSignal = field(default_factory=CancelSignal)
     waits_for: str = ""
+    silent: bool = False
 
     @property
     def saga(self) -> Saga:
@@ -178,7 +180,8 @@ class Page:
         """All was taken back: say so. Of a VM on a host that does not answer nothing is known."""
         message = f"{title} cancelled by {self.record.cancel.by}"
         await self.tell("CANCEL_TASK", (message, message), Severity.INFO)
-        await vm_record.forget_unreachable(self.c, self.record.task.vm_id, self.record.observer)
+        if self.record.silent:
+            await vm_record.forget(self.c, self.record.task.vm_id, self.record.observer)
 
     async def postpone(self, wait_s: float, why: str) -> None:
         """Give the task back to the queue for a while."""

@@ -24,9 +24,13 @@ async def asked_for(
     record: TaskRecord, drivers: Mapping[str, Driver], move: Move | End
 ) -> Move | End:
     """The move to begin with: other than the journal's where processes died over the task too
-    often, or a person said what became of it."""
+    often, or a person said what became of it. Of a VM whose cancelled task waited for a host,
+    whether that answers now is looked at first."""
     if why := unforeseen.killed(record):
         await get_stuck(record, why)
+    if record.cancel.requested and record.waits_for:
+        _, looks = await whereabouts.look(record, drivers)
+        record.silent = not all(one.answered for one in looks)
     if isinstance(move, Move) and record.task.resolved_as:
         return await not_done(record, drivers, move)
     return move
