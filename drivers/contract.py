@@ -34,7 +34,8 @@ class Permit:
     """The right to touch a hypervisor for one step of one task, asked again before each call.
 
     `check` raises LeaseLost once the lease, less its margin, has run out. A driver runs it
-    in the thread that makes the vendor call, right before the call, every time.
+    in the thread that makes the vendor call, right before the call, every time. It also raises
+    once the task is cancelled.
 
     `keep` stores a text of at most KEPT_MAX bytes, free of secrets, as `Ticket.kept`, in place of
     an earlier one: how to find a begun call again. Awaited in the loop that called the verb,
@@ -209,8 +210,8 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A verdict with what was seen; `reason` says why for FAILED, and `no_capacity` that another
-    place may have the capacity that was wanting.
+    """A verdict with what was seen; `reason` says why for FAILED, what a RUNNING one waits for (as
+    `Progress.detail`), and `no_capacity` that another place may have the capacity that was wanting.
 
     ABSENT: nothing of the call is there and it may safely begin (again). `sighting` is the
     VM after the call, None when the VM is positively gone from the place the order names.
@@ -224,7 +225,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a running call is, 0 to 100; None when the hypervisor does not say."""
+    """How far a running call is, 0 to 100; None when the hypervisor does not say. `detail`: what
+    the call waits for (a question's text, a lock, a quota), empty while it runs; no secrets."""
 
     percent: int | None
     detail: str = ""
@@ -280,7 +282,9 @@ class Driver(Protocol):
     async def remove(self, permit: Permit, order: Remove) -> None: ...
     async def clear(self, permit: Permit, order: Clear) -> None: ...
 
-    async def progress(self, ticket: Ticket) -> Progress: ...
+    async def progress(self, ticket: Ticket) -> Progress:
+        """How far the ticket's call is and what it waits for; asked each second while it runs."""
+        ...
 
     async def settle(self, ticket: Ticket) -> Outcome:
         """Look, without changing anything, until the ticket's verdict is known.
@@ -290,7 +294,8 @@ class Driver(Protocol):
         ...
 
     async def cancel(self, permit: Permit, ticket: Ticket) -> None:
-        """Ask a running call to stop; settle tells what became of it."""
+        """Ask for the call of any order to stop, without waiting; settle tells what became of it.
+        Rejected: it cannot be stopped and runs on. Nothing changes where no such call runs."""
 
     async def examine(self) -> tuple[Remark, ...]:
         """Whether everything is there that the verbs need; changes nothing, raises no fault."""

@@ -1,17 +1,20 @@
 """A VM's tasks: followed, acknowledged, cancelled and, when stuck, resolved."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from aiohttp import web
 
 from gateway.api.representations.tasks import task
-from gateway.api.vm_body import CAUSE_MAX, checked_text
+from gateway.api.vm_body import CAUSE_MAX, checked_text, invalid
 from gateway.api.vm_reading import conflict, find_task, find_vm
 from gateway.api.vm_turn import Turn
 from gateway.store import tasks_view
 from gateway.store.pool import Store
-from gateway.tasks import submission
+from gateway.tasks import submission, ways_out
+from gateway.tasks.resolution import NOT_DONE
 from gateway.tasks.submission import Caller
 
 
@@ -51,17 +54,31 @@ async def acknowledge(request: web.Request) -> web.Response:
 
 
 async def cancel(request: web.Request) -> web.Response:
-    """POST, with a reason as text if you like: cancel a task that has not begun."""
+    """POST, with a reason as text if you like: cancel a task, whatever it does now."""
     turn = Turn(request)
     reason = await turn.text_or_json()
     if isinstance(reason, str):
         checked_text(reason, "reason", CAUSE_MAX, lines=True)
-    return await _act(turn, submission.cancel)
+    return await _act(turn, ways_out.cancel)
 
 
 async def resolve(request: web.Request) -> web.Response:
-    """POST, by an administrator: have a stuck task looked at again (vmgate's own)."""
-    return await _act(Turn(request), submission.resolve)
+    """POST, by an administrator: have a stuck task looked at again, or with the body
+    `{"outcome": "NOT_DONE"}` end it as not done if the look agrees (vmgate's own)."""
+    turn = Turn(request)
+    outcome = _outcome(await turn.optional_json())
+    return await _act(turn, partial(ways_out.resolve, outcome=outcome))
+
+
+def _outcome(body: Mapping[str, Any] | None) -> str:
+    """The outcome that the body names, empty when it names none; Denied for any other."""
+    given = dict(body or {})
+    outcome = given.pop("outcome", "")
+    if given:
+        raise invalid(min(given), "is not a field of this request; only `outcome` is")
+    if outcome not in ("", NOT_DONE):
+        raise invalid("outcome", f"must be {NOT_DONE}, or left out")
+    return str(outcome)
 
 
 async def go_on(request: web.Request) -> web.Response:

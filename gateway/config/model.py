@@ -48,6 +48,8 @@ class Tasks(Section, frozen=True):
     attempts_max: Annotated[int, Meta(ge=1, le=100)] = 5
     hosts_max: Annotated[int, Meta(ge=1, le=20)] = 5
     settle_for_s: Seconds = 300.0
+    failures_max: Annotated[int, Meta(ge=1, le=100)] = 5
+    cancel_s: Annotated[float, Meta(gt=0, le=60)] = 6.0
     poll_s: Seconds = 0.5
     workers: Annotated[int, Meta(ge=1, le=1024)] = 64
     drain_s: Seconds = 20.0

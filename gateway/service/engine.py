@@ -165,7 +165,14 @@ def _fixed(drivers: Mapping[str, Driver]) -> frozenset[str]:
 
 def _limits(config: Config) -> Limits:
     tasks = config.tasks
-    return Limits(tasks.attempts_max, tasks.hosts_max, tasks.settle_for_s, tasks.poll_s)
+    return Limits(
+        tasks.attempts_max,
+        tasks.hosts_max,
+        tasks.settle_for_s,
+        tasks.poll_s,
+        tasks.failures_max,
+        tasks.cancel_s,
+    )
 
 
 def _pace(config: Config) -> Pace:

@@ -5,6 +5,7 @@ VMs that are booked there.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gateway.store import clashes, counting, ledger, rule_set
 from gateway.store.claiming import lacking
@@ -107,3 +108,22 @@ async def hold_places(c: Connection, vm_ids: Sequence[int]) -> dict[Key, Row]:
     await rule_set.hold(c)
     hosts = {one.host_id for one in await counting.booked(c, vm_ids)}
     return await ledger.lock_rows(c, [("host", host) for host in hosts])
+
+
+@dataclass(frozen=True, slots=True)
+class BookedHost:
+    """A host that a VM is booked on, and the driver that reaches it."""
+
+    host_id: int
+    host: str
+    hypervisor: str
+
+
+async def hosts_of(c: Connection, vm_id: int) -> list[BookedHost]:
+    """The hosts that a VM is booked on."""
+    rows = await c.fetch(
+        """select h.id, h.name, h.hypervisor from booking b join host h on h.id = b.host_id
+           where b.vm_id = $1 order by h.id""",
+        vm_id,
+    )
+    return [BookedHost(*row.values()) for row in rows]

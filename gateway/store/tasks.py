@@ -41,6 +41,27 @@ class Claimed:
     epoch: int
     attempts: int
     started: bool
+    lapses: int = 0
+    resolved_as: str = ""
+    waiting: str = ""
+    cancel: "Cancel | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Who asked for a task to be cancelled, and how many seconds ago."""
+
+    by: str
+    age_s: float
+
+
+_CANCEL = """case when cancel_at is null then null else cancel_by end cancel_by,
+  extract(epoch from clock_timestamp() - cancel_at)::float8 cancel_age_s"""
+
+
+def cancel_of(row: Any) -> Cancel | None:
+    """The cancellation in a task's row that was read with `cancel_by` and `cancel_age_s`."""
+    return None if row["cancel_by"] is None else Cancel(row["cancel_by"], row["cancel_age_s"])
 
 
 async def insert(c: Connection, task: NewTask) -> bool:
@@ -92,7 +113,7 @@ async def claim(
     itself was away within the last lease: then no holder could renew, and all look dead.
     """
     rows = await c.fetch(
-        """with queued as (
+        f"""with queued as (
              select id, n from task where state = 'queued' and run_at <= clock_timestamp()
              order by n limit $3 for update skip locked),
            lapsed as (
@@ -102,12 +123,13 @@ async def claim(
            chosen as (
              select id from (select * from queued union all select * from lapsed) as either
              order by n limit $3)
-           update task set state = 'running', epoch = epoch + 1, worker = $1, started = true,
+           update task set epoch = epoch + 1, worker = $1, started = true,
+             lapses = lapses + case when state = 'running' then 1 else 0 end, state = 'running',
              lease_until = clock_timestamp() + make_interval(secs => $2),
              updated_at = clock_timestamp()
            where id in (select id from chosen)
            returning id, kind, vm_id, vm_name, user_id, enterprise_id, payload, epoch, attempts,
-             started, n""",
+             started, n, lapses, resolved_as, waiting, {_CANCEL}""",
         worker,
         lease_s,
         limit,
@@ -125,6 +147,10 @@ async def claim(
             row["epoch"],
             row["attempts"],
             row["started"],
+            row["lapses"],
+            row["resolved_as"],
+            row["waiting"],
+            cancel_of(row),
         )
         for row in sorted(rows, key=lambda row: int(row["n"]))
     ]
@@ -144,18 +170,47 @@ async def renew(c: Connection, held: Sequence[tuple[UUID, int]], lease_s: float)
     return {row["id"] for row in rows}
 
 
-async def fence(c: Connection, task: UUID, epoch: int) -> None:
-    """Lock the task's row; raises LeaseLost unless it is still held under `epoch`.
+async def fence(c: Connection, task: UUID, epoch: int) -> Cancel | None:
+    """Lock the task's row and return its cancellation; raises LeaseLost unless it is still held
+    under `epoch`.
 
     First in every transaction of a worker, so that no later holder slips in between.
     """
-    held = await c.fetchval(
-        "select true from task where id = $1 and epoch = $2 and state = 'running' for update",
+    held = await c.fetchrow(
+        f"""select {_CANCEL} from task where id = $1 and epoch = $2 and state = 'running'
+            for update""",
         task,
         epoch,
     )
-    if not held:
+    if held is None:
         raise LeaseLost(f"task {task} is no longer held under epoch {epoch}")
+    return cancel_of(held)
+
+
+async def cancelled(c: Connection, held: Sequence[tuple[UUID, int]]) -> dict[UUID, Cancel]:
+    """Those of the held tasks that somebody asked to cancel."""
+    rows = await c.fetch(
+        f"""select task.id, {_CANCEL} from task
+            join unnest($1::uuid[], $2::int[]) as held(id, epoch)
+              on task.id = held.id and task.epoch = held.epoch
+            where task.cancel_at is not null and task.state = 'running'""",
+        [task for task, _ in held],
+        [epoch for _, epoch in held],
+    )
+    return {row["id"]: Cancel(row["cancel_by"], row["cancel_age_s"]) for row in rows}
+
+
+async def resolved(c: Connection, task: UUID) -> None:
+    """Record that what a person said of a fenced task was acted on."""
+    await c.execute("update task set resolved_as = '' where id = $1", task)
+
+
+async def count_failure(c: Connection, task: UUID) -> int:
+    """Count a failure of our own in a fenced task, and return how many there were."""
+    failures: int = await c.fetchval(
+        "update task set failures = failures + 1 where id = $1 returning failures", task
+    )
+    return failures
 
 
 async def postpone(c: Connection, task: UUID, wait_s: float, why: str, attempts: int) -> None:
@@ -176,6 +231,7 @@ async def mark_stuck(c: Connection, task: UUID, why: str) -> None:
     """Leave a fenced task to an administrator: looking could not decide what happened."""
     await c.execute(
         """update task set state = 'stuck', worker = null, lease_until = null, error = $2,
+             waiting = '', waiting_since = null, resolved_as = '', ends_by = null,
              updated_at = clock_timestamp()
            where id = $1""",
         task,
@@ -187,7 +243,8 @@ async def finish(c: Connection, task: UUID, result: str, error: str = "") -> Non
     """Close a fenced task with its result."""
     await c.execute(
         """update task set state = 'done', result = $2, error = $3, worker = null,
-             lease_until = null, updated_at = clock_timestamp()
+             lease_until = null, waiting = '', waiting_since = null, ends_by = null,
+             updated_at = clock_timestamp()
            where id = $1""",
         task,
         result,
@@ -195,16 +252,35 @@ async def finish(c: Connection, task: UUID, result: str, error: str = "") -> Non
     )
 
 
-async def set_job(c: Connection, task: UUID, n: int, state: str, rollback: str = "UNKNOWN") -> None:
-    """Record the state of one job of a fenced task."""
+async def set_job(c: Connection, task: UUID, n: int, state: str) -> None:
+    """Record the state of one job of a fenced task that goes forward."""
     await c.execute(
-        """update job set state = $3, rollback_state = $4, updated_at = clock_timestamp(),
+        """update job set state = $3, rollback_state = 'UNKNOWN', updated_at = clock_timestamp(),
              progress = case when $3 = 'DONE' then 100 else progress end
            where task_id = $1 and n = $2""",
         task,
         n,
         state,
-        rollback,
+    )
+
+
+async def set_rollback(c: Connection, task: UUID, n: int, state: str) -> None:
+    """Record how far one job of a fenced task is taken back: STARTED, DONE or FAILED."""
+    await c.execute(
+        """update job set rollback_state = $3, updated_at = clock_timestamp()
+           where task_id = $1 and n = $2""",
+        task,
+        n,
+        state,
+    )
+
+
+async def fail_rollbacks(c: Connection, task: UUID) -> None:
+    """Record that what was being taken back was not."""
+    await c.execute(
+        """update job set rollback_state = 'FAILED', updated_at = clock_timestamp()
+           where task_id = $1 and rollback_state = 'STARTED'""",
+        task,
     )
 
 

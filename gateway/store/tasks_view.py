@@ -10,12 +10,14 @@ from gateway.store.pool import Connection
 _SELECT = """
 select task.id, task.kind, task.vm_id, task.vm_name, task.user_id, task.enterprise_id,
   task.group_id, task.state, task.result, task.error, task.acknowledged, task.started,
-  task.attempts, coalesce((task.payload->>'release')::boolean, false) as release,
+  task.attempts, task.waiting, task.waiting_since, task.ends_by,
+  case when task.cancel_at is null then '' else task.cancel_by end cancelled_by, task.left_open,
+  coalesce((task.payload->>'release')::boolean, false) as release,
   task.created_at, task.updated_at, coalesce(app_user.nick, '') as user_nick,
   (select id from decision where decision.task_id = task.id order by at desc limit 1)
     as decision_id,
   coalesce((select detail->>'told' from journal where journal.task_id = task.id
-    and entry = 'FAILED' order by n desc limit 1), '') as told
+    and entry in ('FAILED', 'ABANDONED') order by n desc limit 1), '') as told
 from task left join app_user on app_user.id = task.user_id
 """
 
@@ -37,8 +39,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task with its jobs in the order they run. `told` is why it failed, for who may not know
-    of hosts, empty where that was not written; `release` that a power off gives compute back."""
+    """A task with its jobs in the order they run.
+
+    `told` is why it failed, for who may not know of hosts, empty where that was not written;
+    `waiting` is what a task waits for, `ends_by` when one that somebody cancelled ends at the
+    latest, `left_open` that what it left is taken up later; `release` that a power off gives
+    compute back.
+    """
 
     id: UUID
     kind: str
@@ -53,6 +60,11 @@ class Task:
     acknowledged: bool
     started: bool
     attempts: int
+    waiting: str
+    waiting_since: datetime | None
+    ends_by: datetime | None
+    cancelled_by: str
+    left_open: bool
     release: bool
     created_at: datetime
     updated_at: datetime

@@ -99,6 +99,18 @@ async def record_state(
     )
 
 
+async def forget(c: Connection, vm_id: int, by: str) -> None:
+    """Write UNKNOWN for a placed VM whose host does not answer; its last known state stays."""
+    await c.execute(
+        """update vm set state = 'UNKNOWN', version = vm.version + 1, deallocated = false,
+             seen = jsonb_build_object('state', 'NOT_SEEN', 'host', h.name, 'by', $2::text)
+           from host h where vm.id = $1 and h.id = vm.host_id
+             and vm.state not in ('UNKNOWN', 'ALLOCATED')""",
+        vm_id,
+        by,
+    )
+
+
 async def record_place(
     c: Connection, vm_id: int, host_id: int | None, datastore_id: int | None, volume: str
 ) -> None:

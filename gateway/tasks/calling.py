@@ -30,9 +30,11 @@ from gateway.store import tasks
 from gateway.store.pool import StoreConflict, StoreUnavailable
 from gateway.tasks.record import TaskRecord
 from gateway.tasks.saga import Move
+from gateway.tasks.waiting import show_running
 
 _log = logging.getLogger(__name__)
 PROGRESS_EACH_S = 0.5
+WAITING_EACH_S = 1.0
 
 
 @dataclass(slots=True)
@@ -92,25 +94,37 @@ async def _verb(driver: Driver, permit: Permit, order: Order) -> None:
 async def progress_shown(
     record: TaskRecord, driver: Driver, ticket: Ticket, job: int | None
 ) -> AsyncIterator[None]:
-    """While inside, copy the progress of a relocation to its job."""
-    if job is None or not isinstance(ticket.order, Relocate) or not driver.capabilities.progress:
-        yield
-        return
-    showing = asyncio.create_task(_show(record, driver, ticket, job))
+    """While inside, copy the progress of a relocation to its job, and to the task what any call
+    waits for."""
+    moving = isinstance(ticket.order, Relocate) and driver.capabilities.progress
+    shown_job = job if moving else None
+    showing = asyncio.create_task(_show(record, driver, ticket, shown_job))
     try:
         yield
     finally:
         showing.cancel()
         with suppress(asyncio.CancelledError):
             await showing
+        if record.waits_for:
+            with suppress(StoreUnavailable, StoreConflict):
+                await show_running(record, "")
 
 
-async def _show(record: TaskRecord, driver: Driver, ticket: Ticket, job: int) -> None:
+async def _show(record: TaskRecord, driver: Driver, ticket: Ticket, job: int | None) -> None:
+    detail = ""
     while True:
-        await asyncio.sleep(PROGRESS_EACH_S)
-        # Progress is a courtesy: what cannot be read or written now is left out.
-        with suppress(Fault, StoreUnavailable):
+        await asyncio.sleep(PROGRESS_EACH_S if job is not None else WAITING_EACH_S)
+        # It is a courtesy: what cannot be read or written now is left out.
+        try:
             progress = await driver.progress(ticket)
-            if progress.percent is not None:
+            if progress.percent is not None and job is not None:
                 async with record.store.transaction() as c:
                     await tasks.set_progress(c, record.task.id, job, progress.percent)
+            if progress.detail or detail:
+                await show_running(record, progress.detail)
+                detail = progress.detail
+        except (Fault, StoreUnavailable, StoreConflict):
+            continue
+        except Exception:
+            _log.exception("a driver failed to say how far a call is")
+            return

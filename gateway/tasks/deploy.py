@@ -7,6 +7,7 @@ from drivers.contract import Deploy, Order, Outcome, Power, PowerRequest, Remove
 from gateway.lifecycle import VmState
 from gateway.store import bookings, vm_record
 from gateway.store.pool import Connection
+from gateway.tasks.saga import begun, failure
 from gateway.tasks.steps import (
     Behaviour,
     Call,
@@ -34,6 +35,19 @@ def _power_on(at: Situation) -> Order:
 
 def _power_off(at: Situation) -> Order:
     return Power(at.vm.uuid, place_of(at.vm).host, PowerRequest.OFF)
+
+
+def _power_back(at: Situation) -> Order | None:
+    """A VM that ran is powered on again when its removal is cancelled before that began."""
+    failed = failure(at.journal)
+    cancelled = failed is not None and bool(failed.detail.get("cancelled"))
+    ran = at.state_before("power") == VmState.ON
+    return _power_on(at) if cancelled and ran and not begun(at.journal, "remove") else None
+
+
+async def _put_back(c: Connection, at: Situation, outcome: Outcome) -> None:
+    if outcome.sighting is not None:
+        await record_seen(c, at, outcome, VmState.ON)
 
 
 async def _created(c: Connection, at: Situation, outcome: Outcome) -> None:
@@ -71,7 +85,7 @@ DEPLOY: Mapping[str, Behaviour] = {
     "power": Call(_power_on, _running, undo=_power_off, undo_effect=_stopped),
 }
 UNDEPLOY: Mapping[str, Behaviour] = {
-    "power": Call(_power_off, _stopped, look_first=True),
+    "power": Call(_power_off, _stopped, undo=_power_back, undo_effect=_put_back, look_first=True),
     "remove": Call(_remove, _removed),
     "release": Write(_release),
 }

@@ -11,15 +11,18 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from drivers.contract import Driver, LeaseLost, Outcome, Permit, Ticket, Verdict
-from drivers.faults import Busy, Fault, Unreachable
+from drivers.contract import Driver, LeaseLost, Outcome, Ticket, Verdict
+from drivers.faults import Fault
 from gateway.store import vm_record
 from gateway.store.pool import StoreConflict, StoreUnavailable
-from gateway.tasks import policy
-from gateway.tasks.calling import Keeping, begin, progress_shown
+from gateway.tasks import policy, resolution
+from gateway.tasks.abandon import abandon
+from gateway.tasks.calling import Keeping
+from gateway.tasks.cancellation import GivenUp, Stopper, Withdrawn, because, must_turn, turned
 from gateway.tasks.lease import Lease
+from gateway.tasks.looking import carry_out, look
 from gateway.tasks.operations import BEHAVIOURS
-from gateway.tasks.parking import Parked, get_stuck, look_later, park
+from gateway.tasks.parking import Parked, get_stuck, park
 from gateway.tasks.policy import Then
 from gateway.tasks.record import Page, TaskRecord
 from gateway.tasks.reserving import Contended
@@ -65,14 +68,23 @@ class Executor:
             async with self.record.fenced() as page:
                 await page.finish(move.success, move.reason)
         try:
+            move = await resolution.asked_for(self.record, self.tools.drivers, move)
             while isinstance(move, Move):
-                move = await self._act(move)
+                move = await (self._turn(move) if must_turn(self.record, move) else self._act(move))
         except Parked:
             return
+        except GivenUp as unclear:
+            await abandon(self.record, self.tools.drivers, str(unclear))
+            move = End(success=False)
         finally:
             self.tools.committed()
         if not move.success:
             self.tools.look_at(self.record.task.vm_id)
+
+    async def _turn(self, move: Move) -> Move | End:
+        """The task is cancelled: journal that in place of the move."""
+        async with self.record.fenced() as page:
+            return await self._next(page)
 
     def _behaviour(self, step: Step) -> Behaviour:
         return BEHAVIOURS[self.record.task.operation][step.name]
@@ -133,6 +145,8 @@ class Executor:
     async def _next(self, page: Page) -> Move | End:
         """What follows the page's lines; an intent or the end is written with them at once."""
         move = next_move(self.record.saga, page.lines)
+        if self.record.cancel.requested:
+            move = await turned(page, move)
         if isinstance(move, End):
             await page.finish(move.success, move.reason)
             return move
@@ -151,7 +165,7 @@ class Executor:
         if order is None:
             return None
         ticket = Ticket(self.record.task.id, move.step.name, order)
-        await page.intend(move, ticket)
+        await page.intend(move, ticket, situation.vm.state)
         return ticket
 
     async def _call(self, move: Move) -> Move | End:
@@ -173,13 +187,12 @@ class Executor:
 
     async def _begin(self, move: Move, ticket: Ticket) -> Move | End:
         """Make the call under the lease, and settle it."""
-        driver = await self._driver()
+        stopper = await self._stopper(move)
         keeping = Keeping(self.record, move, ticket)
-        permit = Permit(self.record.task.id, move.step.name, self.lease.check, keeping.keep)
-        number = self.record.saga.job_number(move.step)
         try:
-            async with progress_shown(self.record, driver, ticket, number):
-                await begin(driver, permit, ticket.order)
+            await carry_out(stopper, keeping)
+        except Withdrawn:
+            return await self._settle(move, keeping.ticket)
         except Fault as fault:
             return await self._after(fault, move, keeping.ticket)
         if move.step.blind:
@@ -211,23 +224,7 @@ class Executor:
         return await self._fail(move, (said, policy.NOBODY_KNOWS), clean=False)
 
     async def _look(self, move: Move, ticket: Ticket) -> Outcome:
-        """Settle, waiting while the call still runs; parks when looking does not decide."""
-        driver = await self._driver()
-        while True:
-            self.lease.check()
-            try:
-                outcome = await driver.settle(ticket)
-            except (Unreachable, Busy) as away:
-                await park(self.record, away.message)
-            except Fault as unclear:
-                if move.step.blind:
-                    raise  # there is nothing to look at, later either
-                await look_later(self.record, self.tools.limits, unclear)
-            if outcome.verdict is not Verdict.RUNNING:
-                return outcome
-            number = self.record.saga.job_number(move.step)
-            async with progress_shown(self.record, driver, ticket, number):
-                await asyncio.sleep(self.tools.limits.poll_s)
+        return await look(await self._stopper(move), ticket)
 
     async def _settled(self, move: Move, ticket: Ticket, outcome: Outcome) -> Move | End:
         match outcome.verdict:
@@ -237,7 +234,7 @@ class Executor:
                 said = outcome.reason, policy.REFUSED
                 return await self._fail(move, said, clean=False, full=outcome.no_capacity)
             case _:
-                await self._absent(move)
+                await self._absent(move, gone=move.step.commits and outcome.sighting is None)
                 vain = tries(self.record.lines, move.step.name)
                 if policy.spent(move, vain, self.tools.limits):
                     reason = outcome.reason or policy.without_effect(vain, outcome.sighting)
@@ -253,9 +250,10 @@ class Executor:
             await page.write(move.step, Entry.UNDONE if move.undoing else Entry.DONE, {})
             return await self._next(page)
 
-    async def _absent(self, move: Move) -> None:
+    async def _absent(self, move: Move, *, gone: bool = False) -> None:
+        entry = Entry.UNDO_ABSENT if move.undoing else Entry.ABSENT
         async with self.record.fenced() as page:
-            await page.write(move.step, Entry.UNDO_ABSENT if move.undoing else Entry.ABSENT, {})
+            await page.write(move.step, entry, {"gone": True} if gone else {})
 
     async def _fail(
         self, move: Move, said: tuple[str, str], *, clean: bool, full: bool = False
@@ -267,7 +265,9 @@ class Executor:
             await self._persist(move, said[0])
         async with self.record.fenced() as page:
             detail: dict[str, Any] = {"reason": said[0], "told": said[1], "clean": clean}
-            if full:
+            if self.record.cancel.requested:
+                detail |= {**because(self.record, said[0]), "clean": False}
+            elif full:
                 detail |= await page.refusal(said[0], self.tools.limits)
             await page.write(move.step, Entry.FAILED, detail)
             return await self._next(page)
@@ -279,6 +279,10 @@ class Executor:
             await self._absent(move)
             await park(self.record, reason, vain)
         await get_stuck(self.record, reason)
+
+    async def _stopper(self, move: Move) -> Stopper:
+        driver = await self._driver()
+        return Stopper(self.record, self.lease, self.tools.limits, driver, move)
 
     async def _driver(self) -> Driver:
         if self._hypervisor is None:

@@ -1,10 +1,16 @@
-"""How a run of a task ends before the task does: it goes back to the queue, or to a person."""
+"""How a run of a task ends before the task does: it goes back to the queue, or to a person.
+
+A cancelled task is tried again quickly, for a short while; then it ends with what is known.
+"""
 
 from typing import NoReturn
 
 from drivers.faults import Fault
-from gateway.tasks import policy
+from gateway.tasks import policy, waiting
+from gateway.tasks.cancellation import GivenUp
 from gateway.tasks.record import TaskRecord
+
+CANCELLED_WAIT_S = 0.3
 
 
 class Parked(Exception):
@@ -15,6 +21,10 @@ async def park(record: TaskRecord, why: str, attempts: int | None = None) -> NoR
     """Try again later; the wait grows with `attempts`, by default with the task's own."""
     wait = policy.wait_s(record.task.attempts if attempts is None else attempts)
     async with record.fenced() as page:
+        if record.cancel.requested:
+            _give_up(record, why)
+            wait = min(wait, CANCELLED_WAIT_S)
+        await waiting.show(page, why)
         await page.postpone(wait, why)
     raise Parked
 
@@ -22,7 +32,10 @@ async def park(record: TaskRecord, why: str, attempts: int | None = None) -> NoR
 async def look_later(record: TaskRecord, limits: policy.Limits, unclear: Fault) -> NoReturn:
     """Look again later; once that went on for too long, only a person can help."""
     async with record.fenced() as page:
-        if await page.undecided_for_s() >= limits.settle_for_s:
+        if record.cancel.requested:
+            _give_up(record, unclear.message)
+            await page.postpone(CANCELLED_WAIT_S, unclear.message)
+        elif await page.undecided_for_s() >= limits.settle_for_s:
             await page.get_stuck(unclear.message)
         else:
             await page.postpone(policy.wait_s(record.task.attempts), unclear.message)
@@ -30,7 +43,14 @@ async def look_later(record: TaskRecord, limits: policy.Limits, unclear: Fault) 
 
 
 async def get_stuck(record: TaskRecord, why: str) -> NoReturn:
-    """Leave the task to an administrator."""
+    """Leave the task to an administrator; one that is cancelled ends."""
     async with record.fenced() as page:
+        if record.cancel.requested:
+            raise GivenUp(why)
         await page.get_stuck(why)
     raise Parked
+
+
+def _give_up(record: TaskRecord, why: str) -> None:
+    if record.cancel.expired:
+        raise GivenUp(why)

@@ -35,12 +35,15 @@ class Then(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How long tasks try. Times in seconds; `hosts_max` are tried for one deployment before a
-    hypervisor's want of capacity is the end of it."""
+    hypervisor's want of capacity is the end of it. `failures_max` failures of our own make a task
+    stuck; `cancel_s` after a cancellation what does not answer is not waited for."""
 
     attempts_max: int = 5
     hosts_max: int = 5
     settle_for_s: float = 300.0
     poll_s: float = 0.5
+    failures_max: int = 5
+    cancel_s: float = 6.0
 
 
 def after(fault: Fault, tries: int, limits: Limits) -> Then:

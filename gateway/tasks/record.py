@@ -2,16 +2,17 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from drivers.contract import Ticket
 from gateway.events.event import Event, Severity, emit
-from gateway.store import decisions, journal, tasks, vm_record
+from gateway.store import decisions, journal, task_waits, tasks, vm_record
 from gateway.store.pool import Connection, Store
 from gateway.store.tasks import Claimed
+from gateway.tasks.cancel_signal import CancelSignal
 from gateway.tasks.policy import Limits, elsewhere
 from gateway.tasks.saga import SAGAS, Entry, Line, Move, Saga, Step, failure, refusals
 from gateway.tasks.steps import Situation, StepFailed
@@ -23,12 +24,16 @@ SAID_MAX = 300
 
 @dataclass(slots=True)
 class TaskRecord:
-    """One claimed task's record. `lines` is the journal as committed."""
+    """One claimed task's record. `lines` is the journal as committed; `waits_for` is what its row
+    says that it waits for, `silent` that a host of its VM was seen not to answer."""
 
     store: Store
     task: Claimed
     observer: str
     lines: list[Line]
+    cancel: CancelSignal = field(default_factory=CancelSignal)
+    waits_for: str = ""
+    silent: bool = False
 
     @property
     def saga(self) -> Saga:
@@ -48,7 +53,7 @@ class TaskRecord:
         Raises LeaseLost when the task is no longer held under our epoch.
         """
         async with self.store.transaction() as c:
-            await tasks.fence(c, self.task.id, self.task.epoch)
+            self.cancel.learn(await tasks.fence(c, self.task.id, self.task.epoch))
             page = Page(self, c, list(self.lines))
             yield page
         self.lines = page.lines
@@ -77,10 +82,17 @@ class Page:
         shown = {Entry.INTENT: "STARTED", Entry.DONE: "DONE", Entry.FAILED: "FAILED"}.get(entry)
         if number is not None and shown is not None:
             await tasks.set_job(self.c, task.id, number, shown)
+        if self.record.waits_for:
+            await task_waits.clear(self.c, task.id)
+            self.record.waits_for = ""
+        undone = {Entry.UNDO_INTENT: "STARTED", Entry.UNDONE: "DONE"}.get(entry)
+        if number is not None and undone is not None:
+            await tasks.set_rollback(self.c, task.id, number, undone)
 
-    async def intend(self, move: Move, ticket: Ticket) -> None:
-        """Journal an intent with its ticket."""
-        await self.write(move.step, move.intent, {"ticket": msgspec.to_builtins(ticket)})
+    async def intend(self, move: Move, ticket: Ticket, was: str = "") -> None:
+        """Journal an intent with its ticket and the state in which the VM `was` then."""
+        detail = {"ticket": msgspec.to_builtins(ticket)} | ({"was": was} if was else {})
+        await self.write(move.step, move.intent, detail)
 
     async def tell(
         self,
@@ -142,16 +154,34 @@ class Page:
     async def finish(self, success: bool, reason: str) -> None:
         """Close the task and say so."""
         task = self.record.task
-        await tasks.finish(self.c, task.id, "success" if success else "failure", reason)
+        await tasks.finish(self.c, task.id, self._result(success), reason)
         title = TITLES[task.operation]
         if success:
             message = f"{title} finished"
+            if self.record.cancel.requested:
+                message += ": the cancellation came too late"
             await self.tell(ENDED[task.operation], (message, message), Severity.INFO)
             return
         failed = failure(self.lines)
+        if failed is not None and failed.detail.get("cancelled"):
+            await self._finish_cancelled(title)
+            return
         told = UNTOLD if failed is None else failed.detail.get("told", UNTOLD)
         action = FAILED.get(task.operation, ENDED[task.operation])
         await self.tell(action, (f"{title} failed: {reason}", f"{title} failed: {told}"))
+
+    def _result(self, success: bool) -> str:
+        failed = failure(self.lines)
+        if success or failed is None or not failed.detail.get("cancelled"):
+            return "success" if success else "failure"
+        return "cancelled"
+
+    async def _finish_cancelled(self, title: str) -> None:
+        """All was taken back: say so. Of a VM on a host that does not answer nothing is known."""
+        message = f"{title} cancelled by {self.record.cancel.by}"
+        await self.tell("CANCEL_TASK", (message, message), Severity.INFO)
+        if self.record.silent:
+            await vm_record.forget(self.c, self.record.task.vm_id, self.record.observer)
 
     async def postpone(self, wait_s: float, why: str) -> None:
         """Give the task back to the queue for a while."""
@@ -161,6 +191,7 @@ class Page:
     async def get_stuck(self, why: str) -> None:
         """Leave the task to an administrator, and say so."""
         await tasks.mark_stuck(self.c, self.record.task.id, why)
+        await tasks.fail_rollbacks(self.c, self.record.task.id)
         told = "The task is stuck, and an administrator has to look at it"
         await self.tell("TASK_STUCK", (f"The task is stuck: {why}", told))
 

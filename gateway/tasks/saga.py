@@ -22,7 +22,8 @@ class Mode(StrEnum):
 class Entry(StrEnum):
     """The words of the journal. ABSENT: the call of the intent was seen not to have begun. An
     intent is written again when the driver has something kept with its ticket. AGAIN: all was
-    taken back, and the saga begins anew."""
+    taken back, and the saga begins anew. ABANDONED: a cancelled task ended before all was looked
+    at; the line says what may be left, and nothing follows it."""
 
     INTENT = "INTENT"
     ABSENT = "ABSENT"
@@ -32,6 +33,7 @@ class Entry(StrEnum):
     UNDO_ABSENT = "UNDO_ABSENT"
     UNDONE = "UNDONE"
     AGAIN = "AGAIN"
+    ABANDONED = "ABANDONED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Step:
 
     `undo` says how it is taken back, None when later undos or nothing cover it. A `final`
     step is past the point of no return: it is tried until done, never rolled back from.
+    A step that `commits` is one once it has begun, for a cancellation.
     A `blind` step leaves no trace to look at (reset): it is begun at most once, unless what its
     driver had kept tells that it was not.
     """
@@ -59,6 +62,7 @@ class Step:
     undo: Mode | None = None
     final: bool = False
     blind: bool = False
+    commits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +121,21 @@ class End:
 def next_move(saga: Saga, journal: Sequence[Line]) -> Move | End:
     """The one thing to do now, given everything that was journalled."""
     lines = this_time(journal)
+    over = _over(lines)
+    if over is not None:
+        return over
     standing: dict[str, Line] = {line.step: line for line in lines}
     failed = failure(journal)
     if failed is not None:
         return _backward(saga, standing, failed)
     return _forward(saga, standing)
+
+
+def _over(journal: Sequence[Line]) -> End | None:
+    last = journal[-1] if journal else None
+    if last is None or last.entry is not Entry.ABANDONED:
+        return None
+    return End(success=False, reason=str(last.detail.get("reason", "")))
 
 
 def this_time(journal: Sequence[Line]) -> Sequence[Line]:
@@ -170,6 +184,44 @@ def _backward(saga: Saga, standing: Mapping[str, Line], failed: Line) -> Move | 
     return End(success=False, reason=str(failed.detail.get("reason", "")))
 
 
+def begun(journal: Sequence[Line], step: str) -> bool:
+    """Whether a call step has begun this time, or may have: it has an intent after which it was
+    not seen, or said by its driver, that nothing happened."""
+    ours = (line for line in this_time(journal) if line.step == step)
+    lines = [line for line in ours if not line.detail.get("cancelled")]
+    if any(line.detail.get("gone") for line in lines):
+        return True
+    intended = any(line.entry is Entry.INTENT for line in lines)
+    return intended and lines[-1].entry is not Entry.ABSENT
+
+
+def returns(saga: Saga, journal: Sequence[Line], step: Step) -> bool:
+    """Whether a cancellation may still turn the saga back at `step`."""
+    for each in saga.steps:
+        if each.final or (each.commits and begun(journal, each.name)):
+            return False
+        if each.name == step.name:
+            break
+    return True
+
+
+def turning(saga: Saga, journal: Sequence[Line], move: Move | End) -> Line | None:
+    """The line that a cancellation writes in place of `move`, None where it changes nothing: the
+    task is on its way back, past the point of no return, or a call has to be settled first."""
+    match move:
+        case End(success=True) if saga.steps[-1].undo is not None:
+            return Line(saga.steps[-1].name, Entry.FAILED, {"clean": False})
+        case Move(act=Act.AGAIN, step=step):
+            return Line(step.name, Entry.FAILED, {"clean": True})
+        case Move(act=Act.BEGIN, step=step) if returns(saga, journal, step):
+            called = any(
+                line.step == step.name and line.entry is Entry.INTENT for line in this_time(journal)
+            )
+            return Line(step.name, Entry.FAILED, {"clean": not called})
+        case _:
+            return None
+
+
 def tries(journal: Sequence[Line], step: str) -> int:
     """How often a step was seen not to have begun this time, or its undo."""
     return sum(
@@ -199,8 +251,8 @@ SAGAS: Mapping[Operation, Saga] = {
         Saga(
             Operation.UNDEPLOY,
             (
-                Step("power", _CALL, "POWER_OFF"),
-                Step("remove", _CALL, "DECONFIGURE"),
+                Step("power", _CALL, "POWER_OFF", undo=_CALL),
+                Step("remove", _CALL, "DECONFIGURE", commits=True),
                 Step("release", _STORE),
             ),
         ),

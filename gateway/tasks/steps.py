@@ -34,6 +34,14 @@ class Situation:
                 return line.detail
         raise LookupError(f"step {step} has not been done")
 
+    def state_before(self, step: str) -> str:
+        """The VM's state as recorded when the step's first intent was written, empty where that
+        was not written."""
+        for line in self.journal:
+            if line.step == step and line.entry is Entry.INTENT:
+                return str(line.detail.get("was", ""))
+        return ""
+
 
 class StepFailed(Exception):
     """A STORE step cannot be done; `told` says so to who may not know of hosts, `detail` holds

@@ -9,7 +9,7 @@ from gateway import lifecycle
 from gateway.denial import Denied, Kind
 from gateway.events.event import Event, Severity, emit
 from gateway.lifecycle import Operation, VmState
-from gateway.store import tasks
+from gateway.store import cancels, tasks
 from gateway.store.pool import Connection, Store
 from gateway.tasks.saga import SAGAS
 from gateway.tasks.words import REQUESTED, TITLES
@@ -82,6 +82,7 @@ async def _accept(c: Connection, order: Order, caller: Caller, group: UUID | Non
         raise Denied(Kind.CONFLICT, "VM-120", "The virtual machine is protected")
     releasing = bool(order.payload.get("release"))
     lifecycle.require(order.operation, VmState(vm["state"]), releasing=releasing)
+    await _not_doubted(c, order)
     task = _new_task(order, caller, vm["name"], vm["enterprise_id"], group)
     if not await tasks.insert(c, task):
         await _not_locked(c, order.vm_id)
@@ -102,6 +103,19 @@ async def _accept(c: Connection, order: Order, caller: Caller, group: UUID | Non
     )
     await tasks.notify_work(c)
     return Accepted(task.id, order.vm_id, vm["name"])
+
+
+async def _not_doubted(c: Connection, order: Order) -> None:
+    """A cancelled move that could not look at both hosts left the VM booked on both: until it was
+    taken up again, what changes its bookings waits."""
+    moves = order.operation in (Operation.RELOCATE, Operation.RECONFIGURE)
+    if moves and await cancels.doubted(c, order.vm_id):
+        raise Denied(
+            Kind.CONFLICT,
+            "VM-2",
+            "A cancelled relocation is cleared up once its hosts answer; until then the virtual "
+            "machine can be undeployed, not moved or resized",
+        )
 
 
 async def _not_locked(c: Connection, vm_id: int) -> None:
@@ -143,44 +157,25 @@ def _new_task(
 async def acknowledge(store: Store, task: UUID, caller: Caller) -> None:
     """Clear the warning of a task that ended unsuccessfully; again changes nothing."""
     async with store.transaction() as c:
-        row = await _task_row(c, task)
+        row = await task_row(c, task)
         if row["state"] != "done" or row["result"] != "failure":
             raise Denied(Kind.CONFLICT, "TASK-2", "Only a task that failed can be acknowledged")
         if row["acknowledged"]:
             return
         await c.execute("update task set acknowledged = true where id = $1", task)
-        await _tell(c, row, "ACKNOWLEDGE_TASK", "Warning acknowledged", caller)
+        await tell_of_task(c, row, "ACKNOWLEDGE_TASK", "Warning acknowledged", caller)
 
 
-async def cancel(store: Store, task: UUID, caller: Caller) -> None:
-    """Cancel a task no worker has begun; a running one is past cancelling (TASK-2)."""
-    async with store.transaction() as c:
-        row = await _task_row(c, task)
-        if row["state"] != "queued" or row["started"]:
-            raise Denied(Kind.CONFLICT, "TASK-2", "Only a task that has not begun can be cancelled")
-        await tasks.finish(c, task, "cancelled", f"cancelled by {caller.nick}")
-        await _tell(c, row, "CANCEL_TASK", "Task cancelled", caller)
-
-
-async def resolve(store: Store, task: UUID, caller: Caller) -> None:
-    """Have a stuck task looked at again: it goes on from what is then seen."""
-    async with store.transaction() as c:
-        row = await _task_row(c, task)
-        if row["state"] != "stuck":
-            raise Denied(Kind.CONFLICT, "TASK-2", "Only a stuck task can be resolved")
-        await tasks.postpone(c, task, 0.0, row["error"], 0)
-        await _tell(c, row, "RESOLVE_TASK", "A stuck task is looked at again", caller)
-        await tasks.notify_work(c)
-
-
-async def _task_row(c: Connection, task: UUID) -> Any:
+async def task_row(c: Connection, task: UUID) -> Any:
+    """Lock and return a task's row; Denied TASK-1 when there is none."""
     row = await c.fetchrow("select * from task where id = $1 for update", task)
     if row is None:
         raise Denied(Kind.ABSENT, "TASK-1", "The task does not exist")
     return row
 
 
-async def _tell(c: Connection, row: Any, action: str, message: str, caller: Caller) -> None:
+async def tell_of_task(c: Connection, row: Any, action: str, message: str, caller: Caller) -> None:
+    """Put an event about what a caller did with a task into the feed."""
     await emit(
         c,
         Event(

@@ -14,16 +14,21 @@ from uuid import UUID, uuid4
 
 from structlog.contextvars import bind_contextvars
 
-from gateway.store import tasks
+from drivers.contract import LeaseLost
+from gateway.store import cancels, tasks
 from gateway.store.pool import Store, StoreError
 from gateway.store.tasks import Claimed
+from gateway.tasks import unforeseen
+from gateway.tasks.cancel_signal import CancelSignal
 from gateway.tasks.executor import Executor
 from gateway.tasks.lease import Lease, now_s
 from gateway.tasks.record import TaskRecord
+from gateway.tasks.take_up import take_up
 from gateway.tasks.tools import Tools
 
 _log = logging.getLogger(__name__)
 TICK_S = 0.5
+TAKE_UP_EACH_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class _Held:
     claimed: Claimed
     lease: Lease
     run: asyncio.Task[None]
+    cancel: CancelSignal
 
 
 class Worker:
@@ -72,6 +78,8 @@ class Worker:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._heartbeat())
             group.create_task(self._listen())
+            group.create_task(self._cancelling())
+            group.create_task(self._taking_up())
             group.create_task(self._claiming())
 
     async def drain(self) -> None:
@@ -113,9 +121,10 @@ class Worker:
             )
         for task in claimed:
             lease = Lease(sent_at_s, self._pace.lease_s, self._pace.margin_s)
-            record = TaskRecord(self._store, task, self.name, [])
+            cancel = CancelSignal(task.cancel, self._tools.limits.cancel_s)
+            record = TaskRecord(self._store, task, self.name, [], cancel, task.waiting)
             run = asyncio.create_task(self._execute(Executor(record, lease, self._tools)))
-            self._held[task.id] = _Held(task, lease, run)
+            self._held[task.id] = _Held(task, lease, run, record.cancel)
         return bool(claimed)
 
     async def _execute(self, executor: Executor) -> None:
@@ -123,15 +132,26 @@ class Worker:
         bind_contextvars(task=str(task.id), vm=task.vm_id)
         try:
             await executor.run()
-        except Exception:
-            # A bug of ours: the journal holds, the lease lapses, another try comes later.
+        except Exception as bug:
+            # A bug of ours: the journal holds, another try comes later, though not for ever.
             _log.exception("task %s failed in an unforeseen way", task.id)
-            await asyncio.sleep(self._pace.heartbeat_s)
+            await self._count(executor, bug)
         finally:
             held = self._held.get(task.id)
             if held is not None and held.claimed.epoch == task.epoch:
                 del self._held[task.id]
             self._poked.set()
+
+    async def _count(self, executor: Executor, bug: Exception) -> None:
+        """When it cannot be counted now, the lease lapses and another try comes then."""
+        try:
+            await unforeseen.count(executor.record, self._tools.limits, bug)
+            self._tools.committed()
+        except LeaseLost as lost:
+            _log.warning("task %s: %s", executor.record.task.id, lost)
+        except Exception:
+            _log.exception("a failure of task %s was not counted", executor.record.task.id)
+            await asyncio.sleep(self._pace.heartbeat_s)
 
     async def _heartbeat(self) -> None:
         while True:
@@ -155,6 +175,8 @@ class Worker:
                     one.lease.renewed(sent_at_s, self._pace.lease_s)
                 elif not one.run.done() and self._held.get(id_) is one:
                     self._lost(one)
+            with suppress(StoreError):
+                await self._learn()
 
     def _lost(self, one: _Held) -> None:
         """The store has it under another epoch, or it just ended; a running call is past
@@ -165,6 +187,39 @@ class Worker:
         async with aclosing(self._store.listen(tasks.WORK_CHANNEL)) as woken:
             async for _ in woken:
                 self._poked.set()
+
+    async def _cancelling(self) -> None:
+        """Tell a running task that it is to be cancelled, at once; its next heartbeat makes up for
+        a notification that was lost."""
+        async with aclosing(self._store.listen(cancels.CANCEL_CHANNEL)) as woken:
+            async for _ in woken:
+                self._poked.set()
+                try:
+                    await self._learn()
+                except StoreError as away:
+                    self._store_was_away(away)
+
+    async def _taking_up(self) -> None:
+        """Take up, when their hosts answer, what cancelled tasks left open."""
+        while True:
+            await asyncio.sleep(TAKE_UP_EACH_S)
+            try:
+                if not self._draining and await take_up(self._store):
+                    self._poked.set()
+            except StoreError as away:
+                _log.warning("nothing is taken up while the store is away: %s", away)
+            except Exception:
+                _log.exception("taking up what was left open failed in an unforeseen way")
+
+    async def _learn(self) -> None:
+        held = [(one.claimed.id, one.claimed.epoch) for one in self._held.values()]
+        if not held:
+            return
+        async with self._store.read() as c:
+            found = await tasks.cancelled(c, held)
+        for id_, known in found.items():
+            if id_ in self._held:
+                self._held[id_].cancel.learn(known)
 
     def _store_was_away(self, away: Exception) -> None:
         _log.warning("the worker waits for the store: %s", away)

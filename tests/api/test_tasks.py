@@ -131,13 +131,54 @@ async def test_a_task_not_begun_is_cancelled(api: Api, sent: dict[str, Any]) -> 
     assert (await api.call("GET", vm)).body["state"] == "NOT_ALLOCATED"
 
 
-async def test_what_runs_is_past_cancelling_and_nothing_waits_for_approval(api: Api) -> None:
+async def test_what_runs_waits_for_no_approval_and_is_not_resolved(api: Api) -> None:
     _, path, _ = await deployed(api)
     async with api.store.transaction() as c:
         await c.execute("update task set state = 'running', started = true")
-    for action in ("cancel", "continue", "resolve", "ack"):
+    for action in ("continue", "resolve", "ack"):
         answer = await post(api, path, action)
         assert (answer.status, answer.code) == (409, "TASK-2"), action
+
+
+@pytest.mark.parametrize("state", ["running", "queued", "stuck"])
+async def test_a_task_that_has_begun_is_to_be_cancelled_once(api: Api, state: str) -> None:
+    """Faults L8: it is on record at once, by whom and by when it ends; again changes nothing."""
+    _, path, task = await deployed(api)
+    async with api.store.transaction() as c:
+        await c.execute("update task set state = $1, started = true", state)
+    assert (await api.call("GET", path)).link("cancel") is not None
+    for _ in range(2):
+        assert (await post(api, path, "cancel")).status == 204
+    answer = await api.call("GET", path)
+    assert answer.body["cancelledBy"] == "admin"
+    assert 0 <= answer.body["endsBy"] - time.time() + 1 <= 12
+    assert answer.link("cancel") is None
+    assert await api.row("select state from task") == (
+        "running" if state == "running" else "queued"
+    )
+    await api.sequence()
+    told = "select count(*) from feed where payload->>'action' = 'CANCEL_TASK'"
+    assert await api.row(told) == 1
+    await api.finish(task, "cancelled")
+    assert (await post(api, path, "cancel")).status == 204
+    await api.finish(task, "success")
+    assert (await post(api, path, "cancel")).code == "TASK-2"
+
+
+async def test_past_the_point_of_no_return_it_says_so(api: Api) -> None:
+    _, path, task = await deployed(api)
+    async with api.store.transaction() as c:
+        await c.execute("update task set state = 'running', started = true, kind = 'UNDEPLOY'")
+        await c.execute(
+            """insert into journal (task_id, n, step, entry, epoch, detail) values
+               ($1, 0, 'power', 'DONE', 1, '{}'),
+               ($1, 1, 'remove', 'INTENT', 1, '{"ticket": 1}')""",
+            task,
+        )
+    answer = await post(api, path, "cancel")
+    assert (answer.status, answer.code) == (409, "TASK-2")
+    assert "point of no return" in answer.message
+    assert (await api.call("GET", path)).body["cancelledBy"] is None
 
 
 async def test_a_stuck_task_is_resolved(api: Api) -> None:
@@ -148,6 +189,16 @@ async def test_a_stuck_task_is_resolved(api: Api) -> None:
     assert (await api.call("GET", path, user="reader")).link("resolve") is None
     assert (await post(api, path, "resolve")).status == 204
     assert await api.row("select state from task") == "queued"
+
+
+@pytest.mark.parametrize("body", [{"outcome": "DONE"}, {"outcome": 1}, {"result": "NOT_DONE"}, []])
+async def test_another_outcome_is_refused(api: Api, body: Any) -> None:
+    _, path, _ = await deployed(api)
+    async with api.store.transaction() as c:
+        await c.execute("update task set state = 'stuck', started = true")
+    answer = await api.call("POST", f"{path}/action/resolve", body)
+    assert answer.status == 400
+    assert await api.row("select state from task") == "stuck"
 
 
 async def test_nothing_waits_for_approval(api: Api) -> None:

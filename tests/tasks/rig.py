@@ -267,7 +267,7 @@ async def records_balance(store: Store) -> None:
         )
         unsaid = await c.fetch(
             """select task_id from journal where step = 'reserve' and entry in ('DONE', 'FAILED')
-                 and not detail ? 'decision'"""
+                 and not detail ? 'decision' and not detail ? 'cancelled'"""
         )
         strange = await c.fetch(
             """select v.id from vm v left join decision d on d.id = v.decision_id

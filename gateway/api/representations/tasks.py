@@ -1,6 +1,7 @@
 """Tasks, jobs and accepted requests in Abiquo's words; times of tasks are in seconds."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from gateway.api.links import Linker
@@ -10,6 +11,7 @@ from gateway.config.privileges import Privilege
 from gateway.lifecycle import Operation
 from gateway.store.tasks_view import Job, Task
 from gateway.store.vms import Vm
+from gateway.tasks import waiting
 from gateway.tasks.submission import Accepted, Caller
 from gateway.tasks.words import UNTOLD
 
@@ -51,7 +53,8 @@ def accepted(links: Linker, done: Iterable[tuple[Vm, Accepted]]) -> dict[str, An
 def task(links: Linker, vm: Vm, one: Task, caller: Caller) -> dict[str, Any]:
     """A task with its jobs; also what clients ask for as `taskextended`.
 
-    `progress` (percent), `error`, `stuck`, `attempts` and `consequences` are vmgate's own.
+    `progress` (percent), `error`, `stuck`, `attempts`, `consequences`, and what a task waits for or
+    who cancelled it are vmgate's own.
     """
     may_resolve = Privilege.ENTERPRISE_ADMINISTER_ALL in caller.privileges
     path = f"{vm_path(vm)}/tasks/{one.id}"
@@ -72,7 +75,7 @@ def task(links: Linker, vm: Vm, one: Task, caller: Caller) -> dict[str, Any]:
         offered.append(decision_link(links, one.decision_id))
     if finished and one.result == "failure" and not one.acknowledged:
         offered.append(links.link("acknowledge", f"{path}/action/ack", "task"))
-    if one.state == "queued" and not one.started:
+    if not finished and not one.cancelled_by:
         offered.append(links.link("cancel", f"{path}/action/cancel", "text/plain"))
     if one.state == "stuck" and may_resolve:
         offered.append(links.link("resolve", f"{path}/action/resolve", "task"))
@@ -89,9 +92,25 @@ def task(links: Linker, vm: Vm, one: Task, caller: Caller) -> dict[str, Any]:
         "error": one.error if caller.sees_hosts else _told(one),
         "stuck": one.state == "stuck",
         "attempts": one.attempts,
+        "waitingFor": _waiting_for(one, caller),
+        "waitingSince": _seconds(one.waiting_since),
+        "cancelledBy": one.cancelled_by or None,
+        "endsBy": _seconds(one.ends_by),
+        "leftOpen": one.left_open,
         **consequences(Operation(one.kind), release=one.release),
         "links": offered,
     }
+
+
+def _waiting_for(one: Task, caller: Caller) -> str | None:
+    """What it waits for now; a hypervisor's words may name any place."""
+    if not one.waiting:
+        return None
+    return one.waiting if caller.sees_hosts else waiting.TOLD
+
+
+def _seconds(at: datetime | None) -> int | None:
+    return None if at is None else int(at.timestamp())
 
 
 def _told(one: Task) -> str:
@@ -100,7 +119,7 @@ def _told(one: Task) -> str:
         case _ if not one.error:
             return ""
         case "done", "cancelled":
-            return one.error
+            return one.told or one.error
         case "done", _:
             return one.told or UNTOLD
         case "stuck", _:
