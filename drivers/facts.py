@@ -23,7 +23,8 @@ class Sighting:
     `arriving` is true for the half-made copy on the target of a running relocation;
     `deallocated` for a VM that is off and was positively seen to have given its compute back.
     `volumes` are the names of its disks, `datastores` those of the datastores they are on, where a
-    listing tells of these.
+    listing tells of these. `reason` is why the hypervisor has it in this state, where that says
+    more than the state. `fixed` are the reasons why it cannot be moved as it is, each a sentence.
     """
 
     vm: UUID
@@ -37,17 +38,21 @@ class Sighting:
     volumes: tuple[str, ...] = ()
     deallocated: bool = False
     datastores: tuple[str, ...] = ()
+    reason: str = ""
+    fixed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DatastoreFacts:
-    """A datastore as one host sees it; sizes in bytes."""
+    """A datastore as one host sees it; sizes in bytes. `reason` says why it is not `usable`; its
+    sizes are then those that could be read, which may be 0."""
 
     name: str
     path: str
     capacity_bytes: int
     free_bytes: int
     usable: bool = True
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class KvmRig(Rig):
         driver = open_driver("lab", HypervisorType.KVM, told)
         for host in self.lab.hosts:
             networks = {"default": BRIDGE}
-            driver.attach(HostLink(host.name, host.address, networks, (SHARED, LOCAL)))
+            driver.attach(HostLink(host.name, host.address, networks, (SHARED, LOCAL), (SHARED,)))
         return driver
 
     def impatient(self) -> Driver:
