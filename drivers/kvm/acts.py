@@ -3,6 +3,7 @@
 Everything here blocks, runs in a lane's thread, and asks `check` right before each change.
 """
 
+import errno
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
@@ -134,13 +135,25 @@ def clear(connection: Any, order: Clear, check: Check) -> None:
     volumes.remove(connection, order.at.datastore, order.volume, check)
 
 
-def drop_saved(connection: Any, vm: UUID, check: Check) -> None:
-    """Delete a saved image of a VM that has just come here: it is of an earlier stay, and its
-    memory knows nothing of what the disk has become since."""
+def arrived(connection: Any, vm: UUID, definition: str, check: Check) -> None:
+    """Leave nothing of an earlier stay, and the definition as it was at the source.
+
+    A saved image that is here was made before the VM left: its memory knows nothing of what the
+    disk has become since, and the next start would take it up. libvirt moves a definition with
+    some devices in another order or form.
+    """
     domain = looking.find(connection, vm)
-    if domain is not None and domain.hasManagedSaveImage(0):
+    if domain is None:
+        return
+    check()
+    try:
+        domain.managedSaveRemove(0)  # libvirt does not say of such a file that it is there
+    except libvirt.libvirtError as error:
+        if error.get_int1() != errno.ENOENT:
+            raise
+    if foreseeing.lasting(domain) != definition:
         check()
-        domain.managedSaveRemove(0)
+        connection.defineXML(definition)
 
 
 def _refuse(told: tuple[str, ...], host: str) -> None:

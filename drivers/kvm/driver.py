@@ -134,14 +134,13 @@ class KvmDriver(NoRedeploy):
             try:
                 to = await self._target(permit, order)
                 with begun():
-                    await source.act(
+                    kept = await source.act(
                         lambda c, check: moving.move(c, order, to, self._options, check),
                         permit,
                         self._options.relocation_timeout_s,
                     )
-                    await target.act(
-                        lambda c, check: acts.drop_saved(c, order.spec.vm, check), permit
-                    )
+                    vm = order.spec.vm
+                    await target.act(lambda c, check: acts.arrived(c, vm, kept, check), permit)
             except (Rejected, Missing) as refused:
                 await self._not_moved(order, refused)
 

@@ -57,8 +57,9 @@ def ground(connection: Any, order: Relocate, check: Callable[[], None]) -> str:
 
 def move(
     connection: Any, order: Relocate, to: Target, options: KvmOptions, check: Callable[[], None]
-) -> None:
-    """Move it, live when it runs; blocks to the end. Called on the source."""
+) -> str:
+    """Move it, live when it runs; blocks to the end. Called on the source. The definition that is
+    to be kept at the target, with its secrets."""
     domain = acts.found(connection, order.spec.vm, order.source.host)
     running = bool(domain.isActive())
     flags = _ALWAYS | (libvirt.VIR_MIGRATE_LIVE if running else libvirt.VIR_MIGRATE_OFFLINE)
@@ -67,8 +68,10 @@ def move(
         flags |= (
             libvirt.VIR_MIGRATE_UNSAFE if same_disk(order) else libvirt.VIR_MIGRATE_NON_SHARED_INC
         )
+    parameters = _parameters(domain, order, to, options)
     check()
-    domain.migrateToURI3(to.address, _parameters(domain, order, to, options), flags)
+    domain.migrateToURI3(to.address, parameters, flags)
+    return str(parameters[libvirt.VIR_MIGRATE_PARAM_PERSIST_XML])
 
 
 def abort(connection: Any, vm: UUID, check: Callable[[], None]) -> bool:
@@ -87,9 +90,15 @@ def abort(connection: Any, vm: UUID, check: Callable[[], None]) -> bool:
 
 def _parameters(domain: Any, order: Relocate, to: Target, options: KvmOptions) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    # The migratable form leaves out devices that old hosts do not know: for what runs alone.
+    runs = bool(domain.isActive())
+    lasting = libvirt.VIR_DOMAIN_XML_INACTIVE
     for name, flags in (
-        (libvirt.VIR_MIGRATE_PARAM_DEST_XML, libvirt.VIR_DOMAIN_XML_MIGRATABLE),
-        (libvirt.VIR_MIGRATE_PARAM_PERSIST_XML, libvirt.VIR_DOMAIN_XML_INACTIVE),
+        (
+            libvirt.VIR_MIGRATE_PARAM_DEST_XML,
+            libvirt.VIR_DOMAIN_XML_MIGRATABLE if runs else lasting,
+        ),
+        (libvirt.VIR_MIGRATE_PARAM_PERSIST_XML, lasting),
     ):
         # Without its secrets a definition would lose them: the console's password, say.
         before = domain.XMLDesc(flags | libvirt.VIR_DOMAIN_XML_SECURE)
@@ -97,7 +106,7 @@ def _parameters(domain: Any, order: Relocate, to: Target, options: KvmOptions) -
         macs = [nic.mac for nic in order.spec.nics]
         rewriting.require_kept(before, after, (to.own, to.ground.disk_path), macs)
         found[name] = after
-    if domain.isActive() and not same_disk(order):
+    if runs and not same_disk(order):
         # What others have attached is where both hosts see it: only our own disk is copied.
         found[libvirt.VIR_MIGRATE_PARAM_MIGRATE_DISKS] = [
             rewriting.own_device(found[libvirt.VIR_MIGRATE_PARAM_DEST_XML], to.ground.disk_path)
