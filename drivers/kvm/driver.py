@@ -37,7 +37,6 @@ from drivers.unable import NoRedeploy
 
 _SHUTDOWN_LOOK_S = 0.1
 _LOOK_AGAIN_S = 0.5
-_CANCEL_WITHIN_S = 8.0
 
 
 class KvmDriver(NoRedeploy):
@@ -134,11 +133,12 @@ class KvmDriver(NoRedeploy):
             try:
                 to = await self._target(permit, order)
                 with begun():
-                    kept = await source.act(
-                        lambda c, check: moving.move(c, order, to, self._options, check),
-                        permit,
-                        self._options.relocation_timeout_s,
-                    )
+                    async with call.aborting(lambda by: self._abort(order, by)):
+                        kept = await source.act(
+                            lambda c, check: moving.move(c, order, to, self._options, check),
+                            permit,
+                            self._options.relocation_timeout_s,
+                        )
                     vm = order.spec.vm
                     await target.act(lambda c, check: acts.arrived(c, vm, kept, check), permit)
             except (Rejected, Missing) as refused:
@@ -213,23 +213,19 @@ class KvmDriver(NoRedeploy):
         return settling.settle(ticket, seen)
 
     async def cancel(self, permit: Permit, ticket: Ticket) -> None:
-        """End a move, or the wait for a guest to shut down; all other calls end soon by themselves.
+        """Ask for a move to end, or the wait for a guest to shut down; all other calls end soon by
+        themselves.
 
         A move is ended from its first moment to its last: what has not begun at the source does
         not begin, and libvirt's job is aborted as soon as there is one.
         """
-        runs = self._stopping.ask(ticket.task, ticket.step)
-        order = ticket.order
-        if not isinstance(order, Relocate):
-            return
+        self._stopping.ask(ticket.task, ticket.step, permit)
+        if isinstance(ticket.order, Relocate):
+            await self._abort(ticket.order, permit)
 
-        source = self._host(order.source.host)
-        ends_s = time.monotonic() + _CANCEL_WITHIN_S
-        vm = order.spec.vm
-        while await source.interrupt(lambda c, check: moving.abort(c, vm, check), permit) or runs():
-            if time.monotonic() > ends_s:
-                raise Indeterminate("the move has not ended yet", host=order.source.host)
-            await asyncio.sleep(_SHUTDOWN_LOOK_S)
+    async def _abort(self, order: Relocate, permit: Permit) -> bool:
+        vm, source = order.spec.vm, self._host(order.source.host)
+        return await source.interrupt(lambda c, check: moving.abort(c, vm, check), permit)
 
     async def examine(self) -> tuple[Remark, ...]:
         """Whether each host is seen."""
