@@ -62,13 +62,14 @@ class PowerRequest(StrEnum):
 class HostLink:
     """How a driver reaches one host: its stable name, address and what it calls things there.
 
-    `networks` maps a network's tag to the bridge or network of the host.
+    `networks` maps a network's tag to its bridge or network; other hosts see `shared` datastores.
     """
 
     name: str
     address: str
     networks: Mapping[str, str] = field(default_factory=dict)
     datastores: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
 
 
 class Location(msgspec.Struct, frozen=True):
@@ -281,6 +282,10 @@ class Driver(Protocol):
     async def relocate(self, permit: Permit, order: Relocate) -> None: ...
     async def remove(self, permit: Permit, order: Remove) -> None: ...
     async def clear(self, permit: Permit, order: Clear) -> None: ...
+
+    async def objections(self, order: Order) -> tuple[str, ...]:
+        """Why an order would be refused now, each a sentence; only looks, and promises nothing."""
+        ...
 
     async def progress(self, ticket: Ticket) -> Progress:
         """How far the ticket's call is and what it waits for; asked each second while it runs."""

@@ -25,7 +25,8 @@ class Sighting:
     `volumes` are the names of its disks, `datastores` those of the datastores they are on, where a
     listing tells of these. `reason` is why the VM is in this state, empty when the state says it
     all: a few words that name no place ("paused by an I/O error"), then optionally a colon and the
-    hypervisor's own words, which only callers who may see hosts read.
+    hypervisor's own words, which only callers who may see hosts read. `fixed` are the reasons why
+    it cannot be moved as it is, each a sentence.
     """
 
     vm: UUID
@@ -40,6 +41,7 @@ class Sighting:
     deallocated: bool = False
     datastores: tuple[str, ...] = ()
     reason: str = ""
+    fixed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

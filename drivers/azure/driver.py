@@ -46,13 +46,14 @@ from drivers.contract import (
 from drivers.examining import hosts_seen
 from drivers.facts import Facts, PowerState, Remark, Sighting
 from drivers.faults import Busy, Indeterminate, Rejected, Unreachable, Unsupported, begun
+from drivers.unable import NothingForeseen
 
 Step = Callable[[Scene, Guard], Coroutine[Any, Any, Operation | None]]
 """Looks, and sends at most one change; None when nothing is left to do."""
 Failed = Callable[[Said], None]
 
 
-class AzureDriver:
+class AzureDriver(NothingForeseen):
     """All places of one subscription."""
 
     def __init__(self, name: str, options: AzureOptions, credential: Callable[[], Any]) -> None:

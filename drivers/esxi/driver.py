@@ -38,13 +38,13 @@ from drivers.esxi.watching import Watch
 from drivers.examining import hosts_seen
 from drivers.facts import Facts, Remark, Sighting
 from drivers.faults import Fault, Indeterminate, Missing, Rejected, Unreachable, begun
-from drivers.unable import NoRedeploy
+from drivers.unable import NoRedeploy, NothingForeseen
 
 _FINISHING_MAX = 4
 Begin = Callable[[Service, Check], Any]
 
 
-class EsxiDriver(NoRedeploy):
+class EsxiDriver(NoRedeploy, NothingForeseen):
     """All hosts of one vCenter."""
 
     capabilities = acts.CAPABILITIES

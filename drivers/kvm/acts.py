@@ -3,6 +3,7 @@
 Everything here blocks, runs in a lane's thread, and asks `check` right before each change.
 """
 
+import errno
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
@@ -11,17 +12,18 @@ import libvirt
 
 from drivers.contract import Clear, Deploy, Power, PowerRequest, Reconfigure, Remove, Reset
 from drivers.faults import Missing, Rejected
-from drivers.kvm import domain_xml, looking, volumes
+from drivers.kvm import domain_xml, foreseeing, looking, rewriting, states, volumes
 from drivers.kvm.domain_xml import Ground
 from drivers.kvm.options import KvmOptions
 
 Check = Callable[[], None]
+# What libvirt keeps of a VM beside its definition goes with it; all of that is the VM's own.
 _UNDEFINE = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
     | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
     | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
 )
-_ON = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED)
 
 
 def found(connection: Any, vm: UUID, host: str) -> Any:
@@ -54,51 +56,71 @@ def deploy(
 
 
 def power(connection: Any, order: Power, check: Check) -> None:
-    """Ask for a state; what is so already stays so."""
+    """Ask for a state; what is so already stays so. A guest that is asleep is woken by ON; one
+    whose memory was saved goes on from there."""
     domain = found(connection, order.vm, order.host)
     state = domain.state(0)[0]
-    on, off = state in _ON, state == libvirt.VIR_DOMAIN_SHUTOFF
-    paused = state in (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PMSUSPENDED)
+    on, off = state in states.RUNNING, state == libvirt.VIR_DOMAIN_SHUTOFF
+    paused, asleep = state == libvirt.VIR_DOMAIN_PAUSED, state == libvirt.VIR_DOMAIN_PMSUSPENDED
     match order.request:
+        case PowerRequest.ON | PowerRequest.RESUME if asleep:
+            call, done, possible = domain.pMWakeup, on, True
         case PowerRequest.ON:
-            call, done, possible = domain.create, on, off or state == libvirt.VIR_DOMAIN_CRASHED
+            call, done, possible = domain.create, on, off
         case PowerRequest.OFF:
             call, done, possible = domain.destroy, off, not off
         case PowerRequest.SHUTDOWN:
             call, done, possible = domain.shutdown, off, on
         case PowerRequest.PAUSE:
-            call, done, possible = domain.suspend, paused, on
+            call, done, possible = domain.suspend, paused or asleep, on
         case PowerRequest.RESUME:
             call, done, possible = domain.resume, on, paused
     if done:
         return
     if not possible:
-        raise Rejected(f"the VM is in no state to {order.request}", host=order.host)
+        raise Rejected(_impossible(domain, order.request), host=order.host)
     check()
     call()
+
+
+def _impossible(domain: Any, request: str) -> str:
+    return f"{request} is not possible: {states.condition_of(domain).sentence}"
 
 
 def reset(connection: Any, order: Reset, check: Check) -> None:
     """Press the button of a running VM."""
     domain = found(connection, order.vm, order.host)
-    if domain.state(0)[0] not in _ON:
-        raise Rejected("a VM that is not running cannot be reset", host=order.host)
+    if domain.state(0)[0] not in states.RUNNING:
+        raise Rejected(_impossible(domain, "RESET"), host=order.host)
     check()
     domain.reset(0)
 
 
 def reconfigure(connection: Any, order: Reconfigure, check: Check) -> None:
-    """Define a VM that is off anew, with another size."""
+    """Define a VM that is off anew, with another size and nothing else changed.
+
+    What libvirt itself makes of the new definition is read back: where more has changed than the
+    size, it becomes again what it was.
+    """
     domain = found(connection, order.spec.vm, order.host)
     if domain.isActive():
         raise Rejected("a VM that is not off cannot be reconfigured", host=order.host)
-    xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+    _refuse(foreseeing.reconfiguration(connection, order), order.host)
+    before = foreseeing.lasting(domain)
+    after = rewriting.resized(before, order.spec.cpu, order.spec.ram_mib)
+    rewriting.require_kept(before, after)
     check()
-    connection.defineXML(domain_xml.resized(xml, order.spec.cpu, order.spec.ram_mib))
+    connection.defineXML(after)
+    became = foreseeing.lasting(domain)
+    if rewriting.of_others(before) != rewriting.of_others(became):
+        check()
+        connection.defineXML(before)
+        raise Rejected("libvirt would change more of the VM than its size", host=order.host)
 
 
 def remove(connection: Any, order: Remove, check: Check) -> None:
     """Delete a VM that is off, and its disk; what is gone stays gone."""
+    _refuse(foreseeing.removal(connection, order), order.at.host)
     domain = looking.find(connection, order.vm)
     if domain is not None:
         _undefine(domain, order.at.host, check)
@@ -111,6 +133,32 @@ def clear(connection: Any, order: Clear, check: Check) -> None:
     if domain is not None:
         _undefine(domain, order.at.host, check)
     volumes.remove(connection, order.at.datastore, order.volume, check)
+
+
+def arrived(connection: Any, vm: UUID, definition: str, check: Check) -> None:
+    """Leave nothing of an earlier stay, and the definition as it was at the source.
+
+    A saved image that is here was made before the VM left: its memory knows nothing of what the
+    disk has become since, and the next start would take it up. libvirt moves a definition with
+    some devices in another order or form.
+    """
+    domain = looking.find(connection, vm)
+    if domain is None:
+        return
+    check()
+    try:
+        domain.managedSaveRemove(0)  # libvirt does not say of such a file that it is there
+    except libvirt.libvirtError as error:
+        if error.get_int1() != errno.ENOENT:
+            raise
+    if foreseeing.lasting(domain) != definition:
+        check()
+        connection.defineXML(definition)
+
+
+def _refuse(told: tuple[str, ...], host: str) -> None:
+    if told:
+        raise Rejected("; ".join(told), host=host)
 
 
 def _undefine(domain: Any, host: str, check: Check) -> None:

@@ -3,6 +3,7 @@
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from uuid import UUID
 
 from drivers.contract import Nic, VmSpec
@@ -56,38 +57,19 @@ def task_of(xml: str) -> UUID | None:
         return None
 
 
+def volume_of(vm: UUID, path: str) -> bool:
+    """Whether a path is named as a disk that vmgate made for the VM, `{vm}-{task}`."""
+    owner, name = f"{vm}-", PurePosixPath(path).name
+    try:
+        return name.startswith(owner) and str(UUID(name[len(owner) :])) == name[len(owner) :]
+    except ValueError:
+        return False
+
+
 def disks_of(xml: str) -> tuple[str, ...]:
     """The paths of its disks."""
     sources = ET.fromstring(xml).findall("devices/disk/source")
     return tuple(path for path in (source.get("file") for source in sources) if path)
-
-
-def resized(xml: str, cpu: int, ram_mib: int) -> str:
-    """The same definition with another size."""
-    root = ET.fromstring(xml)
-    for name, value in (("memory", ram_mib), ("currentMemory", ram_mib)):
-        for found in root.findall(name):
-            found.text = str(value)
-            found.set("unit", "MiB")
-    vcpu = root.find("vcpu")
-    if vcpu is not None:
-        vcpu.text = str(cpu)
-        vcpu.attrib.pop("current", None)
-    return ET.tostring(root, encoding="unicode")
-
-
-def moved(xml: str, spec: VmSpec, at: Ground) -> str:
-    """The same definition as its target host needs it: its disk and its networks there."""
-    root = ET.fromstring(xml)
-    for disk in root.findall("devices/disk/source"):
-        disk.set("file", at.disk_path)
-    bridges = {nic.mac.lower(): at.networks.get(nic.network) for nic in spec.nics}
-    for interface in root.findall("devices/interface"):
-        mac, source = interface.find("mac"), interface.find("source")
-        bridge = bridges.get((mac.get("address") or "").lower()) if mac is not None else None
-        if bridge and bridge != USER_NETWORK and source is not None:
-            source.set("bridge", bridge)
-    return ET.tostring(root, encoding="unicode")
 
 
 def _leaf(parent: ET.Element, name: str, text: str, **attributes: str) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from drivers.capabilities import Capabilities, HypervisorType
@@ -13,6 +12,7 @@ from drivers.contract import (
     Clear,
     Deploy,
     HostLink,
+    Order,
     Outcome,
     Permit,
     Power,
@@ -27,12 +27,13 @@ from drivers.contract import (
 from drivers.examining import hosts_seen
 from drivers.facts import Facts, PowerState, Remark, Sighting
 from drivers.faults import Fault, Indeterminate, Missing, Rejected, Unreachable, begun
-from drivers.kvm import acts, looking, moving, settling
+from drivers.kvm import acts, foreseeing, looking, moving, settling, surveying
 from drivers.kvm.address import parse, transports_of
 from drivers.kvm.changing import listeners
 from drivers.kvm.domain_xml import Ground
 from drivers.kvm.host import KvmHost
 from drivers.kvm.options import KvmOptions
+from drivers.kvm.stopping import Call, Stopping
 from drivers.unable import NoRedeploy
 
 _SHUTDOWN_LOOK_S = 0.1
@@ -47,6 +48,7 @@ class KvmDriver(NoRedeploy):
         self._options = options
         self._hosts: dict[str, KvmHost] = {}
         self._changes = Changes()
+        self._stopping = Stopping()
         self.capabilities = Capabilities(
             type=HypervisorType.KVM,
             live_relocation=True,
@@ -78,7 +80,7 @@ class KvmDriver(NoRedeploy):
     async def survey(self, endpoint: str) -> Facts:
         """Everything on one host."""
         host = self._host(endpoint)
-        return await host.look(lambda c: looking.survey(c, host.link, self._options))
+        return await host.look(lambda c: surveying.survey(c, host.link, self._options))
 
     async def look(self, vm: UUID, host: str) -> Sighting | None:
         """One VM on one host."""
@@ -97,10 +99,15 @@ class KvmDriver(NoRedeploy):
     async def power(self, permit: Permit, order: Power) -> None:
         """Change the power and wait until it has changed."""
         host = self._host(order.host)
-        await host.act(lambda c, check: acts.power(c, order, check), permit)
-        if order.request is PowerRequest.SHUTDOWN:
+        with self._stopping.running(permit) as call:
+            permit = call.guarded(permit)
+            await host.act(lambda c, check: acts.power(c, order, check), permit)
             with begun():
-                await self._shut_down(host, permit, order)
+                match order.request:
+                    case PowerRequest.SHUTDOWN:
+                        await self._shut_down(host, permit, order, call)
+                    case PowerRequest.ON | PowerRequest.RESUME:
+                        await self._woken(order)
 
     async def reset(self, permit: Permit, order: Reset) -> None:
         """Press the button."""
@@ -113,25 +120,39 @@ class KvmDriver(NoRedeploy):
         await host.act(lambda c, check: acts.reconfigure(c, order, check), permit)
 
     async def relocate(self, permit: Permit, order: Relocate) -> None:
-        """Move the VM; after an error both hosts are looked at before anything is said."""
+        """Move the VM unless something stands against that; after an error both hosts are looked
+        at before anything is said."""
         source, target = self._host(order.source.host), self._host(order.target.host)
-        if await source.look(lambda c: looking.find(c, order.spec.vm)) is None:
-            gone = f"there is no such VM on {order.source.host}"
-            await self._not_moved(order, Missing(gone, host=order.source.host))
-        try:
-            path = await target.act(lambda c, check: moving.ground(c, order, check), permit)
-        except Missing as missing:
-            raise Rejected(missing.message, host=missing.host) from missing
-        to = moving.Target(target.address, Ground(path, target.link.networks))
-        try:
-            with begun():
-                await source.act(
-                    lambda c, check: moving.move(c, order, to, self._options, check),
-                    permit,
-                    self._options.relocation_timeout_s,
-                )
-        except (Rejected, Missing) as refused:
-            await self._not_moved(order, refused)
+        with self._stopping.running(permit) as call:
+            permit = call.guarded(permit)
+            permit.check()
+            if await source.look(lambda c: looking.find(c, order.spec.vm)) is None:
+                gone = f"there is no such VM on {order.source.host}"
+                await self._not_moved(order, Missing(gone, host=order.source.host))
+            told = await self.objections(order)
+            if told:
+                refused = Rejected("; ".join(told), host=order.source.host)
+                await self._not_moved(order, refused)
+            try:
+                to = await self._target(permit, order)
+                with begun():
+                    async with call.aborting(lambda by: self._abort(order, by)):
+                        kept = await source.act(
+                            lambda c, check: moving.move(c, order, to, self._options, check),
+                            permit,
+                            self._options.relocation_timeout_s,
+                        )
+                    vm = order.spec.vm
+                    await target.act(lambda c, check: acts.arrived(c, vm, kept, check), permit)
+            except (Rejected, Missing) as refused:
+                await self._not_moved(order, refused)
+
+    async def _target(self, permit: Permit, order: Relocate) -> moving.Target:
+        """Make the ground for the VM at the target, and say where that is."""
+        source, target = self._host(order.source.host), self._host(order.target.host)
+        own = await source.look(lambda c: moving.own_path(c, order))
+        path = await target.act(lambda c, check: moving.ground(c, order, check), permit)
+        return moving.Target(target.address, Ground(path, target.link.networks), own)
 
     async def remove(self, permit: Permit, order: Remove) -> None:
         """Delete a VM that is off, and its disk."""
@@ -147,6 +168,23 @@ class KvmDriver(NoRedeploy):
             raise Rejected("the VM is being moved", host=order.lives_on)
         host = self._host(order.at.host)
         await host.act(lambda c, check: acts.clear(c, order, check), permit)
+
+    async def objections(self, order: Order) -> tuple[str, ...]:
+        """What would be refused of a move, a resize or a removal."""
+        match order:
+            case Relocate():
+                target = self._host(order.target.host)
+                there = await target.look(lambda c: foreseeing.target(c, order, target.link))
+                source = self._host(order.source.host)
+                return await source.look(lambda c: foreseeing.relocation(c, order, there))
+            case Reconfigure():
+                at = self._host(order.host)
+                return await at.look(lambda c: foreseeing.reconfiguration(c, order))
+            case Remove():
+                at = self._host(order.at.host)
+                return await at.look(lambda c: foreseeing.removal(c, order))
+            case _:
+                return ()
 
     async def progress(self, ticket: Ticket) -> Progress:
         """How much of a move was sent."""
@@ -178,18 +216,19 @@ class KvmDriver(NoRedeploy):
         return settling.settle(ticket, seen)
 
     async def cancel(self, permit: Permit, ticket: Ticket) -> None:
-        """Abort a move that runs; a VM that no job runs on is left alone."""
-        order = ticket.order
-        if not isinstance(order, Relocate):
-            raise Rejected("only a move can be cancelled")
+        """Ask for a move to end, or the wait for a guest to shut down; all other calls end soon by
+        themselves.
 
-        def abort(connection: Any, check: Any) -> None:
-            domain = looking.find(connection, order.spec.vm)
-            if domain is not None and looking.moving(connection, order.spec.vm):
-                check()
-                domain.abortJob()
+        A move is ended from its first moment to its last: what has not begun at the source does
+        not begin, and libvirt's job is aborted as soon as there is one.
+        """
+        self._stopping.ask(ticket.task, ticket.step, permit)
+        if isinstance(ticket.order, Relocate):
+            await self._abort(ticket.order, permit)
 
-        await self._host(order.source.host).act(abort, permit)
+    async def _abort(self, order: Relocate, permit: Permit) -> bool:
+        vm, source = order.spec.vm, self._host(order.source.host)
+        return await source.interrupt(lambda c, check: moving.abort(c, vm, check), permit)
 
     async def examine(self) -> tuple[Remark, ...]:
         """Whether each host is seen."""
@@ -200,7 +239,7 @@ class KvmDriver(NoRedeploy):
         for name in tuple(self._hosts):
             self.detach(name)
 
-    async def _shut_down(self, host: KvmHost, permit: Permit, order: Power) -> None:
+    async def _shut_down(self, host: KvmHost, permit: Permit, order: Power, call: Call) -> None:
         """Wait for the guest, then pull the plug if that was asked for."""
         began_s = time.monotonic()
         ends_s, again_s = began_s + order.grace_s, began_s + self._options.shutdown_retry_s
@@ -208,6 +247,8 @@ class KvmDriver(NoRedeploy):
             seen = await self.look(order.vm, order.host)
             if seen is not None and seen.state is PowerState.OFF:
                 return
+            if call.asked.is_set():
+                raise Rejected("it was cancelled; the guest may still shut down", host=order.host)
             now_s = time.monotonic()
             if now_s >= ends_s:
                 break
@@ -219,7 +260,17 @@ class KvmDriver(NoRedeploy):
             raise Rejected(
                 f"the guest did not shut down within {order.grace_s:g} s", host=order.host
             )
-        await self.power(permit, Power(order.vm, order.host, PowerRequest.OFF))
+        off = Power(order.vm, order.host, PowerRequest.OFF)
+        await host.act(lambda c, check: acts.power(c, off, check), permit)
+
+    async def _woken(self, order: Power) -> None:
+        """A guest that was asleep needs a moment; whether it is awake is for settling to say."""
+        ends_s = time.monotonic() + self._options.look_timeout_s
+        while time.monotonic() < ends_s:
+            seen = await self.look(order.vm, order.host)
+            if seen is None or seen.state is not PowerState.PAUSED:
+                return
+            await asyncio.sleep(_SHUTDOWN_LOOK_S)
 
     async def _not_moved(self, order: Relocate, refused: Fault) -> None:
         """An error does not tell where the VM is: only both hosts do."""
@@ -229,9 +280,10 @@ class KvmDriver(NoRedeploy):
             there = await self.look(vm, order.target.host)
         except Fault as blind:
             raise Indeterminate(f"{refused.message}; {blind.message}") from refused
-        if there is not None or (here is None and not isinstance(refused, Missing)):
-            raise Indeterminate(refused.message, host=refused.host) from refused
-        raise Rejected(refused.message, host=refused.host) from refused
+        stayed = here is not None and settling.stayed(order, here, there)
+        if stayed or (here is None and there is None and isinstance(refused, Missing)):
+            raise Rejected(refused.message, host=refused.host) from refused
+        raise Indeterminate(refused.message, host=refused.host) from refused
 
     def _host(self, name: str) -> KvmHost:
         host = self._hosts.get(name)

@@ -66,19 +66,33 @@ class KvmHost:
         Once the caller has given up, the check fails too: what waits in a thread for a frozen
         host must not begin when the host thaws.
         """
+        limit_s = timeout_s or self._options.call_timeout_s
+        return await self._act((self._acts, self._acting), call, permit, limit_s)
+
+    async def interrupt(self, call: Callable[[Any, Callable[[], None]], T], permit: Permit) -> T:
+        """As `act`, beside all calls that run: moves may fill their lane."""
+        way = self._looks, self._looking
+        return await self._act(way, call, permit, self._options.look_timeout_s)
+
+    async def _act(
+        self,
+        way: tuple[Lane, Connection],
+        call: Callable[[Any, Callable[[], None]], T],
+        permit: Permit,
+        timeout_s: float,
+    ) -> T:
         asked = Asked(permit)
+        lane, at = way
 
         def acting() -> T:
-            connection = self._acting.get()
+            connection = at.get()
             try:
                 return call(connection, asked.check)
             except libvirt.libvirtError as error:
                 raise fault_of(error, self.link.name, connection, changing=asked.began) from error
 
         with asked.while_waiting():
-            return await self._acts.run(
-                acting, permit=permit, timeout_s=timeout_s or self._options.call_timeout_s
-            )
+            return await lane.run(acting, permit=permit, timeout_s=timeout_s)
 
     def close(self) -> None:
         """Begin nothing more, and close in a thread: closing may block on a frozen host."""

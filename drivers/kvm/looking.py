@@ -1,27 +1,14 @@
 """What one host shows of VMs; everything here only reads."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
 
 import libvirt
 
-from drivers.contract import HostLink
-from drivers.facts import Facts, HostFacts, PowerState, Sighting
-from drivers.kvm import domain_xml, volumes
-from drivers.kvm.options import KvmOptions
-
-_STATES = {
-    libvirt.VIR_DOMAIN_RUNNING: PowerState.ON,
-    libvirt.VIR_DOMAIN_BLOCKED: PowerState.ON,
-    libvirt.VIR_DOMAIN_PAUSED: PowerState.PAUSED,
-    libvirt.VIR_DOMAIN_PMSUSPENDED: PowerState.PAUSED,
-    libvirt.VIR_DOMAIN_SHUTDOWN: PowerState.ON,  # shutting down: not off before it is
-    libvirt.VIR_DOMAIN_SHUTOFF: PowerState.OFF,
-    libvirt.VIR_DOMAIN_CRASHED: PowerState.OFF,
-}
+from drivers.facts import Sighting
+from drivers.kvm import domain_xml, states
 
 
 def find(connection: Any, vm: UUID) -> Any:
@@ -39,7 +26,8 @@ def sighting(
 ) -> Sighting | None:
     """One domain; None when it went while we looked. `pools` are datastores by their folders."""
     try:
-        state, reason = domain.state(0)
+        stands = states.condition_of(domain)
+        moving = states.is_moving(*domain.state(0))
         _, memory_kib, _, cpus, _ = domain.info()
         xml = domain.XMLDesc(0)
         lasting = bool(domain.isPersistent())
@@ -47,13 +35,11 @@ def sighting(
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
             return None
         raise
-    moving = state == libvirt.VIR_DOMAIN_PAUSED and reason == libvirt.VIR_DOMAIN_PAUSED_MIGRATION
     disks = [PurePosixPath(path) for path in domain_xml.disks_of(xml)]
-    power = PowerState.ON if moving else _STATES.get(state, PowerState.UNKNOWN)
     return Sighting(
         vm=UUID(domain.UUIDString()),
         host=host,
-        state=power,
+        state=stands.power,
         name=domain.name(),
         cpu=int(cpus),
         ram_mib=int(memory_kib) // 1024,
@@ -62,6 +48,7 @@ def sighting(
         arriving=moving and not lasting,
         volumes=tuple(path.name for path in disks),
         datastores=tuple(pools[path.parent] for path in disks if pools and path.parent in pools),
+        reason=stands.reason,
     )
 
 
@@ -77,11 +64,7 @@ def moving(connection: Any, vm: UUID) -> bool:
     if domain is None:
         return False
     try:
-        state, reason = domain.state(0)
-        leaving = (state, reason) == (
-            libvirt.VIR_DOMAIN_PAUSED,
-            libvirt.VIR_DOMAIN_PAUSED_MIGRATION,
-        )
+        leaving = states.is_moving(*domain.state(0))
         return leaving or bool(domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE)
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_OPERATION_UNSUPPORTED:
@@ -106,33 +89,3 @@ def percent(connection: Any, vm: UUID) -> int | None:
     total = stats.get("memory_total", 0) + stats.get("disk_total", 0)
     done = stats.get("memory_processed", 0) + stats.get("disk_processed", 0)
     return min(100, round(100 * done / total)) if total else None
-
-
-def survey(connection: Any, link: HostLink, options: KvmOptions) -> Facts:
-    """The host, its datastores and all its VMs."""
-    taken_at = datetime.now(UTC)
-    details = connection.getInfo()
-    version = connection.getVersion()
-    stores = [volumes.datastore(connection, name) for name in link.datastores]
-    facts = HostFacts(
-        name=link.name,
-        cpus=options.cpus or int(details[2]),
-        memory_mib=max(1, _memory_mib(connection, details, options) - options.reserved_mib),
-        hypervisor=connection.getType(),
-        version=f"{version // 1_000_000}.{version // 1000 % 1000}.{version % 1000}",
-        datastores=tuple(store for store in stores if store is not None),
-    )
-    pools = {PurePosixPath(store.path): store.name for store in facts.datastores if store.path}
-    seen = [sighting(domain, link.name, pools) for domain in connection.listAllDomains()]
-    return Facts(link.name, taken_at, (facts,), tuple(one for one in seen if one is not None))
-
-
-def _memory_mib(connection: Any, details: Any, options: KvmOptions) -> int:
-    """All of the host's memory: its statistics know of memory that was added later."""
-    if options.memory_mib:
-        return options.memory_mib
-    try:
-        stats = connection.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)
-        return int(stats["total"]) // 1024
-    except (libvirt.libvirtError, KeyError):
-        return int(details[1])

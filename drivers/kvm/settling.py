@@ -80,7 +80,7 @@ def settle(ticket: Ticket, seen: list[Seen]) -> Outcome:
         case Reconfigure() as reconfigure:
             return _reconfigure(reconfigure, seen[0].vm)
         case Relocate():
-            return _relocate(seen[0], seen[1])
+            return _relocate(ticket.order, seen[0], seen[1])
         case Remove() | Clear():
             gone = seen[0].vm is None and not seen[0].volume_left
             return Outcome(Verdict.DONE) if gone else Outcome(Verdict.ABSENT, seen[0].vm)
@@ -99,7 +99,10 @@ def _deploy(ticket: Ticket, vm: Sighting | None) -> Outcome:
 def _power(order: Power, vm: Sighting | None) -> Outcome:
     if vm is None:
         return Outcome(Verdict.FAILED, None, f"the VM is not on {order.host}")
-    return Outcome(Verdict.DONE if vm.state is _ENDS[order.request] else Verdict.ABSENT, vm)
+    if vm.state is _ENDS[order.request]:
+        return Outcome(Verdict.DONE, vm)
+    why = f": {vm.reason}" if vm.reason else ""
+    return Outcome(Verdict.ABSENT, vm, f"{order.request} had no effect, the VM is {vm.state}{why}")
 
 
 def _reconfigure(order: Reconfigure, vm: Sighting | None) -> Outcome:
@@ -109,7 +112,18 @@ def _reconfigure(order: Reconfigure, vm: Sighting | None) -> Outcome:
     return Outcome(Verdict.DONE if same else Verdict.ABSENT, vm)
 
 
-def _relocate(source: Seen, target: Seen) -> Outcome:
+def stayed(order: Relocate, here: Sighting, there: Sighting | None) -> bool:
+    """Whether the VM is where it was: at its target is nothing, or a definition that does not run
+    while it runs here. Where both are off and the disk was copied, nobody knows which counts."""
+    if there is None:
+        return True
+    if there.arriving or there.state is not PowerState.OFF:
+        return False
+    runs = here.state in (PowerState.ON, PowerState.PAUSED)
+    return runs or (here.state is PowerState.OFF and order.volume == order.spec.disk.volume)
+
+
+def _relocate(order: Relocate, source: Seen, target: Seen) -> Outcome:
     here, there = source.vm, target.vm
     if source.busy or target.busy or (there is not None and there.arriving):
         return Outcome(Verdict.RUNNING, here)
@@ -123,7 +137,13 @@ def _relocate(source: Seen, target: Seen) -> Outcome:
         case Sighting(state=PowerState.OFF), Sighting(state=PowerState.OFF):
             # Defined there, not yet undefined here: sending it again ends that.
             return Outcome(Verdict.ABSENT, here)
-        case Sighting(state=PowerState.OFF), Sighting():
+        case Sighting(state=PowerState.OFF), Sighting(state=PowerState.ON | PowerState.PAUSED):
             return Outcome(Verdict.DONE, there)  # what is left here is the clearing's to delete
+        case Sighting(), Sighting() if stayed(order, here, there):
+            said = (
+                f"the move did not happen: the VM is {here.state} on {here.host}, and {there.host}"
+                " has only a definition that is off"
+            )
+            return Outcome(Verdict.FAILED, here, said)
         case _:
             raise Indeterminate("the VM is on both hosts")

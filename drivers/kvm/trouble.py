@@ -29,7 +29,7 @@ def fault_of(error: libvirt.libvirtError, host: str, connection: Any, *, changin
     """
     code = error.get_error_code()
     message = str(error.get_error_message() or error).strip()
-    if code in _LOST or _from_transport(error) or not _alive(connection):
+    if is_lost(error, connection):
         said = f"the connection to {host} was lost: {message}"
         return Indeterminate(said, host=host) if changing else Unreachable(said, host=host)
     if code in _MISSING:
@@ -37,6 +37,12 @@ def fault_of(error: libvirt.libvirtError, host: str, connection: Any, *, changin
     if code == libvirt.VIR_ERR_OPERATION_TIMEOUT or _POOL_BUSY in message:
         return Busy(f"{host}: {message}", host=host)
     return Rejected(f"{host}: {message}", host=host)
+
+
+def is_lost(error: libvirt.libvirtError, connection: Any) -> bool:
+    """Whether nobody answers, rather than that something was refused."""
+    lost = error.get_error_code() in _LOST or _from_transport(error)
+    return lost or not _alive(connection)
 
 
 def _from_transport(error: libvirt.libvirtError) -> bool:

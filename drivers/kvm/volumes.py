@@ -13,6 +13,12 @@ from drivers.contract import Disk
 from drivers.facts import DatastoreFacts
 from drivers.faults import Rejected
 
+_POOL_STATES = {
+    libvirt.VIR_STORAGE_POOL_INACTIVE: "not active",
+    libvirt.VIR_STORAGE_POOL_BUILDING: "being built",
+    libvirt.VIR_STORAGE_POOL_DEGRADED: "degraded",
+    libvirt.VIR_STORAGE_POOL_INACCESSIBLE: "not accessible",
+}
 _turns: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
 
 
@@ -25,9 +31,19 @@ def datastore(connection: Any, name: str) -> DatastoreFacts | None:
             return None
         raise
     state, capacity, _, available = pool.info()
-    path = ET.fromstring(pool.XMLDesc(0)).findtext("target/path") or ""
-    usable = state == libvirt.VIR_STORAGE_POOL_RUNNING
-    return DatastoreFacts(name, path, capacity, available, usable)
+    path = folder(pool)
+    reason = "" if state == libvirt.VIR_STORAGE_POOL_RUNNING else _not_running(name, state)
+    return DatastoreFacts(name, path, capacity, available, not reason, reason)
+
+
+def folder(pool: Any) -> str:
+    """The folder of a pool's volumes."""
+    return ET.fromstring(pool.XMLDesc(0)).findtext("target/path") or ""
+
+
+def _not_running(name: str, state: int) -> str:
+    said = _POOL_STATES.get(state, f"in libvirt's state {state}")
+    return f"the storage pool {name} is {said}"
 
 
 def clone(connection: Any, pool_name: str, disk: Disk, check: Callable[[], None]) -> str:
@@ -86,6 +102,20 @@ def find(pool: Any, name: str) -> Any:
         raise
 
 
+def located(connection: Any, pool_name: str, name: str) -> Any:
+    """The volume, or None; the pool's folder is read anew only if it is not known to be there."""
+    found = find(connection.storagePoolLookupByName(pool_name), name)
+    if found is not None:
+        return found
+    with refreshed(connection, pool_name) as pool:
+        return find(pool, name)
+
+
+def backing(volume: Any) -> str:
+    """The path of the image below a volume; empty when it has none."""
+    return ET.fromstring(volume.XMLDesc(0)).findtext("backingStore/path") or ""
+
+
 def _volume_xml(disk: Disk, template: Any) -> str:
     described = ET.fromstring(template.XMLDesc(0))
     form = described.find("target/format")
@@ -96,6 +126,7 @@ def _volume_xml(disk: Disk, template: Any) -> str:
     ET.SubElement(volume, "capacity", unit="bytes").text = str(capacity)
     target = ET.SubElement(volume, "target")
     ET.SubElement(target, "format", type="qcow2")
+    ET.SubElement(target, "compat").text = "1.1"  # older ones know no dirty bitmaps: no backups
     backing = ET.SubElement(volume, "backingStore")
     ET.SubElement(backing, "path").text = template.path()
     ET.SubElement(backing, "format", type=kind)

@@ -39,13 +39,14 @@ from drivers.simulated.options import SimulatedOptions, capabilities_of
 from drivers.simulated.settling import hosts_of, settle, sighting
 from drivers.simulated.surveying import survey
 from drivers.simulated.world import World
+from drivers.unable import NothingForeseen
 
 T = TypeVar("T")
 _LOOK_EACH_S = 0.05
 _FROZEN_LOOK_S = 0.02
 
 
-class SimulatedDriver:
+class SimulatedDriver(NothingForeseen):
     """All hosts of one `[hypervisor.NAME]` block; each host is an endpoint."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What drivers are tested on: vCenters and Azure subscriptions, one to break and one beside it."""
+"""What drivers are tested on: vCenters, KVM hosts and Azure subscriptions."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -7,9 +7,12 @@ import pytest
 
 from drivers.azure.role import ACTIONS
 from tests.drivers.azure_rig import AzureRig
+from tests.drivers.kvm_rig import KvmRig
 from tests.drivers.rigs import closing
 from tests.drivers.vsphere_rig import SHAPE, VsphereRig
 from tests.lab.azure.simulator import Simulator
+from tests.lab.hosts import Lab
+from tests.lab.hosts import missing as hosts_missing
 from tests.lab.vcenter import VCenter, missing, vcenter
 
 
@@ -27,6 +30,23 @@ def vcenters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[VCenter
 async def vsphere(vcenters: tuple[VCenter, Path, VCenter]) -> AsyncIterator[VsphereRig]:
     rig = VsphereRig(*vcenters)
     async with closing(rig.driver), closing(rig.other):
+        yield rig
+    await rig.sweep()
+
+
+@pytest.fixture(scope="module")
+def kvm_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    reason = hosts_missing()
+    if reason:
+        pytest.skip(reason)
+    with Lab(tmp_path_factory.mktemp("lab"), 2) as made:
+        yield made
+
+
+@pytest.fixture
+async def kvm(kvm_lab: Lab) -> AsyncIterator[KvmRig]:
+    rig = KvmRig(kvm_lab)
+    async with closing(rig.driver):
         yield rig
     await rig.sweep()
 

@@ -9,15 +9,18 @@ from uuid import UUID, uuid4
 from drivers.capabilities import HypervisorType
 from drivers.contract import Driver, HostLink, Location, PowerRequest, VmSpec
 from tests.drivers.rigs import Rig, until
+from tests.lab import guest
 from tests.lab.guest import READY, SIZE_BYTES
 from tests.lab.hosts import BRIDGE, LOCAL, SHARED, TEMPLATE, Lab, LabHost
 
 DEAF = "deaf.raw"
-TEMPLATES = {TEMPLATE, DEAF, "serial"}
+SLEEPY = "sleepy.raw"
+TEMPLATES = {TEMPLATE, DEAF, SLEEPY, "serial"}
 _FOREIGN = """<domain type='qemu'><name>foreign-{vm}</name><uuid>{vm}</uuid>
 <memory unit='MiB'>16</memory><os><type arch='x86_64' machine='pc'>hvm</type></os></domain>"""
 _SWEEP = """for each in $(virsh -q list --uuid); do virsh -q destroy $each; done
-for each in $(virsh -q list --all --uuid); do virsh -q undefine $each; done"""
+for each in $(virsh -q list --all --uuid); do
+  virsh -q undefine --managed-save --snapshots-metadata --checkpoints-metadata $each; done"""
 
 
 class KvmRig(Rig):
@@ -32,6 +35,7 @@ class KvmRig(Rig):
         for folder in map(self._folder, self._places()):
             with (folder / DEAF).open("wb") as file:
                 file.truncate(SIZE_BYTES)
+            guest.write(folder / SLEEPY, sleepy=True)
         self.driver = self.opened()
 
     def opened(self, **options: Any) -> Driver:
@@ -50,7 +54,7 @@ class KvmRig(Rig):
         driver = open_driver("lab", HypervisorType.KVM, told)
         for host in self.lab.hosts:
             networks = {"default": BRIDGE}
-            driver.attach(HostLink(host.name, host.address, networks, (SHARED, LOCAL)))
+            driver.attach(HostLink(host.name, host.address, networks, (SHARED, LOCAL), (SHARED,)))
         return driver
 
     def impatient(self) -> Driver:
@@ -81,11 +85,34 @@ class KvmRig(Rig):
 
     async def started_deaf(self) -> VmSpec:
         """Its disk is empty: the BIOS finds nothing to start, and does not listen."""
-        self.template = DEAF
-        spec = await self.deployed()
-        self.template = TEMPLATE
+        spec = await self.deployed_as(DEAF)
         await self.power(spec, PowerRequest.ON)
         return spec
+
+    async def deployed_as(self, template: str) -> VmSpec:
+        """A VM of another template."""
+        self.template = template
+        spec = await self.deployed()
+        self.template = TEMPLATE
+        return spec
+
+    async def virsh(self, host: str, *command: str) -> str:
+        """What an administrator does on a host; its output."""
+        return await asyncio.to_thread(self.host(host).virsh, *command)
+
+    async def definition(self, spec: VmSpec, host: str = "") -> str:
+        """The definition that is kept, its secrets too."""
+        asked = "dumpxml", spec.name, "--inactive", "--security-info"
+        return await self.virsh(host or self.first, *asked)
+
+    async def redefine(self, spec: VmSpec, old: str, new: str) -> str:
+        """Somebody edits the definition: the first `old` becomes `new`; what libvirt made of it."""
+        before = await self.definition(spec)
+        assert old in before
+        path = self.lab.home / f"{spec.vm}.edited.xml"
+        path.write_text(before.replace(old, new, 1))
+        await self.virsh(self.first, "define", str(path))
+        return await self.definition(spec)
 
     async def cut(self, host: str) -> None:
         self._mending[host] = self.host(host).start_daemon

@@ -9,7 +9,7 @@ from drivers.contract import Disk, Nic, VmSpec
 
 pytest.importorskip("libvirt")  # the driver's package needs it, although these modules do not
 
-from drivers.kvm import domain_xml
+from drivers.kvm import domain_xml, rewriting
 from drivers.kvm.options import KvmOptions
 
 VM = UUID("00000000-0000-0000-0000-00000000000a")
@@ -134,12 +134,12 @@ def test_disks_without_a_file_are_not_named() -> None:
 def test_resizing_changes_the_size_and_nothing_else() -> None:
     """Also as libvirt writes it back: in KiB, with a current size of its own."""
     ours = domain_xml.define(SPEC, TASK, HERE, OPTIONS)
-    assert domain_xml.resized(ours, 4, 128) == domain_xml.define(
+    assert rewriting.resized(ours, 4, 128) == domain_xml.define(
         VmSpec(VM, SPEC.name, 4, 128, SPEC.disk, SPEC.nics), TASK, HERE, OPTIONS
     )
     theirs = """<domain><memory unit='KiB'>65536</memory><currentMemory unit='KiB'>65536
       </currentMemory><vcpu placement='static' current='1'>2</vcpu></domain>"""
-    root = ET.fromstring(domain_xml.resized(theirs, 4, 128))
+    root = ET.fromstring(rewriting.resized(theirs, 4, 128))
     for name in ("memory", "currentMemory"):
         found = root.find(name)
         assert found is not None
@@ -154,13 +154,18 @@ def test_a_move_takes_the_disk_and_the_networks_of_its_target() -> None:
     xml = domain_xml.define(SPEC, TASK, HERE, OPTIONS)
     there = domain_xml.Ground("/there/disk", {"default": "ovs0", "backup": "ovs1"})
     upper = replace_nics(SPEC, *(Nic(nic.mac.upper(), nic.network) for nic in SPEC.nics))
-    assert domain_xml.moved(xml, upper, there) == domain_xml.define(SPEC, TASK, there, OPTIONS)
+    assert rewriting.moved(xml, upper, there, HERE.disk_path) == domain_xml.define(
+        SPEC, TASK, there, OPTIONS
+    )
 
 
 def test_a_network_the_target_does_not_map_stays_as_it_was() -> None:
     xml = domain_xml.define(SPEC, TASK, HERE, OPTIONS)
     there = domain_xml.Ground("/there/disk", {"default": "ovs0"})
-    assert bridges(ET.fromstring(domain_xml.moved(xml, SPEC, there))) == ["ovs0", "br1"]
+    assert bridges(ET.fromstring(rewriting.moved(xml, SPEC, there, HERE.disk_path))) == [
+        "ovs0",
+        "br1",
+    ]
 
 
 def replace_nics(spec: VmSpec, *nics: Nic) -> VmSpec:

@@ -12,7 +12,7 @@ READY = "VMGATE GUEST READY"
 GOODBYE = "VMGATE GUEST OFF"
 SIZE_BYTES = 2**20
 _COM1, _STATUS, _ENABLE, _CONTROL = 0x3F8, 0x600, 0x602, 0x604
-_BUTTON, _SLEEP_ENABLE = 0x0100, 0x2000
+_BUTTON, _SLEEP_ENABLE, _SLEEP_TYPE_3 = 0x0100, 0x2000, 0x0400
 _ORIGIN = 0x7C00
 
 
@@ -31,14 +31,17 @@ def _say(address: int) -> bytes:
     return b"\xbe" + _word(address) + send
 
 
-def boot_sector() -> bytes:
-    """The 512 bytes, with the signature at their end."""
+def boot_sector(*, sleepy: bool = False) -> bytes:
+    """The 512 bytes, with the signature at their end. A `sleepy` guest answers the button by going
+    to sleep (S3)."""
     begin = b"\xfa\x31\xc0\x8e\xd8\x8e\xd0\xbc" + _word(_ORIGIN)  # cli; ds = ss = 0; sp
     arm = _out(_ENABLE, _BUTTON)
     # sti; hlt; mov dx, status; in ax, dx; test ax, button; jz back to sti
     wait = b"\xfb\xf4\xba" + _word(_STATUS) + b"\xed\xa9" + _word(_BUTTON) + b"\x74\xf5"
     answer = _out(_STATUS, _BUTTON)  # writing the bit clears it
-    sleep = _out(_CONTROL, _SLEEP_ENABLE) + b"\xf4\xeb\xfd"  # then hlt for ever
+    sleep = (
+        _out(_CONTROL, _SLEEP_ENABLE | (_SLEEP_TYPE_3 if sleepy else 0)) + b"\xf4\xeb\xfd"
+    )  # then hlt for ever
     code_length = len(begin) + len(_say(0)) * 2 + len(arm) + len(wait) + len(answer) + len(sleep)
     ready_at = _ORIGIN + code_length
     first = READY.encode() + b"\r\n\0"
@@ -47,8 +50,8 @@ def boot_sector() -> bytes:
     return sector.ljust(510, b"\0") + b"\x55\xaa"
 
 
-def write(path: Path, size_bytes: int = SIZE_BYTES) -> None:
+def write(path: Path, size_bytes: int = SIZE_BYTES, *, sleepy: bool = False) -> None:
     """A raw disk that boots it."""
     with path.open("wb") as file:
-        file.write(boot_sector())
+        file.write(boot_sector(sleepy=sleepy))
         file.truncate(size_bytes)
