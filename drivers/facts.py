@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+AT_POWER_ON = " at power on"
+
 
 class PowerState(StrEnum):
     """How a VM was seen; UNKNOWN when it is there but its power could not be read."""
@@ -23,7 +25,9 @@ class Sighting:
     `arriving` is true for the half-made copy on the target of a running relocation;
     `deallocated` for a VM that is off and was positively seen to have given its compute back.
     `volumes` are the names of its disks, `datastores` those of the datastores they are on, where a
-    listing tells of these.
+    listing tells of these. `reason` is why the VM is in this state, empty when the state says it
+    all: a few words that name no place ("paused by an I/O error"), then optionally a colon and the
+    hypervisor's own words, which only callers who may see hosts read.
     """
 
     vm: UUID
@@ -37,17 +41,22 @@ class Sighting:
     volumes: tuple[str, ...] = ()
     deallocated: bool = False
     datastores: tuple[str, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class DatastoreFacts:
-    """A datastore as one host sees it; sizes in bytes."""
+    """A datastore as one host sees it; sizes in bytes.
+
+    While it is not `usable` no disk is placed there through this host; `reason` says why.
+    """
 
     name: str
     path: str
     capacity_bytes: int
     free_bytes: int
     usable: bool = True
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,7 @@ class HostFacts:
     `accepting` is false while it takes no VMs, as in maintenance; those that it has are seen.
     `load` is None where nothing is measured; places are promised by what VMs were given, not by it.
     `mover` is who else moves VMs of this host by itself, such as "DRS"; empty where nobody does.
+    One that ends in AT_POWER_ON moves no VM that runs: it chooses the host of one that starts.
     """
 
     name: str
