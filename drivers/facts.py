@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+AT_POWER_ON = " at power on"
+
 
 class PowerState(StrEnum):
     """How a VM was seen; UNKNOWN when it is there but its power could not be read."""
@@ -74,6 +76,7 @@ class HostFacts:
     `accepting` is false while it takes no VMs, as in maintenance; those that it has are seen.
     `load` is None where nothing is measured; places are promised by what VMs were given, not by it.
     `mover` is who else moves VMs of this host by itself, such as "DRS"; empty where nobody does.
+    One that ends in AT_POWER_ON moves no VM that runs: it chooses the host of one that starts.
     """
 
     name: str

@@ -11,9 +11,10 @@ from pyVmomi import vim
 
 from drivers.capabilities import Capabilities, HypervisorType
 from drivers.contract import Clear, Power, PowerRequest, Reconfigure, Remove, Reset
-from drivers.esxi import looking
+from drivers.esxi import devices, looking
 from drivers.esxi.looking import Seen
 from drivers.esxi.session import Service
+from drivers.esxi.states import reason_of
 from drivers.facts import PowerState
 from drivers.faults import Missing, Rejected
 
@@ -42,12 +43,15 @@ _FROM = {
     PowerRequest.PAUSE: (PowerState.ON,),
 }
 TOOLS_RUN = "guestToolsRunning"
+_UNPROTECTED = "notConfigured"
 
 
 def found(seen: Seen, host: str) -> Any:
     """The VM's object when it is on `host`; raises Missing."""
-    if seen.vm is None or seen.host != host:
+    if seen.vm is None:
         raise Missing(f"there is no such VM on {host}", host=host)
+    if seen.host != host:
+        raise Missing(f"the VM is on {seen.at}, not on {host}", host=host)
     return seen.vm.ref
 
 
@@ -55,11 +59,12 @@ def power(service: Service, order: Power, host: Any, check: Check) -> Any:
     """Ask for a state; what is so already stays so. A shutdown asks the guest, and returns a
     task only where it pulls the plug because no guest can be asked."""
     seen = looking.see(service, order.vm, {order.host: host})
+    if seen.vm is not None and seen.power is ENDS[order.request]:
+        return None  # wherever it is: settling says where
     vm = found(seen, order.host)
-    if seen.power is ENDS[order.request]:
-        return None
     if seen.power not in _FROM[order.request]:
-        raise Rejected(f"a VM that is {seen.power} cannot {order.request}", host=order.host)
+        why = f": {reason_of(seen.vm)}" if seen.vm is not None and reason_of(seen.vm) else ""
+        raise Rejected(f"a VM that is {seen.power} cannot {order.request}{why}", host=order.host)
     match order.request:
         case PowerRequest.ON | PowerRequest.RESUME:
             check()
@@ -110,6 +115,7 @@ def reconfigure(service: Service, order: Reconfigure, host: Any, check: Check) -
         return None
     if seen.power is not PowerState.OFF:
         raise Rejected("a VM that is not off cannot be reconfigured", host=order.host)
+    unprotected(seen, order.host)
     change = vim.vm.ConfigSpec(numCPUs=order.spec.cpu, memoryMB=order.spec.ram_mib)
     # Refused by the vCenter if somebody changed the VM since we looked.
     change.changeVersion = seen.vm.get("config.changeVersion")
@@ -117,19 +123,58 @@ def reconfigure(service: Service, order: Reconfigure, host: Any, check: Check) -
     return vm.ReconfigVM_Task(change)
 
 
-def remove(service: Service, order: Remove, host: Any, check: Check) -> Any:
-    """Delete a VM that is off, and its disk with it; what is gone stays gone."""
+def remove(service: Service, order: Remove, host: Any, check: Check) -> tuple[Any, bool]:
+    """Delete a VM that is off, and its disk with it: the task, and True. While disks of somebody
+    else are attached, which would be deleted too, the task only takes them off: it, and False.
+    What is gone stays gone: None."""
     seen = looking.see(service, order.vm, {order.at.host: host})
     if seen.vm is None:
-        return None
+        return None, False
+    _removable(seen, order)
+    foreign = devices.foreign_disks(seen.vm, seen.mark)
+    if not foreign:
+        check()
+        return seen.vm.ref.Destroy_Task(), True
+    spec = vim.vm.device.VirtualDeviceSpec
+    change = vim.vm.ConfigSpec(
+        deviceChange=[spec(operation=spec.Operation.remove, device=each.device) for each in foreign]
+    )
+    change.changeVersion = seen.vm.get("config.changeVersion")
+    check()
+    return seen.vm.ref.ReconfigVM_Task(change), False
+
+
+def _removable(seen: Seen, order: Remove) -> None:
+    """Raise Rejected unless the VM may be removed."""
+    assert seen.vm is not None
     if seen.host != order.at.host:
-        raise Rejected(f"the VM is not on {order.at.host} any more", host=order.at.host)
+        raise Rejected(f"the VM is on {seen.at}, not on {order.at.host}", host=order.at.host)
     if seen.power is not PowerState.OFF:
         raise Rejected(f"a VM that is {seen.power} is not removed", host=order.at.host)
     if seen.mark.vm != order.vm:
         raise Rejected("the VM carries no mark of ours, so it is not removed", host=order.at.host)
-    check()
-    return seen.vm.ref.Destroy_Task()
+    loose(seen, order.at.host)
+
+
+def loose(seen: Seen, host: str) -> None:
+    """Raise Rejected while something that is not ours would go with the VM."""
+    assert seen.vm is not None
+    unprotected(seen, host)
+    foreign = devices.foreign_disks(seen.vm, seen.mark)
+    if foreign and seen.vm.get("snapshot") is not None:
+        raise Rejected(
+            f"{foreign[0]} is attached and not part of the VM, and a snapshot may need it: delete "
+            "the snapshots or detach it",
+            host=host,
+        )
+
+
+def unprotected(seen: Seen, host: str) -> None:
+    """Raise Rejected while Fault Tolerance keeps a second copy of the VM."""
+    assert seen.vm is not None
+    state = seen.vm.get("runtime.faultToleranceState", _UNPROTECTED)
+    if state != _UNPROTECTED:
+        raise Rejected(f"Fault Tolerance of the VM is {state}: turn it off first", host=host)
 
 
 def clear(service: Service, order: Clear, hosts: dict[str, Any]) -> None:

@@ -12,14 +12,14 @@ from uuid import UUID
 from pyVmomi import vim
 
 from drivers.contract import Deploy, Nic
-from drivers.esxi import looking, marker, places
+from drivers.esxi import devices, looking, marker, names, places
 from drivers.esxi.acts import Check
 from drivers.esxi.marker import Marker
 from drivers.esxi.options import EsxiOptions
 from drivers.esxi.places import Ground
 from drivers.esxi.reading import Found, one, read
 from drivers.esxi.session import Service
-from drivers.facts import Sighting
+from drivers.facts import PowerState, Sighting
 from drivers.faults import Indeterminate, Rejected
 
 _EDIT = vim.vm.device.VirtualDeviceSpec.Operation.edit
@@ -48,12 +48,14 @@ def begin(service: Service, order: Deploy, task: UUID, setting: Setting, check: 
     folder = places.folder(service, options)
     if unfinished(service, order, task, folder) is not None:
         return None
-    at = places.ground(service, host, order.at.host)
+    at = places.ground(service, host, order.at.host, options)
     source = places.template(service, options, spec.disk.template)
-    (devices,) = read(service, [one(source)], {vim.VirtualMachine: ("config.hardware.device",)})
+    (found,) = read(service, [one(source)], {vim.VirtualMachine: ("config.hardware.device",)})
+    hardware = found.get("config.hardware.device", ())
+    disks = devices.disks_among(hardware)
     changes = [
-        *_disk(devices.get("config.hardware.device", ()), spec.disk.capacity_bytes),
-        *_no_nics(devices.get("config.hardware.device", ())),
+        *_disk(disks, spec.disk.capacity_bytes),
+        *_no_nics(hardware),
         *_nics(service, spec.nics, networks, at),
     ]
     store = at.datastore(order.at.datastore)
@@ -64,7 +66,9 @@ def begin(service: Service, order: Deploy, task: UUID, setting: Setting, check: 
             numCPUs=spec.cpu,
             numCoresPerSocket=1,
             memoryMB=spec.ram_mib,
-            extraConfig=marker.written(spec.vm, task, store._moId, spec.disk.volume),
+            extraConfig=marker.written(
+                spec.vm, task, store._moId, spec.disk.volume, [each.key for each in disks]
+            ),
             deviceChange=changes,
         ),
         powerOn=False,
@@ -77,7 +81,7 @@ def begin(service: Service, order: Deploy, task: UUID, setting: Setting, check: 
 def unfinished(service: Service, order: Deploy, task: UUID, folder: Any) -> Any:
     """The task's own VM, found by its name because it does not have its id yet; None when
     nothing has that name, Rejected when something else does."""
-    named = service.content.searchIndex.FindChild(folder, order.spec.name)
+    named = service.content.searchIndex.FindChild(folder, names.encoded(order.spec.name))
     if named is None:
         return None
     mark = _mark_of(service, named)
@@ -99,6 +103,8 @@ def finish(service: Service, order: Deploy, task: UUID, setting: Setting, check:
     if seen.mark.task != task:
         raise Rejected("the VM is there already", host=order.at.host)
     sighting = seen.sighting(order.at.host)
+    if sighting is None and seen.power is PowerState.ON:
+        return None  # it was started and is where DRS, or somebody, placed it
     if sighting is None:
         check()
         return seen.vm.ref.RelocateVM_Task(vim.vm.RelocateSpec(host=setting.host), None)
@@ -112,8 +118,10 @@ def finish(service: Service, order: Deploy, task: UUID, setting: Setting, check:
 
 
 def finished(service: Service, order: Deploy, task: UUID, host: Any) -> bool:
-    """Whether the VM is as ordered."""
+    """Whether the VM is as ordered; one that runs elsewhere already is not called back."""
     seen = looking.see(service, order.spec.vm, {order.at.host: host})
+    if seen.host is None and seen.mark.task == task and seen.power is PowerState.ON:
+        return True
     sighting = seen.sighting(order.at.host)
     return sighting is not None and sighting.task == task and as_ordered(order, sighting)
 
@@ -145,9 +153,9 @@ def _mark_of(service: Service, named: Any) -> Marker | None:
     return marker.read_from(found[0].get("config.extraConfig", ())) if found else None
 
 
-def _disk(devices: Iterable[Any], capacity_bytes: int) -> list[Any]:
+def _disk(disks: Iterable[Any], capacity_bytes: int) -> list[Any]:
     """The system disk grows to what is asked; it never shrinks."""
-    disk = next((each for each in devices if isinstance(each, vim.vm.device.VirtualDisk)), None)
+    disk = next(iter(disks), None)
     if disk is None or (disk.capacityInBytes or disk.capacityInKB * 1024) >= capacity_bytes:
         return []
     disk.capacityInBytes = capacity_bytes
@@ -155,11 +163,11 @@ def _disk(devices: Iterable[Any], capacity_bytes: int) -> list[Any]:
     return [vim.vm.device.VirtualDeviceSpec(operation=_EDIT, device=disk)]
 
 
-def _no_nics(devices: Iterable[Any]) -> list[Any]:
+def _no_nics(hardware: Iterable[Any]) -> list[Any]:
     """The template's own interfaces go."""
     return [
         vim.vm.device.VirtualDeviceSpec(operation=_REMOVE, device=each)
-        for each in devices
+        for each in hardware
         if isinstance(each, vim.vm.device.VirtualEthernetCard)
     ]
 
@@ -173,9 +181,7 @@ def _nics(
         name = networks.get(nic.network, "")
         if not name:
             continue
-        network = at.networks.get(name)
-        if network is None:
-            raise Rejected(f"{at.host.get('name')} has no network {name}")
+        network = at.network(name)
         card = vim.vm.device.VirtualVmxnet3(
             key=-(number + 1),
             backing=_backing(service, network),

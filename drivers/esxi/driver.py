@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -21,27 +22,29 @@ from drivers.contract import (
     Remove,
     Reset,
     Ticket,
+    Verdict,
 )
-from drivers.esxi import acts, cloning, examining, looking, moving, settling
-from drivers.esxi.acts import Check
+from drivers.esxi import acts, cloning, examining, looking, moving, settling, stopping
 from drivers.esxi.cloning import Setting
 from drivers.esxi.foreseeing import foresee
 from drivers.esxi.moving import Way
+from drivers.esxi.objecting import objections
 from drivers.esxi.options import EsxiOptions
 from drivers.esxi.places import Places
+from drivers.esxi.remains import Remains
+from drivers.esxi.running import Begin, TaskRunner
 from drivers.esxi.session import Service
 from drivers.esxi.shutting import Guest
 from drivers.esxi.surveying import Surveyor
 from drivers.esxi.vcenter import Vcenter, goodbye
-from drivers.esxi.waiting import DEAF_LOOK_S, Ends, Wait, cancel, ended
+from drivers.esxi.waiting import Ends
 from drivers.esxi.watching import Watch
 from drivers.examining import hosts_seen
 from drivers.facts import Facts, Remark, Sighting
-from drivers.faults import Fault, Indeterminate, Missing, Rejected, Unreachable, begun
+from drivers.faults import Indeterminate, Missing, Rejected, Unreachable, begun
 from drivers.unable import NoRedeploy, NothingForeseen
 
 _FINISHING_MAX = 4
-Begin = Callable[[Service, Check], Any]
 
 
 class EsxiDriver(NoRedeploy, NothingForeseen):
@@ -53,28 +56,34 @@ class EsxiDriver(NoRedeploy, NothingForeseen):
         self._name = name
         self._options = options
         self._links: dict[str, HostLink] = {}
-        self._names: dict[str, str] = {}
+        self._known: dict[str, HostLink] = {}
         self._changes = Changes()
         self._ends = Ends()
-        self._begun: dict[str, UUID] = {}
         self._vcenter = Vcenter(name, options)
         self._places = Places(options)
         self._surveyor = Surveyor(name, options, self._places)
         self._surveying = asyncio.Lock()
         self._watch = Watch(
-            name, options, lambda host: self._names.get(host), self._hear, self._ends.told
+            name,
+            options,
+            lambda host: self._known[host].name if host in self._known else None,
+            self._hear,
+            self._ends.told,
         )
+        self._tasks = TaskRunner(self._vcenter, self._watch, self._ends, options)
+        self._begun = self._tasks.begun
+        self._remains = Remains(self._vcenter, self._tasks, self._ends, options)
 
     def attach(self, link: HostLink) -> None:
         """Know a host; the vCenter is spoken to when it is needed. Raises AddressError."""
         self._options.require_allowed(link.address or link.name)
         self._links[link.name] = link
-        self._names = looking.names_of(self._links.values())
+        self._known = looking.by_address(self._links.values())
 
     def detach(self, host: str) -> None:
         """Forget a host; its VMs stay as they are."""
         self._links.pop(host, None)
-        self._names = looking.names_of(self._links.values())
+        self._known = looking.by_address(self._links.values())
 
     def endpoints(self) -> Mapping[str, tuple[str, ...]]:
         """The vCenter, with every host of the block."""
@@ -97,11 +106,13 @@ class EsxiDriver(NoRedeploy, NothingForeseen):
     async def look(self, vm: UUID, host: str) -> Sighting | None:
         """One VM on one host."""
         link = self._link(host)
-        return await self._vcenter.look(
-            lambda service: looking.see(
-                service, vm, {host: self._places.host(service, link)}
-            ).sighting(host)
-        )
+
+        def sighting(service: Service) -> Sighting | None:
+            seen = looking.see(service, vm, {host: self._places.host(service, link)})
+            found = seen.anywhere(self._known)
+            return found if found is not None and found.host == host else None
+
+        return await self._vcenter.look(sighting)
 
     def changes(self) -> AsyncIterator[StateChange]:
         """What the vCenter reports, as it comes."""
@@ -115,10 +126,11 @@ class EsxiDriver(NoRedeploy, NothingForeseen):
             host = self._places.host(service, link)
             return Setting(host, link.networks, self._options)
 
-        await self._do(
+        await self._tasks.run(
             permit,
             link.name,
             lambda s, check: cloning.begin(s, order, permit.task, setting(s), check),
+            keeps=True,
         )
         with begun():
             for _ in range(_FINISHING_MAX):
@@ -126,7 +138,7 @@ class EsxiDriver(NoRedeploy, NothingForeseen):
                     lambda s: cloning.finished(s, order, permit.task, setting(s).host)
                 ):
                     return
-                await self._do(
+                await self._tasks.run(
                     permit,
                     link.name,
                     lambda s, check: cloning.finish(s, order, permit.task, setting(s), check),
@@ -146,13 +158,14 @@ class EsxiDriver(NoRedeploy, NothingForeseen):
         if order.request is PowerRequest.SHUTDOWN:
             await guest.listens()
         try:
-            await self._do(permit, link.name, self._at(link, acts.power, order))
+            await self._tasks.run(permit, link.name, self._at(link, acts.power, order))
         except Rejected:
-            # Somebody else may have been quicker.
-            with begun():
-                seen = await self.look(order.vm, order.host)
-            if seen is None or seen.state is not acts.ENDS[order.request]:
-                raise
+            # Somebody else may have been quicker, and DRS may have placed it elsewhere.
+            with begun(), suppress(Indeterminate):
+                seen = await self._settled(Ticket(permit.task, permit.step, order))
+                if seen.verdict is Verdict.DONE:
+                    return
+            raise
         if order.request is PowerRequest.SHUTDOWN:
             with begun():
                 await self._shut_down(permit, order, guest)
@@ -160,27 +173,28 @@ class EsxiDriver(NoRedeploy, NothingForeseen):
     async def reset(self, permit: Permit, order: Reset) -> None:
         """Press the button."""
         link = self._link(order.host)
-        await self._do(permit, link.name, self._at(link, acts.reset, order))
+        await self._tasks.run(permit, link.name, self._at(link, acts.reset, order))
 
     async def reconfigure(self, permit: Permit, order: Reconfigure) -> None:
         """Resize a VM that is off."""
         link = self._link(order.host)
-        await self._do(permit, link.name, self._at(link, acts.reconfigure, order))
+        await self._tasks.run(permit, link.name, self._at(link, acts.reconfigure, order))
 
     async def relocate(self, permit: Permit, order: Relocate) -> None:
         """Move the VM; after an error it is looked for before anything is said."""
         source, target = self._link(order.source.host), self._link(order.target.host)
 
         def way(service: Service) -> Way:
-            return Way(self._places.host(service, source), self._places.host(service, target))
+            at, to = (self._places.host(service, link) for link in (source, target))
+            return Way(at, to, self._options)
 
         try:
             await foresee(self._vcenter, self._ends, order, way, self._options.call_timeout_s)
             if moving.with_disk(order):
-                await self._do(
+                await self._tasks.run(
                     permit, source.name, lambda s, check: moving.name_disk(s, order, way(s), check)
                 )
-            await self._do(
+            await self._tasks.run(
                 permit,
                 source.name,
                 lambda s, check: moving.begin(s, order, way(s), check),
@@ -193,9 +207,10 @@ class EsxiDriver(NoRedeploy, NothingForeseen):
                     raise Rejected(refused.message, host=refused.host) from refused
 
     async def remove(self, permit: Permit, order: Remove) -> None:
-        """Delete a VM that is off, with its disk."""
+        """Delete a VM that is off, with its disk; of one that is in no inventory, its files. Disks
+        that somebody else attached stay."""
         link = self._link(order.at.host)
-        await self._do(permit, link.name, self._at(link, acts.remove, order))
+        await self._remains.remove(permit, order, lambda s: self._places.host(s, link))
 
     async def clear(self, permit: Permit, order: Clear) -> None:
         """See that the VM lives elsewhere: the vCenter leaves nothing behind."""
@@ -208,40 +223,47 @@ class EsxiDriver(NoRedeploy, NothingForeseen):
             order.at.host,
         )
 
+    async def objections(self, order: Order) -> tuple[str, ...]:
+        """Why an order would be refused now for what others have set on the VM; only looks."""
+        links = [self._link(host) for host in settling.hosts_of(order)]
+        return await self._vcenter.look(
+            lambda s: objections(s, order, {x.name: self._places.host(s, x) for x in links})
+        )
+
     async def progress(self, ticket: Ticket) -> Progress:
-        """How far the vCenter says that a move is."""
-        if not isinstance(ticket.order, Relocate):
-            return Progress(None)
-        vm = ticket.order.spec.vm
-        try:
-            tasks = await self._vcenter.look(lambda service: looking.tasks_on(service, vm))
-        except Fault:
-            return Progress(None)
-        percents = [each.get("info.progress") for each in tasks if moving.is_move(each)]
-        return Progress(next((each for each in percents if each is not None), None))
+        """How far the vCenter says that the call is, and which question it waits with."""
+        begun_for = self._tasks.of(ticket.task)
+        return await self._vcenter.look(lambda s: stopping.progress(s, ticket, begun_for))
 
     async def settle(self, ticket: Ticket) -> Outcome:
         """Look for the VM and for tasks that run on it."""
-        links = [self._link(host) for host in settling.hosts_of(ticket)]
-        others = {id_ for id_, task in self._begun.items() if task != ticket.task}
+        outcome = await self._settled(ticket)
+        if isinstance(ticket.order, Remove) and outcome.verdict is Verdict.DONE:
+            link = self._link(ticket.order.at.host)
+            return await self._remains.settled(
+                ticket, ticket.order, lambda s: self._places.host(s, link)
+            )
+        return outcome
+
+    async def _settled(self, ticket: Ticket) -> Outcome:
+        links = [self._link(host) for host in settling.hosts_of(ticket.order)]
+        others = self._tasks.of_others(ticket.task)
 
         def settled(service: Service) -> Outcome:
             hosts = {link.name: self._places.host(service, link) for link in links}
-            return settling.settle(service, ticket, settling.Scope(hosts, self._options, others))
+            scope = settling.Scope(hosts, self._known, self._options, others, self._surveyor.ids)
+            return settling.settle(service, ticket, scope)
 
         return await self._vcenter.look(settled)
 
     async def cancel(self, permit: Permit, ticket: Ticket) -> None:
-        """Ask a move that runs to stop; a VM that nothing runs on is left alone."""
-        if not isinstance(ticket.order, Relocate):
-            raise Rejected("only a move can be cancelled")
-        vm = ticket.order.spec.vm
-
-        def stopping(service: Service, check: Check) -> None:
-            for task in looking.tasks_on(service, vm):
-                cancel(service, task, check)
-
-        await self._vcenter.act(stopping, permit, ticket.order.source.host)
+        """Ask the vCenter to cancel the call's task; Rejected when it cannot."""
+        begun_for = self._tasks.of(ticket.task)
+        await self._vcenter.act(
+            lambda s, check: stopping.stop(s, ticket, begun_for, check),
+            permit,
+            settling.hosts_of(ticket.order)[0],
+        )
 
     async def examine(self) -> tuple[Remark, ...]:
         """The vCenter and what the role may, then each host."""
@@ -256,23 +278,6 @@ class EsxiDriver(NoRedeploy, NothingForeseen):
     def _at(self, link: HostLink, verb: Callable[..., Any], order: Order) -> Begin:
         """The verb, with the host's object as this session has it."""
         return lambda s, check: verb(s, order, self._places.host(s, link), check)
-
-    async def _do(
-        self, permit: Permit, host: str, begin: Begin, timeout_s: float | None = None
-    ) -> bool:
-        """Begin a task and wait for its end; False when there was nothing to begin."""
-        self._watch.start()
-        task = await self._vcenter.act(begin, permit, host)
-        if task is None:
-            return False
-        look_each_s = self._options.poll_s if self._watch.hears.is_set() else DEAF_LOOK_S
-        self._begun[task._moId] = permit.task
-        try:
-            wait = Wait(permit, host, timeout_s or self._options.task_timeout_s, look_each_s)
-            await ended(self._vcenter, self._ends, task, wait)
-        finally:
-            self._begun.pop(task._moId, None)
-        return True
 
     async def _shut_down(self, permit: Permit, order: Power, guest: Guest) -> None:
         """Wait for the guest, then pull the plug if that was asked for."""

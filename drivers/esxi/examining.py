@@ -1,23 +1,29 @@
 """What an administrator should know of a vCenter before VMs are made there; looks only."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from pyVmomi import vim
 
 from drivers.contract import HostLink
-from drivers.esxi import places
+from drivers.esxi import names, places
 from drivers.esxi.options import EsxiOptions
-from drivers.esxi.reading import all_in, read
-from drivers.esxi.role import PRIVILEGES
+from drivers.esxi.reading import Found, all_in, read_each
+from drivers.esxi.role import ELSEWHERE, POOL, PRIVILEGES
 from drivers.esxi.session import Service
-from drivers.esxi.surveying import moves_by_itself
+from drivers.esxi.surveying import DRS, drs_mover, unread_sentence
 from drivers.esxi.vcenter import Vcenter
-from drivers.facts import Remark
+from drivers.facts import AT_POWER_ON, Remark
 from drivers.faults import Fault
 
 CLOCK_MAX_S = 5.0
+_DRS_SAID = {
+    "": "DRS moves no VM by itself",
+    DRS: "DRS moves VMs by itself",
+    DRS + AT_POWER_ON: "DRS moves no VM that runs, and chooses the host of one that is powered on",
+}
 
 
 async def examined(
@@ -40,6 +46,7 @@ def _examine(
     found.append(_privileges(service, name, options))
     found.append(_folder(service, name, options))
     found += _clusters(service, options)
+    found += _unread(service, name, options)
     for link in links:
         found += _networks(service, options, link)
     return tuple(found)
@@ -54,14 +61,29 @@ def _clock(service: Service, name: str) -> Remark:
 
 
 def _privileges(service: Service, name: str, options: EsxiOptions) -> Remark:
+    """Those that are not held on the whole datacenter may be held where they are needed: on the
+    folder that VMs are made in, and on the resource pools that they go to."""
     session = service.content.sessionManager.currentSession
-    (held,) = service.content.authorizationManager.HasPrivilegeOnEntities(
-        [places.datacenter(service, options)], session.key, list(PRIVILEGES)
-    )
-    lacking = [each.privId for each in held.privAvailability if not each.isGranted]
+    lacking = _lacking(service, places.datacenter(service, options), PRIVILEGES)
+    with suppress(Fault):
+        if lacking and options.folder:
+            made_in = _lacking(service, places.folder(service, options), lacking)
+            lacking = [each for each in lacking if each in made_in or each in ELSEWHERE]
+        if options.resource_pool and POOL in lacking:
+            pools = [_pool(service, options, each) for each in _clusters_of(service, options)]
+            if pools and not any(_lacking(service, pool, [POOL]) for pool in pools):
+                lacking.remove(POOL)
     if lacking:
         return Remark(False, name, f"{session.userName} lacks {', '.join(lacking)}")
     return Remark(True, name, f"{session.userName} has all privileges")
+
+
+def _lacking(service: Service, on: Any, wanted: Sequence[str]) -> list[str]:
+    session = service.content.sessionManager.currentSession
+    (held,) = service.content.authorizationManager.HasPrivilegeOnEntities(
+        [on], session.key, list(wanted)
+    )
+    return [each.privId for each in held.privAvailability if not each.isGranted]
 
 
 def _folder(service: Service, name: str, options: EsxiOptions) -> Remark:
@@ -72,32 +94,65 @@ def _folder(service: Service, name: str, options: EsxiOptions) -> Remark:
     return Remark(True, name, f"VMs are made in {options.datacenter}/vm/{options.folder}")
 
 
-def _clusters(service: Service, options: EsxiOptions) -> Iterable[Remark]:
-    """DRS that moves VMs by itself chooses other hosts than the rules would."""
+def _clusters_of(service: Service, options: EsxiOptions) -> list[Found]:
     view = places.view(service, options, [vim.ClusterComputeResource])
-    paths = ("name", "configurationEx")
+    paths = ("name", "configurationEx", "resourcePool")
     try:
-        clusters = read(service, [all_in(view)], {vim.ClusterComputeResource: paths})
+        return read_each(service, [all_in(view)], {vim.ClusterComputeResource: paths})
     finally:
         view.DestroyView()
-    for cluster in clusters:
+
+
+def _pool(service: Service, options: EsxiOptions, cluster: Found) -> Any:
+    root, name = cluster.get("resourcePool"), str(cluster.get("name"))
+    return places.nested_pool(service, root, options.resource_pool, name)
+
+
+def _clusters(service: Service, options: EsxiOptions) -> Iterable[Remark]:
+    """DRS that chooses by itself chooses other hosts than the rules would."""
+    for cluster in _clusters_of(service, options):
+        name = str(cluster.get("name", cluster.id))
+        if cluster.unread:
+            yield Remark(False, name, unread_sentence(cluster))
+            continue
         drs: Any = getattr(cluster.get("configurationEx"), "drsConfig", None)
-        by_itself = drs is not None and moves_by_itself(drs.enabled, drs.defaultVmBehavior)
-        said = "DRS moves VMs by itself" if by_itself else "DRS moves no VM by itself"
-        yield Remark(not by_itself, cluster.get("name"), said)
+        mover = drs_mover(drs.enabled, drs.defaultVmBehavior) if drs is not None else ""
+        yield Remark(not mover, name, _DRS_SAID[mover])
+        if options.resource_pool:
+            try:
+                _pool(service, options, cluster)
+            except Fault as absent:
+                yield Remark(False, name, absent.message)
 
 
 def _networks(service: Service, options: EsxiOptions, link: HostLink) -> Iterable[Remark]:
     try:
         host = places.Places(options).host(service, link)
-        at = places.ground(service, host, link.name)
+        at = places.ground(service, host, link.name, options)
     except Fault as unfit:
         yield Remark(False, link.name, unfit.message)
         return
-    for kind, names, there in (
+    for kind, wanted, there in (
         ("datastore", link.datastores, at.datastores),
-        ("network", filter(None, link.networks.values()), at.networks),
+        ("network", tuple(filter(None, link.networks.values())), at.networks),
     ):
-        lacking = [each for each in names if each not in there]
+        lacking = [each for each in wanted if not names.called(there, each)]
         if lacking:
             yield Remark(False, link.name, f"it has no {kind} {', '.join(lacking)}")
+        several = [each for each in wanted if len(names.called(there, each)) > 1]
+        if several:
+            said = f"it has several {kind}s called {', '.join(several)}: rename all but one"
+            yield Remark(False, link.name, said)
+
+
+def _unread(service: Service, name: str, options: EsxiOptions) -> Iterable[Remark]:
+    """What the user may not read: VMs among it are UNKNOWN."""
+    kinds = [vim.VirtualMachine, vim.HostSystem, vim.Datastore, vim.Network]
+    view = places.view(service, options, kinds)
+    try:
+        found = read_each(service, [all_in(view)], dict.fromkeys(kinds, ("name",)))
+    finally:
+        view.DestroyView()
+    for each in found:
+        if each.unread:
+            yield Remark(False, name, unread_sentence(each))

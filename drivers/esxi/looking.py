@@ -3,18 +3,19 @@
 A host that the vCenter has lost is not looked at: what is said of it, and of VMs on it, is old.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from pyVmomi import vim
 
 from drivers.contract import HostLink
-from drivers.esxi import marker
+from drivers.esxi import devices, marker, names
 from drivers.esxi.marker import Marker
-from drivers.esxi.reading import Found, along, one, read
+from drivers.esxi.reading import Found, along, one, read, read_each, whole
 from drivers.esxi.session import Service
+from drivers.esxi.states import CONNECTED, STATE_PATHS, power_of, reason_of
 from drivers.facts import PowerState, Sighting
 from drivers.faults import Unreachable
 
@@ -25,13 +26,19 @@ VM_PATHS = (
     "config.hardware.numCPU",
     "config.hardware.memoryMB",
     "config.changeVersion",
-    "runtime.powerState",
-    "runtime.connectionState",
+    *STATE_PATHS,
     "runtime.host",
     "datastore",
 )
 GUEST_PATHS = ("guest.toolsRunningStatus", "guest.toolsStatus", "guest.toolsVersionStatus2")
-MARKED_PATHS = (*VM_PATHS, "config.extraConfig", *GUEST_PATHS)
+MARKED_PATHS = (
+    *VM_PATHS,
+    "config.extraConfig",
+    *GUEST_PATHS,
+    *devices.DEVICE_PATHS,
+    "snapshot",
+    "runtime.faultToleranceState",
+)
 HOST_PATHS = ("name", "parent", "runtime.connectionState", "runtime.inMaintenanceMode")
 TASK_PATHS = (
     "info.entity",
@@ -40,27 +47,32 @@ TASK_PATHS = (
     "info.progress",
     "info.cancelable",
 )
-_POWER = {
-    "poweredOn": PowerState.ON,
-    "poweredOff": PowerState.OFF,
-    "suspended": PowerState.PAUSED,
-}
 RUNNING = ("queued", "running")
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A VM wherever it is in the vCenter, with its mark, and the hosts that were asked about."""
+    """A VM wherever it is in the vCenter, with its mark, and the hosts that were asked about. `at`
+    is what the vCenter calls the host it is on, `stores` name its datastores by their ids."""
 
     vm: Found | None
     mark: Marker
     hosts: Mapping[str, Found]
+    at: str = ""
+    stores: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def host(self) -> str | None:
         """The name of the host it is on, if that is one of those."""
         at = self.vm.get("runtime.host") if self.vm is not None else None
         return next((name for name, host in self.hosts.items() if at == host.ref), None)
+
+    def anywhere(self, known: Mapping[str, HostLink]) -> Sighting | None:
+        """The VM on whichever of our hosts it is; `known` are those by the vCenter's names."""
+        link = known.get(self.at)
+        if self.vm is None or link is None:
+            return None
+        return sighting_of(self.vm, self.mark, link, self.stores)
 
     @property
     def power(self) -> PowerState:
@@ -71,7 +83,7 @@ class Seen:
         """The VM if it is on `host`."""
         if self.vm is None or self.host != host:
             return None
-        return sighting_of(self.vm, self.mark, host)
+        return sighting_of(self.vm, self.mark, HostLink(host, host), self.stores)
 
 
 def find(service: Service, vm: UUID) -> Any:
@@ -79,21 +91,47 @@ def find(service: Service, vm: UUID) -> Any:
     return service.content.searchIndex.FindByUuid(None, str(vm), True, True)
 
 
+def require_gone(service: Service, id_: str) -> None:
+    """A search does not find what may not be read either: raise Unreachable if the VM that was
+    known by this id is still there."""
+    ref = service.ref(vim.VirtualMachine, id_)
+    for _ in read(service, [one(ref)], {vim.VirtualMachine: ("config.instanceUuid",)}):
+        raise Unreachable("the vCenter has the VM and does not find it")
+
+
 def see(service: Service, vm: UUID, hosts: Mapping[str, Any]) -> Seen:
-    """The VM and these hosts, all of which the vCenter must have in sight; raises Unreachable."""
+    """The VM, and these hosts; the vCenter must have in sight the host that the VM is on, and where
+    that is none of these, or nowhere, these too. Raises Unreachable."""
     ref = find(service, vm)  # asked anew each time: a remembered one may be another VM's by now
     starts = [one(host) for host in hosts.values()]
     wanted: dict[Any, tuple[str, ...]] = {vim.HostSystem: HOST_PATHS}
     if ref is not None:
-        starts.append(one(ref))
-        wanted[vim.VirtualMachine] = MARKED_PATHS
-    found = read(service, starts, wanted)
-    by_ref = {each.id: each for each in found}
-    seen = {name: in_sight(by_ref.get(host._moId), name) for name, host in hosts.items()}
+        kind = vim.VirtualMachine
+        starts.append(one(ref, along(kind, "runtime.host"), along(kind, "datastore")))
+        wanted |= {kind: MARKED_PATHS, vim.Datastore: ("name",)}
+    by_ref = {each.id: each for each in read_each(service, starts, wanted)}
     vm_found = by_ref.get(ref._moId) if ref is not None else None
     if vm_found is None:
-        return Seen(None, Marker(), seen)
-    return Seen(vm_found, marker.read_from(vm_found.get("config.extraConfig", ())), seen)
+        return Seen(None, Marker(), _asked(by_ref, hosts))
+    whole([vm_found])
+    own = by_ref.get(getattr(vm_found.get("runtime.host"), "_moId", ""))
+    at = str(own.get("name")) if own is not None else ""
+    if own is not None and own.ref not in hosts.values():
+        in_sight(own, at)
+        asked = {name: by_ref[host._moId] for name, host in hosts.items() if host._moId in by_ref}
+    else:
+        asked = _asked(by_ref, hosts)
+    stores = {
+        each.id: str(each.get("name"))
+        for each in by_ref.values()
+        if isinstance(each.ref, vim.Datastore) and each.get("name")
+    }
+    mark = marker.read_from(vm_found.get("config.extraConfig", ()))
+    return Seen(vm_found, mark, asked, at, stores)
+
+
+def _asked(by_ref: Mapping[str, Found], hosts: Mapping[str, Any]) -> dict[str, Found]:
+    return {name: in_sight(by_ref.get(host._moId), name) for name, host in hosts.items()}
 
 
 def in_sight(host: Found | None, name: str) -> Found:
@@ -101,37 +139,38 @@ def in_sight(host: Found | None, name: str) -> Found:
     if host is None:
         raise Unreachable(f"the vCenter has no such host: {name}", host=name)
     state = host.get("runtime.connectionState")
-    if state != "connected":
+    if state != CONNECTED:
         raise Unreachable(f"the vCenter says that {name} is {state}", host=name)
     return host
 
 
 def sighting_of(
-    vm: Found, mark: Marker, host: str, names: Mapping[str, str] | None = None
+    vm: Found, mark: Marker, at: HostLink, stores: Mapping[str, str] | None = None
 ) -> Sighting:
-    """A VM on the host called `host`; `names` are those of datastores, as far as they are known."""
+    """A VM on a host of ours; `stores` are the names of datastores, as far as they are known."""
     own = UUID(vm.get("config.instanceUuid"))
     ours = mark.vm == own
-    stores = [each._moId for each in vm.get("datastore", ())]
-    volumes = tuple(mark.volumes[each] for each in stores if each in mark.volumes)
+    ids = devices.datastores_of(vm, mark)
+    volumes = tuple(mark.volumes[each] for each in ids if each in mark.volumes)
     return Sighting(
         vm=own,
-        host=host,
+        host=at.name,
         state=power_of(vm),
-        name=vm.get("name", ""),
+        name=names.decoded(vm.get("name", "")),
         cpu=int(vm.get("config.hardware.numCPU", 0)),
         ram_mib=int(vm.get("config.hardware.memoryMB", 0)),
         task=mark.task if ours else None,
         volumes=volumes if ours else (),
-        datastores=tuple([names[each] for each in stores if each in names]) if names else (),
+        datastores=_named(ids, stores or {}, at.datastores),
+        reason=reason_of(vm),
     )
 
 
-def power_of(vm: Found) -> PowerState:
-    """Its power; UNKNOWN when its host cannot read the VM."""
-    if vm.get("runtime.connectionState") != "connected":
-        return PowerState.UNKNOWN
-    return _POWER.get(str(vm.get("runtime.powerState")), PowerState.UNKNOWN)
+def _named(
+    ids: Iterable[str], stores: Mapping[str, str], configured: Collection[str]
+) -> tuple[str, ...]:
+    """Datastores as the configuration calls them; unnamed ones, which we may not read, are none."""
+    return tuple(names.as_configured(stores[each], configured) for each in ids if each in stores)
 
 
 def tasks_of(service: Service, entity: Any) -> list[Found]:
@@ -148,12 +187,18 @@ def tasks_of(service: Service, entity: Any) -> list[Found]:
     ]
 
 
+def runs(service: Service, task: str) -> bool:
+    """Whether the task of that id waits or runs; one that is known no more has ended."""
+    found = read(service, [one(service.ref(vim.Task, task))], {vim.Task: ("info.state",)})
+    return any(each.get("info.state") in RUNNING for each in found)
+
+
 def tasks_on(service: Service, vm: UUID) -> list[Found]:
     """The same, of a VM that may not be there."""
     ref = find(service, vm)
     return [] if ref is None else tasks_of(service, ref)
 
 
-def names_of(links: Iterable[HostLink]) -> dict[str, str]:
-    """What the vCenter calls the hosts, to their own names."""
-    return {link.address or link.name: link.name for link in links}
+def by_address(links: Iterable[HostLink]) -> dict[str, HostLink]:
+    """The hosts by what the vCenter calls them."""
+    return {link.address or link.name: link for link in links}

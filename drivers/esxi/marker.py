@@ -12,21 +12,28 @@ from uuid import UUID
 
 from pyVmomi import vim
 
-_VM, _TASK, _VOLUME = "vmgate.vm", "vmgate.task", "vmgate.volume."
+_VM, _TASK, _VOLUME, _DISKS = "vmgate.vm", "vmgate.task", "vmgate.volume.", "vmgate.disks"
 
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """The VM and the task that made it; volumes by the ids of datastores."""
+    """The VM and the task that made it; volumes by the ids of datastores; `disks` are the keys of
+    those that the template brought, None in marks of earlier versions."""
 
     vm: UUID | None = None
     task: UUID | None = None
     volumes: Mapping[str, str] = field(default_factory=dict)
+    disks: frozenset[int] | None = None
 
 
-def written(vm: UUID, task: UUID, datastore: str, volume: str) -> list[Any]:
+def written(
+    vm: UUID, task: UUID, datastore: str, volume: str, disks: Iterable[int] = ()
+) -> list[Any]:
     """The mark of a VM that is being made."""
     values = {_VM: str(vm), _TASK: str(task), _VOLUME + datastore: volume}
+    keys = ",".join(str(key) for key in sorted(disks))
+    if keys:
+        values[_DISKS] = keys
     return [vim.option.OptionValue(key=key, value=value) for key, value in values.items()]
 
 
@@ -41,7 +48,9 @@ def read_from(options: Iterable[Any]) -> Marker:
     volumes = {
         key.removeprefix(_VOLUME): value for key, value in values.items() if key.startswith(_VOLUME)
     }
-    return Marker(_uuid(values.get(_VM)), _uuid(values.get(_TASK)), volumes)
+    keys = values.get(_DISKS, "").split(",")
+    disks = frozenset(int(key) for key in keys) if all(key.isdigit() for key in keys) else None
+    return Marker(_uuid(values.get(_VM)), _uuid(values.get(_TASK)), volumes, disks)
 
 
 def _uuid(text: str | None) -> UUID | None:

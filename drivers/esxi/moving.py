@@ -7,10 +7,10 @@ from typing import Any
 from pyVmomi import vim, vmodl
 
 from drivers.contract import Relocate
-from drivers.esxi import looking, marker, places
-from drivers.esxi.acts import Check
+from drivers.esxi import devices, looking, marker, places
+from drivers.esxi.acts import Check, unprotected
 from drivers.esxi.looking import Seen
-from drivers.esxi.reading import Found
+from drivers.esxi.options import EsxiOptions
 from drivers.esxi.session import Service
 from drivers.facts import PowerState
 from drivers.faults import Busy, Missing, Rejected
@@ -26,10 +26,11 @@ _CANNOT_SAY = (
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """The objects of a move's source and target."""
+    """The objects of a move's source and target, and the options."""
 
     source: Any
     target: Any
+    options: EsxiOptions
 
     def hosts(self, order: Relocate) -> dict[str, Any]:
         """Both by their names."""
@@ -41,12 +42,6 @@ def with_disk(order: Relocate) -> bool:
     return order.source.datastore != order.target.datastore or (
         order.volume != order.spec.disk.volume
     )
-
-
-def is_move(task: Found) -> bool:
-    """Whether a task moves its VM."""
-    kind = str(task.get("info.descriptionId", "")).lower()
-    return ("relocate" in kind or "migrate" in kind) and "check" not in kind
 
 
 def begin_check(service: Service, order: Relocate, way: Way) -> Any:
@@ -69,7 +64,8 @@ def name_disk(service: Service, order: Relocate, way: Way, check: Check) -> Any:
     if seen.host == order.target.host:
         return None
     assert seen.vm is not None
-    store = places.ground(service, way.target, order.target.host).datastore(order.target.datastore)
+    to = places.ground(service, way.target, order.target.host, way.options)
+    store = to.datastore(order.target.datastore)
     if seen.mark.volumes.get(store._moId) == order.spec.disk.volume:
         return None
     change = vim.vm.ConfigSpec(extraConfig=marker.renamed(store._moId, order.spec.disk.volume))
@@ -89,7 +85,7 @@ def begin(service: Service, order: Relocate, way: Way, check: Check) -> Any:
 
 
 def _spec(service: Service, order: Relocate, way: Way, seen: Seen) -> Any:
-    to = places.ground(service, way.target, order.target.host)
+    to = places.ground(service, way.target, order.target.host, way.options)
     spec = vim.vm.RelocateSpec(host=way.target)
     if with_disk(order):
         spec.datastore = to.datastore(order.target.datastore)
@@ -109,4 +105,17 @@ def _ready(service: Service, order: Relocate, way: Way) -> Seen:
         raise Rejected("the VM cannot be read, so it is not moved", host=order.source.host)
     if looking.tasks_of(service, seen.vm.ref):
         raise Busy("another task of the vCenter holds the VM", host=order.source.host)
+    movable(order, seen)
     return seen
+
+
+def movable(order: Relocate, seen: Seen) -> None:
+    """Raise Rejected while something that is not ours would move with the VM."""
+    assert seen.vm is not None
+    unprotected(seen, order.source.host)
+    if not with_disk(order) or seen.host == order.target.host:
+        return
+    for disk in devices.foreign_disks(seen.vm, seen.mark):  # the vCenter would move all
+        raise Rejected(
+            f"{disk} is attached and not part of the VM: detach it first", host=order.source.host
+        )

@@ -20,7 +20,9 @@ class EsxiOptions:
 
     Its certificate must come from `ca_file` (empty: the system's authorities), or be the one
     whose SHA-256 is `thumbprint`. One of `password_env` and `password_file` names the password.
-    VMs are made in `folder` of the `datacenter`'s VM folder (empty: the VM folder itself).
+    VMs are made in `folder` of the `datacenter`'s VM folder (empty: the VM folder itself), and in
+    `resource_pool` below the root pool of each host's cluster (empty: the root pool itself); both
+    are paths, such as tenants/web.
     `api_version`, such as 7.0, is chosen from what the server offers when empty. A call may take
     `call_timeout_s`, a survey `survey_timeout_s`, a task of the vCenter `task_timeout_s`, a move
     `relocation_timeout_s`. The vCenter reports ends of tasks; each `poll_s` they are asked for.
@@ -35,6 +37,7 @@ class EsxiOptions:
     thumbprint: str = ""
     datacenter: str = ""
     folder: str = ""
+    resource_pool: str = ""
     api_version: str = ""
     threads: int = 16
     page: int = 500

@@ -1,16 +1,17 @@
 """Hosts by the names the configuration gives them, and what stands there for a VM to use."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pyVmomi import vim
 
 from drivers.contract import HostLink
+from drivers.esxi import names
 from drivers.esxi.looking import HOST_PATHS, in_sight
 from drivers.esxi.options import EsxiOptions
-from drivers.esxi.reading import Found, all_in, along, list_leaves, one, read
+from drivers.esxi.reading import Found, all_in, along, list_leaves, one, read_each, whole
 from drivers.esxi.session import Service
 from drivers.faults import Rejected, Unreachable
 
@@ -25,19 +26,21 @@ _GROUND = {
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """A host, the pool of its cluster, and its datastores and networks by name."""
+    """A host, the pool that VMs go to there, and its datastores and networks."""
 
     host: Found
+    name: str
     pool: Any
-    datastores: Mapping[str, Found]
-    networks: Mapping[str, Found]
+    datastores: Sequence[Found]
+    networks: Sequence[Found]
 
     def datastore(self, name: str) -> Any:
-        """The datastore; raises Rejected."""
-        found = self.datastores.get(name)
-        if found is None:
-            raise Rejected(f"{self.host.get('name')} has no datastore {name}")
-        return found.ref
+        """The datastore; raises Rejected for none or several of that name."""
+        return names.only(self.datastores, name, "datastore", self.name).ref
+
+    def network(self, name: str) -> Found:
+        """The network; raises Rejected for none or several of that name."""
+        return names.only(self.networks, name, "network", self.name)
 
 
 class Places:
@@ -63,7 +66,7 @@ class Places:
 
     def learn(self, hosts: Iterable[Found]) -> None:
         """All hosts as they were just read."""
-        ids = {str(host.get("name")): host.id for host in hosts}
+        ids = {str(host.get("name")): host.id for host in hosts if host.get("name")}
         with self._lock:
             self._ids = ids
 
@@ -84,11 +87,12 @@ def template(service: Service, options: EsxiOptions, name: str) -> Any:
 
 
 def at_path(service: Service, path: str) -> Any:
-    """What is there in the inventory; raises Rejected."""
-    found = service.content.searchIndex.FindByInventoryPath(path)
-    if found is None:
-        raise Rejected(f"the vCenter has nothing at {path}")
-    return found
+    """What is there in the inventory, whose names may hold slashes; raises Rejected."""
+    for each in names.spellings(path):
+        found = service.content.searchIndex.FindByInventoryPath(each)
+        if found is not None:
+            return found
+    raise Rejected(f"the vCenter has nothing at {path}")
 
 
 def view(service: Service, options: EsxiOptions, kinds: list[Any]) -> Any:
@@ -107,8 +111,9 @@ def read_hosts(service: Service, options: EsxiOptions) -> list[Found]:
         hosts.DestroyView()
 
 
-def ground(service: Service, host: Any, name: str) -> Ground:
-    """A host in sight, ready to take a VM; raises Unreachable, Rejected."""
+def ground(service: Service, host: Any, name: str, options: EsxiOptions) -> Ground:
+    """A host in sight, ready to take a VM; raises Unreachable, Rejected. A datastore or a network
+    that may not be read is none of it."""
     starts = [
         one(
             host,
@@ -117,22 +122,30 @@ def ground(service: Service, host: Any, name: str) -> Ground:
             along(vim.HostSystem, "network"),
         )
     ]
-    found = read(service, starts, _GROUND)
+    found = read_each(service, starts, _GROUND)
     by_kind: dict[Any, list[Found]] = {kind: [] for kind in _GROUND}
     for each in found:
         kind = next((kind for kind in reversed(_GROUND) if isinstance(each.ref, kind)), None)
-        if kind is not None:
+        if kind is not None and (not each.unread or kind in (vim.HostSystem, vim.ComputeResource)):
             by_kind[kind].append(each)
-    at = in_sight(next(iter(by_kind[vim.HostSystem]), None), name)
+    at = in_sight(next(iter(whole(by_kind[vim.HostSystem])), None), name)
     if at.get("runtime.inMaintenanceMode"):
         raise Rejected(f"{name} is in maintenance", host=name)
     pools = [each.get("resourcePool") for each in by_kind[vim.ComputeResource]]
     if not pools or pools[0] is None:
         raise Rejected(f"the pool of {name} cannot be used", host=name)
     networks = (*by_kind[vim.Network], *by_kind[vim.dvs.DistributedVirtualPortgroup])
-    return Ground(
-        at,
-        pools[0],
-        {str(each.get("name")): each for each in by_kind[vim.Datastore]},
-        {str(each.get("name")): each for each in networks},
-    )
+    pool = nested_pool(service, pools[0], options.resource_pool, name)
+    return Ground(at, name, pool, by_kind[vim.Datastore], networks)
+
+
+def nested_pool(service: Service, pool: Any, path: str, host: str) -> Any:
+    """The resource pool at a path below the root pool of a host's cluster; raises Rejected."""
+    for name in filter(None, path.split("/")):
+        below = one(pool, along(vim.ResourcePool, "resourcePool"))
+        found = read_each(service, [below], {vim.ResourcePool: ("name",)})
+        named = names.called((each for each in found if each.ref != pool), name)
+        if len(named) != 1:
+            raise Rejected(f"{host} has no resource pool {path}", host=host)
+        pool = named[0].ref
+    return pool

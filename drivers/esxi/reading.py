@@ -1,7 +1,8 @@
 """Reads leaf properties of many objects at once, page by page, to the end or not at all.
 
-An object that vanishes meanwhile is left out; a property that may not be read is an error, since
-a listing that is silently shorter would be taken for the whole.
+An object that vanishes meanwhile is left out. A property that may not be read is an error, since a
+listing that is silently shorter would be taken for the whole; who can say so of a single object
+asks for it with its properties in `unread`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,12 +21,14 @@ _WALKS_MAX = 3
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One object's properties, by path; one that is unset is not there."""
+    """One object's properties, by path; one that is unset is not there. `unread` are those that
+    may not be read, with the privilege or the error that is in the way."""
 
     kind: str
     id: str
     values: Mapping[str, Any]
     ref: Any = field(compare=False, default=None)
+    unread: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, path: str, otherwise: Any = None) -> Any:
         """A property's value."""
@@ -66,12 +69,25 @@ def filter_of(starts: Sequence[Any], wanted: Wanted) -> Any:
 
 def read(service: Service, starts: Sequence[Any], wanted: Wanted, page: int = 500) -> list[Found]:
     """Everything that is there; raises Unreachable when a part of it cannot be read."""
-    return _read(service.content.propertyCollector, starts, wanted, page)
+    return whole(_read(service.content.propertyCollector, starts, wanted, page))
+
+
+def read_each(service: Service, starts: Sequence[Any], wanted: Wanted) -> list[Found]:
+    """The same, with those that cannot be read, as far as they can."""
+    return _read(service.content.propertyCollector, starts, wanted, 500)
 
 
 def list_leaves(service: Service, starts: Sequence[Any], wanted: Wanted, page: int) -> list[Found]:
-    """The same of many objects, several times as quick, for leaf properties alone."""
+    """As `read_each` of many objects, several times as quick, for leaf properties alone."""
     return _read(leaves.collector(service), starts, wanted, page)
+
+
+def whole(found: list[Found]) -> list[Found]:
+    """What was found; raises Unreachable when a part of it cannot be read."""
+    for each in found:
+        for path, why in each.unread.items():
+            raise Unreachable(f"{path} may not be read: {why}")
+    return found
 
 
 def _read(collector: Any, starts: Sequence[Any], wanted: Wanted, page: int) -> list[Found]:
@@ -108,13 +124,14 @@ def _walked(collector: Any, starts: Sequence[Any], wanted: Wanted, page: int) ->
 
 def found_in(content: Any) -> Found | None:
     """An object as the vCenter tells of it; None when it has vanished."""
+    unread = {}
     for missing in content.missingSet:
         fault = missing.fault
         if isinstance(fault, vmodl.fault.ManagedObjectNotFound):
             return None
         if isinstance(fault, vim.fault.NotAuthenticated):
             raise fault
-        raise Unreachable(f"{missing.path} may not be read: {type(fault).__name__}")
+        unread[missing.path] = type(fault).__name__
     values = {each.name: each.val for each in content.propSet if each.val is not None}
     ref = content.obj
-    return Found(type(ref).__name__, ref._moId, values, ref)
+    return Found(type(ref).__name__, ref._moId, values, ref, unread)

@@ -1,12 +1,15 @@
 """The privileges that the vCenter's user needs: these and no others, on the datacenter and all
 that is below it."""
 
+POOL = "Resource.AssignVMToPool"
 READ = ("System.Anonymous", "System.View", "System.Read")
 DO = (
     "Datastore.AllocateSpace",
+    "Datastore.Browse",
+    "Datastore.FileManagement",
     "Global.CancelTask",
     "Network.Assign",
-    "Resource.AssignVMToPool",
+    POOL,
     "Resource.ColdMigrate",
     "Resource.HotMigrate",
     "VirtualMachine.Config.AddRemoveDevice",
@@ -15,6 +18,7 @@ DO = (
     "VirtualMachine.Config.DiskExtend",
     "VirtualMachine.Config.EditDevice",
     "VirtualMachine.Config.Memory",
+    "VirtualMachine.Config.RemoveDisk",
     "VirtualMachine.Config.Settings",
     "VirtualMachine.Interact.PowerOff",
     "VirtualMachine.Interact.PowerOn",
@@ -26,3 +30,5 @@ DO = (
     "VirtualMachine.Provisioning.DeployTemplate",
 )
 PRIVILEGES = (*READ, *DO)
+ELSEWHERE = tuple(each for each in DO if not each.startswith("VirtualMachine."))
+"""Those that are asked on datastores, networks, hosts and pools, and not on VMs and folders."""

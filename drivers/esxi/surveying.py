@@ -4,25 +4,30 @@ when it is new.
 Its size and its mark, one of some fifty options, change only with the configuration, so they are
 read once for each version of that: the first time with the list itself, since naming 10,000 VMs one
 by one costs as much as what is said of them. Hosts that the vCenter has lost are left out with
-their VMs.
+their VMs, and so is what may not be read: of it nothing was seen.
 """
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from pyVmomi import vim
 
 from drivers.contract import HostLink
-from drivers.esxi import looking, marker
+from drivers.esxi import devices, looking, marker, names
 from drivers.esxi.looking import VM_PATHS
 from drivers.esxi.marker import Marker
 from drivers.esxi.options import EsxiOptions
 from drivers.esxi.places import Places, view
-from drivers.esxi.reading import Found, all_in, list_leaves, one
+from drivers.esxi.reading import Found, all_in, list_leaves, one, read_each
 from drivers.esxi.session import Service
-from drivers.facts import DatastoreFacts, Facts, HostFacts, HostLoad, Sighting
+from drivers.esxi.states import CONNECTED
+from drivers.facts import AT_POWER_ON, DatastoreFacts, Facts, HostFacts, HostLoad, Sighting
+
+_log = logging.getLogger(__name__)
 
 DRS = "DRS"
 _LASTING = ("config.instanceUuid", "config.hardware.numCPU", "config.hardware.memoryMB")
@@ -65,28 +70,34 @@ class Surveyor:
         self._options = options
         self._places = places
         self._kept: dict[str, tuple[str, Found, Marker]] = {}
+        self._spread: dict[str, Found] = {}
+        self._unread = Unread(name)
+        self.ids: dict[UUID, str] = {}
+        """What the vCenter calls VMs of ours, those of earlier surveys too."""
 
     def survey(self, service: Service, links: Mapping[str, HostLink]) -> Facts:
         """The hosts of `links` that are in sight, and all their VMs."""
         taken_at = datetime.now(UTC)
         found = self._read(service, first=not self._kept)
         self._places.learn(host for host in found if isinstance(host.ref, vim.HostSystem))
-        names = looking.names_of(links.values())
+        self._unread.tell(found)
+        known = looking.by_address(links.values())
         hosts = {
-            host.id: (host, links[names[host.get("name")]])
+            host.id: (host, known[host.get("name")])
             for host in found
             if isinstance(host.ref, vim.HostSystem)
-            and host.get("name") in names
-            and host.get("runtime.connectionState") == "connected"
+            and host.get("name") in known
+            and host.get("runtime.connectionState") == CONNECTED
         }
         stores = {each.id: each for each in found if isinstance(each.ref, vim.Datastore)}
-        moving = {each.id for each in found if _moves_vms(each)}
+        movers = {each.id: _mover(each) for each in found}
         vms = [each for each in found if _is_vm(each) and each.get("runtime.host")._moId in hosts]
         self._learn(service, vms)
+        self._spread = _with_disks(service, self._split(vms))
         return Facts(
             self._name,
             taken_at,
-            tuple(self._host(host, link, stores, moving) for host, link in hosts.values()),
+            tuple(self._host(host, link, stores, movers) for host, link in hosts.values()),
             tuple(self._sightings(vms, hosts, stores)),
         )
 
@@ -111,6 +122,7 @@ class Surveyor:
             for each in list_leaves(service, starts, {vim.VirtualMachine: _SAID}, page):
                 kept[each.id] = _learnt(each, now[each.id])
         self._kept = kept
+        self.ids |= {mark.vm: id_ for id_, (_, _, mark) in kept.items() if mark.vm is not None}
 
     def _sightings(
         self,
@@ -118,21 +130,30 @@ class Surveyor:
         hosts: Mapping[str, tuple[Found, HostLink]],
         stores: Mapping[str, Found],
     ) -> Iterable[Sighting]:
-        names = {id_: store.get("name") for id_, store in stores.items()}
+        named = {id_: store.get("name") for id_, store in stores.items() if store.get("name")}
         for vm in vms:
             if vm.id not in self._kept:
                 continue  # it vanished between the two reads
             _, lasting, mark = self._kept[vm.id]
             if lasting.get("config.instanceUuid"):  # else it is being made
-                whole = replace(vm, values={**vm.values, **lasting.values})
-                host = hosts[vm.get("runtime.host")._moId][1].name
-                yield looking.sighting_of(whole, mark, host, names)
+                disks = self._spread.get(vm.id, lasting)
+                whole = replace(vm, values={**vm.values, **disks.values, **lasting.values})
+                link = hosts[vm.get("runtime.host")._moId][1]
+                yield looking.sighting_of(whole, mark, link, named)
+
+    def _split(self, vms: Iterable[Found]) -> list[Found]:
+        """Those of ours with files on several datastores: only their disks tell where those are."""
+        return [
+            vm
+            for vm in vms
+            if len(vm.get("datastore", ())) > 1 and vm.id in self._kept and self._kept[vm.id][2].vm
+        ]
 
     def _host(
-        self, host: Found, link: HostLink, stores: Mapping[str, Found], moving: set[str]
+        self, host: Found, link: HostLink, stores: Mapping[str, Found], movers: Mapping[str, str]
     ) -> HostFacts:
-        mounted = (stores.get(each._moId) for each in host.get("datastore", ()))
-        by_name = {each.get("name"): each for each in mounted if each is not None}
+        mounted = [stores[each._moId] for each in host.get("datastore", ()) if each._moId in stores]
+        by_name = {name: names.called(mounted, name) for name in link.datastores}
         memory_mib = int(host.get("summary.hardware.memorySize", 0)) // _MIB
         return HostFacts(
             name=link.name,
@@ -140,12 +161,10 @@ class Surveyor:
             memory_mib=max(1, memory_mib - self._options.reserved_mib),
             hypervisor=host.get("summary.config.product.name", "VMware ESXi"),
             version=host.get("summary.config.product.version", ""),
-            datastores=tuple(
-                _datastore(by_name[name]) for name in link.datastores if name in by_name
-            ),
+            datastores=tuple(_datastore(name, found) for name, found in by_name.items() if found),
             accepting=not host.get("runtime.inMaintenanceMode", False),
             load=_load(host),
-            mover=DRS if host.get("parent")._moId in moving else "",
+            mover=movers.get(host.get("parent")._moId, ""),
         )
 
 
@@ -165,16 +184,29 @@ def _is_vm(each: Found) -> bool:
     )
 
 
-def _moves_vms(each: Found) -> bool:
-    """A cluster whose VMs DRS moves by itself, unless a VM of it is an exception."""
-    enabled, behavior = (each.get(path) for path in _DRS)
-    return isinstance(each.ref, vim.ClusterComputeResource) and moves_by_itself(enabled, behavior)
+def _mover(each: Found) -> str:
+    """Who else decides where the VMs of a cluster run, unless a VM of it is an exception."""
+    if not isinstance(each.ref, vim.ClusterComputeResource):
+        return ""
+    return drs_mover(*(each.get(path) for path in _DRS))
 
 
-def moves_by_itself(enabled: Any, behavior: Any) -> bool:
-    """Whether DRS so configured moves VMs without asking: a cluster that does not say how is fully
-    automated."""
-    return bool(enabled) and (behavior or "fullyAutomated") == "fullyAutomated"
+def drs_mover(enabled: Any, behavior: Any) -> str:
+    """What DRS so configured does without asking: fully automated it moves VMs, partially automated
+    it places them at power on, in the manual mode it only recommends. A cluster that does not say
+    how is fully automated."""
+    if not enabled:
+        return ""
+    return {"manual": "", "partiallyAutomated": DRS + AT_POWER_ON}.get(str(behavior), DRS)
+
+
+def _with_disks(service: Service, vms: Iterable[Found]) -> dict[str, Found]:
+    """VMs with their disks, by id."""
+    starts = [one(vm.ref) for vm in vms]
+    if not starts:
+        return {}
+    found = read_each(service, starts, {vim.VirtualMachine: devices.DEVICE_PATHS})
+    return {each.id: each for each in found}
 
 
 def _load(host: Found) -> HostLoad | None:
@@ -184,11 +216,41 @@ def _load(host: Found) -> HostLoad | None:
     return HostLoad(int(cpu_mhz), int(memory_mib))
 
 
-def _datastore(store: Found) -> DatastoreFacts:
+def _datastore(name: str, found: Sequence[Found]) -> DatastoreFacts:
+    """One that the host has twice takes no disk."""
+    store = found[0]
+    usable, reason = bool(store.get("summary.accessible", False)), ""
+    if len(found) > 1:
+        usable, reason = False, f"the hypervisor has {len(found)} datastores of this name"
+    elif not usable:
+        reason = "the hypervisor cannot access it"
     return DatastoreFacts(
-        name=store.get("name"),
+        name=name,
         path=store.get("summary.url", ""),
         capacity_bytes=int(store.get("summary.capacity", 0)),
         free_bytes=max(0, int(store.get("summary.freeSpace", 0))),
-        usable=bool(store.get("summary.accessible", False)),
+        usable=usable,
+        reason=reason,
     )
+
+
+class Unread:
+    """Says once of each object that it may not be read, and which right is missing."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self._told: set[str] = set()
+
+    def tell(self, found: Iterable[Found]) -> None:
+        """Log those that are new; one that can be read again may be told again."""
+        now = {each.id: each for each in found if each.unread}
+        for id_ in sorted(now.keys() - self._told):
+            _log.warning("%s: %s", self._endpoint, unread_sentence(now[id_]))
+        self._told = set(now)
+
+
+def unread_sentence(each: Found) -> str:
+    """Which object may not be read, and why."""
+    kind = each.kind.rpartition(".")[2]
+    why = ", ".join(sorted({why.rpartition(".")[2] for why in each.unread.values()}))
+    return f"{kind} {each.id} may not be read ({why}): give the user System.Read on it"

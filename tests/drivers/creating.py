@@ -169,7 +169,9 @@ class Creating:
         assert set(seen) == {off.vm, on.vm, stranger} == await rig.everything(rig.first)
         for vm in (off.vm, on.vm):
             assert seen[vm].datastores in ((), (rig.at(rig.first).datastore,))
-            assert replace(seen[vm], datastores=()) == await rig.driver.look(vm, rig.first)
+            looked = await rig.driver.look(vm, rig.first)
+            assert looked is not None
+            assert replace(seen[vm], datastores=()) == replace(looked, datastores=())
         assert (seen[stranger].task, seen[stranger].state) == (None, PowerState.ON)
         assert facts.taken_at.tzinfo is not None
         (host,) = facts.hosts

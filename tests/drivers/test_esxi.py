@@ -143,7 +143,7 @@ class TestEsxi(DriverContract):
             for each in rig.admin.vm(spec.vm).config.extraConfig
             if each.key.startswith("vmgate.")
         ]
-        assert len(marks) == 3
+        assert len(marks) == 4
         copy = rig.admin.vm(stranger)
         await asyncio.to_thread(ended, copy.ReconfigVM_Task(vim.vm.ConfigSpec(extraConfig=marks)))
         seen = await rig.driver.look(stranger, rig.first)

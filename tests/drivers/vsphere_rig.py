@@ -48,7 +48,8 @@ class Admin:
         except vim.fault.NotAuthenticated:
             self._login()
             return self.vms()
-        return [vm for vm in folder.childEntity if not vm.config.template]
+        vms = [each for each in folder.childEntity if isinstance(each, vim.VirtualMachine)]
+        return [vm for vm in vms if not vm.config.template]
 
     def vm(self, vm: UUID) -> Any:
         """One of them."""

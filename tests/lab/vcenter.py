@@ -9,19 +9,19 @@ relocate) or not; one task at a time for a VM (TaskInProgress); DuplicateName; N
 own count; CannotAccessVmDisk where the host does not mount the datastore; a host that is not
 connected or is in maintenance takes no VM; no hot plug of CPUs and memory unless enabled;
 ConcurrentAccess on an old `changeVersion`; ToolsUnavailable without guest tools; the load of hosts
-by what their running VMs are given.
+by what running VMs are given; DRS, unless manual, places at power on where most memory is free;
+names are kept escaped (%2f, %5c, %25); memory is a multiple of 4 MiB; Destroy_Task deletes every
+disk that is attached; an object that may not be read has its properties missing.
 
 What it does not check, whatever a test there may say:
 
 - CPU and memory: any number of VMs powers on a host, and none is slower for it.
-- DRS, HA, EVC, affinity rules, admission control, limits of pools; DRS only says that it is on.
+- HA, EVC, affinity rules, admission control, limits of pools; DRS moves no VM that runs.
 - Compatibility of CPUs, networks and VM hardware for a vMotion: CheckRelocate_Task looks at hosts
   and datastores, and says what a `taskfault` on it names; the other checks are absent
   (QueryVMotionCompatibility, CheckMigrate_Task, RecommendHostsForVm).
 - Pages that a vCenter cuts by itself: only maxObjects and maxObjectUpdates cut here.
-- Where privileges are held: the only user holds those that `privileges` says, or all, everywhere;
-  what a call takes is as the API reference lists it, as far as we know it.
-- Sessions have no cap, calls no rate limit.
+- Where privileges are held, but for those on pools. Sessions have no cap, calls no rate limit.
 - Maintenance mode is a flag: VMs stay. The files of disks are empty; nothing boots.
 - The content library, tags, the REST API, storage policies, customisation.
 """
@@ -68,6 +68,7 @@ class Shape:
     networks: int = 2
     templates: int = 1
     drs: bool = False
+    drs_mode: str = "fullyAutomated"
     host_cores: int = 16
     host_mhz: int = 2600
     host_mib: int = 65536
@@ -83,7 +84,7 @@ class Shape:
         """The same, for the command line."""
         words = {name.replace("_", "-"): value for name, value in asdict(self).items()}
         idle_s = words.pop("session-idle-s")
-        flags = {name: str(value).lower() for name, value in words.items()}
+        flags = {name: json.dumps(value).strip('"') for name, value in words.items()}
         return [f"-{name}={value}" for name, value in flags.items()] + [f"-session-idle={idle_s}s"]
 
 
@@ -190,9 +191,14 @@ class VCenter:
         """
         self.ask("POST", "guest", {"vm": vm, "silent": not tools, "deaf": not obeys})
 
-    def privileges(self, held: Iterable[str] | None) -> None:
-        """What the user may do, such as Resource.HotMigrate; None: everything."""
-        self.ask("POST", "privileges", None if held is None else sorted(held))
+    def privileges(self, held: Iterable[str] | None, **at: Iterable[str]) -> None:
+        """What the user may do, such as Resource.HotMigrate; None: all. `at` adds to single ids."""
+        more = {"at": {moid: sorted(names) for moid, names in at.items()}}
+        self.ask("POST", "privileges", more | {"held": None if held is None else sorted(held)})
+
+    def hide(self, *objects: str) -> None:
+        """The user may not read these objects, by their ids, and may read all others."""
+        self.ask("POST", "hidden", list(objects))
 
     def lose_host(self, host: str) -> None:
         """The vCenter hears no more of the host; its VMs are disconnected, and go on."""

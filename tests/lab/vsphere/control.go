@@ -24,6 +24,7 @@ var controls = map[string]func(*server, *json.Decoder) (interface{}, error){
 	},
 	"DELETE /lab/fault":    (*server).dropRules,
 	"POST /lab/privileges": (*server).setPrivileges,
+	"POST /lab/hidden":     (*server).hide,
 	"GET /lab/calls":       func(s *server, _ *json.Decoder) (interface{}, error) { return s.calls, nil },
 	"DELETE /lab/calls": func(s *server, _ *json.Decoder) (interface{}, error) {
 		s.calls = map[string]int{}

@@ -38,7 +38,9 @@ type server struct {
 	busy     map[moref]*task          // the running task of a VM
 	guests   map[moref]guest
 	pages    map[string]page
-	held     map[string]bool // privileges of the user; nil: all
+	held     map[string]bool            // privileges of the user; nil: all
+	heldAt   map[string]map[string]bool // those held on single objects beside, by their ids
+	hidden   map[string]bool            // objects that the user may not read
 	numbers  int
 }
 
@@ -113,6 +115,8 @@ func (s *server) answer(w http.ResponseWriter, c *call) {
 		s.more(w, c)
 	case c.name == "HasPrivilegeOnEntities":
 		s.holds(w, c)
+	case c.name == "FindByUuid":
+		s.finding(w, c)
 	case collectors[c.name]:
 		s.collecting(w, c)
 	case c.name == "Fetch":

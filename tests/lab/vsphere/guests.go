@@ -27,6 +27,7 @@ var immediate = map[string]func(*server, *simulator.Method) types.BaseMethodFaul
 		return s.asked(m, "SuspendVM_Task", &types.SuspendVM_Task{This: m.This})
 	},
 	"AnswerVM":             answer,
+	"UnregisterVM":         unregister,
 	"RefreshDatastore":     func(*server, *simulator.Method) types.BaseMethodFault { return nil },
 	"MarkAsTemplate":       marked,
 	"MarkAsVirtualMachine": marked,
@@ -181,5 +182,21 @@ func marked(s *server, m *simulator.Method) types.BaseMethodFault {
 		return fault.VimFault().(types.BaseMethodFault)
 	}
 	update(m.This, map[string]types.AnyType{"config.template": vm.Config.Template, "summary.config.template": vm.Config.Template})
+	return nil
+}
+
+// unregister takes a VM out of the inventory; its files stay.
+func unregister(s *server, m *simulator.Method) types.BaseMethodFault {
+	vm := vmOf(m.This)
+	if vm == nil {
+		return new(types.NotSupported)
+	}
+	s.world.Lock()
+	defer s.world.Unlock()
+	body := vm.UnregisterVM(s.ctx, m.Body.(*types.UnregisterVM))
+	if fault := body.Fault(); fault != nil {
+		return fault.VimFault().(types.BaseMethodFault)
+	}
+	changes.viewed()
 	return nil
 }

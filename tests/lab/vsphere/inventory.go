@@ -71,6 +71,9 @@ func (s *server) cluster(folder *simulator.Folder, c int) ([]*simulator.HostSyst
 	// The old property too, whose parts can be asked for one by one.
 	cluster.ConfigurationEx.(*types.ClusterConfigInfoEx).DrsConfig.Enabled = types.NewBool(s.DRS)
 	cluster.Configuration.DrsConfig.Enabled = types.NewBool(s.DRS)
+	mode := types.DrsBehavior(s.Mode)
+	cluster.ConfigurationEx.(*types.ClusterConfigInfoEx).DrsConfig.DefaultVmBehavior = mode
+	cluster.Configuration.DrsConfig.DefaultVmBehavior = mode
 	var hosts []*simulator.HostSystem
 	for h := 1; h <= s.Hosts; h++ {
 		spec := types.HostConnectSpec{HostName: fmt.Sprintf("esxi-%d-%d", c, h)}

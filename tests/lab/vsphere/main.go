@@ -28,6 +28,7 @@ type shape struct {
 	Clusters, Hosts, VMs, Datastores, Networks, Templates int
 
 	On, DRS                          bool
+	Mode                             string // of DRS
 	HostCores, HostMHz, HostMiB      int
 	DatastoreGiB, DiskGiB            int
 	TaskMS, BootMS, ShutdownMS, Wait int
@@ -60,7 +61,8 @@ func flags() (*shape, map[string]*string, *time.Duration, *bool) {
 		flag.IntVar(each.to, each.name, each.value, each.means)
 	}
 	flag.BoolVar(&s.On, "vms-on", true, "those VMs run")
-	flag.BoolVar(&s.DRS, "drs", false, "the clusters say that DRS is enabled")
+	flag.BoolVar(&s.DRS, "drs", false, "DRS of the clusters is enabled")
+	flag.StringVar(&s.Mode, "drs-mode", "fullyAutomated", "fullyAutomated, partiallyAutomated or manual")
 	for _, each := range [][3]string{
 		{"home", ".", "an empty folder for the datastores' files"},
 		{"listen", "127.0.0.1:0", "address"},

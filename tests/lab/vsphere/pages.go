@@ -38,6 +38,9 @@ func (s *server) retrieve(w http.ResponseWriter, c *call) {
 	}
 	objects := strings.SplitAfter(body[begin:end], "</objects>")
 	objects[len(objects)-1] += "</objects>"
+	for i := range objects {
+		objects[i] = s.masked(objects[i])
+	}
 	s.send(w, "RetrievePropertiesEx", page{c.session(), objects, most})
 }
 

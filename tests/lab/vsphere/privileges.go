@@ -11,7 +11,7 @@ import (
 )
 
 // Privileges are asked for as the API reference lists them for each method, as far as we know it; on any
-// object alike, since the only user holds them everywhere. The simulator asks for none.
+// object alike, but for those that tests grant on single objects. The simulator asks for none.
 
 // plain are the methods whose needs do not depend on what is asked.
 var plain = map[string]string{
@@ -25,6 +25,11 @@ var plain = map[string]string{
 	"StandbyGuest":         "VirtualMachine.Interact.Suspend",
 	"AnswerVM":             "VirtualMachine.Interact.AnswerQuestion",
 	"Destroy_Task":         "VirtualMachine.Inventory.Delete",
+	"UnregisterVM":         "VirtualMachine.Inventory.Unregister",
+	"SearchDatastore_Task": "Datastore.Browse",
+
+	"DeleteDatastoreFile_Task": "Datastore.FileManagement",
+
 	"CreateVM_Task":        "VirtualMachine.Inventory.Create",
 	"MarkAsTemplate":       "VirtualMachine.Provisioning.MarkAsTemplate",
 	"MarkAsVirtualMachine": "VirtualMachine.Provisioning.MarkAsVM",
@@ -123,7 +128,7 @@ func (s *server) forbidden(m *simulator.Method) types.BaseMethodFault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, privilege := range needs(m) {
-		if s.held != nil && !s.held[privilege] {
+		if s.held != nil && !s.held[privilege] && !s.heldAt[on(m, privilege)][privilege] {
 			return &types.NoPermission{Object: m.This, PrivilegeId: privilege}
 		}
 	}
@@ -132,18 +137,47 @@ func (s *server) forbidden(m *simulator.Method) types.BaseMethodFault {
 
 // setPrivileges says what the user holds; null: all.
 func (s *server) setPrivileges(body *json.Decoder) (interface{}, error) {
-	var names []string
-	if err := body.Decode(&names); err != nil {
+	var q struct {
+		Held []string
+		At   map[string][]string
+	}
+	if err := body.Decode(&q); err != nil {
 		return nil, err
 	}
-	s.held = nil
-	if names != nil {
-		s.held = map[string]bool{}
+	s.held, s.heldAt = nil, map[string]map[string]bool{}
+	if q.Held != nil {
+		s.held = set(q.Held)
 	}
-	for _, name := range names {
-		s.held[name] = true
+	for id, names := range q.At {
+		s.heldAt[id] = set(names)
 	}
 	return nil, nil
+}
+
+func set(names []string) map[string]bool {
+	found := map[string]bool{}
+	for _, name := range names {
+		found[name] = true
+	}
+	return found
+}
+
+// on is the object that a privilege of a call is asked on, as far as it is held on single objects here.
+func on(m *simulator.Method, privilege string) string {
+	if privilege != "Resource.AssignVMToPool" {
+		return m.This.Value
+	}
+	var pool *moref
+	switch b := m.Body.(type) {
+	case *types.CloneVM_Task:
+		pool = b.Spec.Location.Pool
+	case *types.RelocateVM_Task:
+		pool = b.Spec.Pool
+	}
+	if pool == nil {
+		return ""
+	}
+	return pool.Value
 }
 
 // holds answers HasPrivilegeOnEntities.
@@ -159,7 +193,7 @@ func (s *server) holds(w http.ResponseWriter, c *call) {
 		fmt.Fprintf(&b, `<returnval><entity type="%s">%s</entity>`, entity.Type, entity.Value)
 		for _, id := range req.PrivId {
 			fmt.Fprintf(&b, `<privAvailability><privId>%s</privId><isGranted>%t</isGranted></privAvailability>`,
-				id, s.held == nil || s.held[id])
+				id, s.held == nil || s.held[id] || s.heldAt[entity.Value][id])
 		}
 		b.WriteString("</returnval>")
 	}

@@ -201,6 +201,9 @@ func (s *server) perform(m *simulator.Method) (types.AnyType, types.BaseMethodFa
 	if result, fault, ours := s.effect(m); ours {
 		return result, fault
 	}
+	if m.Name == "PowerOnVM_Task" {
+		s.placeAtPowerOn(vmOf(m.This))
+	}
 	result, fault := s.simulated(m)
 	if fault == nil {
 		s.settle(m)

@@ -65,7 +65,7 @@ func (s *server) refused(m *simulator.Method) types.BaseMethodFault {
 		if vm == nil {
 			return new(types.NotSupported)
 		}
-		if fault := duplicate(b.Name, b.Folder); fault != nil {
+		if fault := duplicate(stored(b.Name), b.Folder); fault != nil {
 			return fault
 		}
 		return firstOf(usable(b.Spec.Location.Host), s.fits(vm, &b.Spec.Location, false))
@@ -191,7 +191,7 @@ func (s *server) clone(source *simulator.VirtualMachine, req *types.CloneVM_Task
 	}
 	name := simulator.Map.Get(store).(*simulator.Datastore).Name
 	spec := types.VirtualMachineConfigSpec{
-		Name: req.Name, GuestId: source.Config.GuestId, InstanceUuid: uuid.New().String(), Uuid: uuid.New().String(),
+		Name: stored(req.Name), GuestId: source.Config.GuestId, InstanceUuid: uuid.New().String(), Uuid: uuid.New().String(),
 		NumCPUs: source.Config.Hardware.NumCPU, MemoryMB: int64(source.Config.Hardware.MemoryMB),
 		Annotation: source.Config.Annotation, Files: &types.VirtualMachineFileInfo{VmPathName: "[" + name + "]"},
 	}
@@ -352,7 +352,10 @@ func running(vm *simulator.VirtualMachine) bool {
 func (s *server) reconfigure(vm *simulator.VirtualMachine, spec types.VirtualMachineConfigSpec) types.BaseMethodFault {
 	hardware := vm.Config.Hardware
 	on := func(b *bool) bool { return b != nil && *b }
+	spec.Name = stored(spec.Name)
 	switch {
+	case spec.MemoryMB%4 != 0:
+		return &types.InvalidArgument{InvalidProperty: "configSpec.memoryMB"}
 	case spec.ChangeVersion != "" && spec.ChangeVersion != vm.Config.ChangeVersion:
 		return new(types.ConcurrentAccess)
 	case running(vm) && spec.NumCPUs != 0 && spec.NumCPUs != hardware.NumCPU && !on(vm.Config.CpuHotAddEnabled):
