@@ -5,7 +5,13 @@ from aiohttp import web
 from gateway.api import media
 from gateway.api.capacity_routes import CAPACITY_ROUTES
 from gateway.api.catalog_routes import CATALOG_ROUTES
-from gateway.api.guard import REMEMBERED, Access, Remembered, guarded
+from gateway.api.guard import (
+    AUTHENTICATOR,
+    Access,
+    close_authenticator,
+    guarded,
+    make_authenticator,
+)
 from gateway.api.problems import Handler, problems
 from gateway.api.reply_headers import set_reply_headers
 from gateway.api.services import SERVICES, Services
@@ -29,7 +35,8 @@ def build_app(services: Services) -> web.Application:
     app = web.Application(middlewares=[problems], client_max_size=media.BODY_MAX)
     app.on_response_prepare.append(set_reply_headers)
     app[SERVICES] = services
-    app[REMEMBERED] = Remembered(services.secret)
+    app[AUTHENTICATOR] = make_authenticator(services)
+    app.on_cleanup.append(close_authenticator)
     for method, path, handler, needs in ROUTES:
         through = guarded(handler, needs)
         if method == "GET":
