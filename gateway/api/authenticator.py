@@ -18,6 +18,7 @@ tokens, and a login that is known from that address are not held up by failures 
 
 import asyncio
 import ipaddress
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
@@ -30,7 +31,7 @@ from gateway.api.credentials import Credentials
 from gateway.api.refused_logins import Refusal, Refused, RefusedLogins
 from gateway.api.throttle import Throttle
 from gateway.api.verification_queue import QueueFull, VerificationQueue
-from gateway.denial import Denied, Kind
+from gateway.denial import Denied, Kind, TooMany
 from gateway.store import users
 from gateway.store.pool import Store, StoreError
 from gateway.store.users import User
@@ -287,9 +288,4 @@ def unauthenticated() -> Denied:
 
 def _too_many(wait_s: float, why: Refusal) -> Denied:
     said = "Too many log-ins wait" if why is Refusal.BUSY else "Too many log-ins failed"
-    return Denied(
-        Kind.TOO_MANY,
-        "429-TOO-MANY-REQUESTS",
-        f"{said}; try again in {max(1, round(wait_s))} s",
-        retry_after_s=wait_s,
-    )
+    return TooMany(f"{said}; try again in {max(1, math.ceil(wait_s))} s", wait_s)
