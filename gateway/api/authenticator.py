@@ -45,8 +45,7 @@ TOKEN_REMEMBERED_S = 30.0
 KNOWN_MAX = 10_000
 _WAITING_MAX, _WAITING_EACH = 512, 256
 _BUSY_S = 1.0
-_TOKENS_AT_ONCE = 4
-_RENEWALS_AT_ONCE = 2
+_TOKENS_AT_ONCE, _PROOFS_AT_ONCE, _RENEWALS_AT_ONCE = 3, 3, 2  # sessions left for requests
 Pair: TypeAlias = tuple[str, str]
 
 
@@ -87,6 +86,7 @@ class Authenticator:
         self._known: OrderedDict[Pair, None] = OrderedDict()
         self._flights: dict[bytes, asyncio.Task[_Outcome]] = {}
         self._renewals: dict[bytes, asyncio.Task[None]] = {}
+        self._proving = asyncio.Semaphore(_PROOFS_AT_ONCE)
         self._renewing = asyncio.Semaphore(_RENEWALS_AT_ONCE)
         self._known_lane = VerificationQueue(1, _WAITING_MAX, _WAITING_EACH)
         self._stranger_lane = VerificationQueue(1, _WAITING_MAX, _WAITING_EACH)
@@ -215,7 +215,7 @@ class Authenticator:
         proof = self.cache.proof(key)
         if proof is None:
             return None
-        async with self._store.read() as c:
+        async with self._proving, self._store.read() as c:
             user = await users.get(c, proof.user.id)
         if user is None or not user.active or user.password_hash != proof.user.password_hash:
             self.cache.drop(key)
