@@ -14,13 +14,14 @@ class Kind(StrEnum):
     NOT_ACCEPTABLE = "NOT_ACCEPTABLE"
     UNSUPPORTED = "UNSUPPORTED"
     UNAVAILABLE = "UNAVAILABLE"
+    TOO_MANY = "TOO_MANY"
 
 
 class Denied(Exception):
     """Refused: `code` as documented, one sentence, and the field or link it is about.
 
     `task` is the open task that stands in the way (409 VM-2); `decision` is where the
-    scheduler's reasons are on record.
+    scheduler's reasons are on record. `retry_after_s` is when to ask again.
     """
 
     def __init__(
@@ -38,4 +39,13 @@ class Denied(Exception):
         self.message = message
         self.field = field
         self.task = task
+        self.retry_after_s: float | None = None
         self.decision: str | None = None
+
+
+class TooMany(Denied):
+    """Refused for now: 429, with how many seconds to wait."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(Kind.TOO_MANY, "429-TOO-MANY-REQUESTS", message)
+        self.retry_after_s = retry_after_s

@@ -1,34 +1,25 @@
-"""The guard: every route goes through it, says who calls, and lets through who may.
+"""The guard: every route goes through it, says who calls, and lets through who may."""
 
-Verified credentials are remembered for a few minutes under a keyed hash, never as they are.
-"""
-
-import base64
-import binascii
-import hashlib
-import hmac
-import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from enum import Enum
 
 from aiohttp import web
 
-from gateway.api import media, passwords
+from gateway.api import credentials, media
+from gateway.api.authenticator import Authenticator, unauthenticated
+from gateway.api.credential_cache import CredentialCache, Verified
+from gateway.api.credentials import Credentials, Malformed
 from gateway.api.origin import require_own_origin
+from gateway.api.refused_logins import Refusal, RefusedLogins
 from gateway.api.services import CALLER, SERVICES, USER, Services
 from gateway.config.privileges import ALL_PRIVILEGES, EVERYTHING
 from gateway.denial import Denied, Kind
-from gateway.store import users
 from gateway.store.users import User
 from gateway.tasks.submission import Caller
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-REMEMBERED_S = 180.0
-REMEMBERED_MAX = 10_000
-TOKEN_LASTS_S = 30 * 60
-COOKIE = "auth"
-CREDENTIALS_MAX = 4096
+AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
+CREDENTIALS = web.RequestKey("credentials", Credentials)
 
 
 class Access(Enum):
@@ -38,39 +29,6 @@ class Access(Enum):
     PUBLIC = "PUBLIC"
 
 
-class Remembered:
-    """Callers whose credentials were verified lately."""
-
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
-        self._known: OrderedDict[bytes, tuple[float, User]] = OrderedDict()
-
-    def key(self, credentials: str) -> bytes:
-        """Credentials as they are remembered."""
-        return hmac.digest(self._secret, credentials.encode(), hashlib.sha256)
-
-    def get(self, key: bytes) -> User | None:
-        """The user, while remembered."""
-        found = self._known.get(key)
-        if found is None or found[0] < time.monotonic():
-            self._known.pop(key, None)
-            return None
-        return found[1]
-
-    def put(self, key: bytes, user: User) -> None:
-        """Remember a user; the oldest go when there are too many."""
-        self._known[key] = (time.monotonic() + REMEMBERED_S, user)
-        while len(self._known) > REMEMBERED_MAX:
-            self._known.popitem(last=False)
-
-    def forget(self, key: bytes) -> None:
-        """The credentials were given up."""
-        self._known.pop(key, None)
-
-
-REMEMBERED = web.AppKey("remembered", Remembered)
-
-
 def guarded(handler: Handler, needs: str | Access) -> Handler:
     """`handler`, behind authentication and the privilege it needs."""
 
@@ -78,7 +36,7 @@ def guarded(handler: Handler, needs: str | Access) -> Handler:
         media.require_acceptable(request)
         if needs is Access.PUBLIC:
             return await handler(request)
-        user = await authenticate(request)
+        user = (await authenticate(request)).user
         caller = caller_of(user)
         if not isinstance(needs, Access) and needs not in caller.privileges:
             raise Denied(
@@ -99,73 +57,37 @@ def caller_of(user: User) -> Caller:
     return Caller(user.id, user.enterprise_id, user.nick, privileges)
 
 
-async def authenticate(request: web.Request) -> User:
-    """Who calls, by Basic, token or cookie; Denied 401 otherwise."""
-    given = _credentials(request)
-    if given is None or len(given) > CREDENTIALS_MAX:
-        raise _unauthenticated()
-    if _is_ambient(request):
-        require_own_origin(request)
-    remembered = request.app[REMEMBERED]
-    key = remembered.key(given)
-    user = remembered.get(key)
-    if user is None:
-        user = await _verified(request.app[SERVICES], given)
-        remembered.put(key, user)
-    return user
-
-
-def _is_ambient(request: web.Request) -> bool:
-    """True for credentials that a browser sends by itself: a cookie, or Basic."""
-    return not request.headers.get("Authorization", "").lower().startswith("token ")
-
-
-def token_of(request: web.Request) -> str | None:
-    """The token the request carries, if it carries one."""
-    given = _credentials(request)
-    return given.removeprefix("token ") if given and given.startswith("token ") else None
-
-
-def _credentials(request: web.Request) -> str | None:
-    """`basic user:password` or `token t`; None for none."""
-    header = request.headers.get("Authorization")
-    if header is None:
-        cookie = request.cookies.get(COOKIE)
-        return f"token {cookie}" if cookie else None
-    scheme, _, rest = header.partition(" ")
-    match scheme.lower():
-        case "token":
-            return f"token {rest.strip()}"
-        case "basic":
-            try:
-                return f"basic {base64.b64decode(rest, validate=True).decode()}"
-            except (binascii.Error, UnicodeDecodeError):
-                raise _unauthenticated() from None
-        case _:
-            raise _unauthenticated()
-
-
-async def _verified(services: Services, given: str) -> User:
-    kind, _, rest = given.partition(" ")
-    if kind == "token":
-        async with services.store.read() as c:
-            user = await users.by_token(c, rest)
-        if user is None or not user.active:
-            raise _unauthenticated()
-        return user
-    nick, colon, password = rest.partition(":")
-    if "\x00" in nick:
-        raise _unauthenticated()
-    async with services.store.read() as c:
-        user = await users.by_nick(c, nick) if colon else None
-    if not await passwords.verify(user.password_hash if user else None, password):
-        raise _unauthenticated()
-    if user is None or not user.active:
-        raise _unauthenticated()
-    return user
-
-
-def _unauthenticated() -> Denied:
-    return Denied(
-        Kind.UNAUTHENTICATED, "401-UNAUTHORIZED", "Log in with Basic credentials or a token"
+def make_authenticator(services: Services) -> Authenticator:
+    """The authenticator of an application."""
+    terms = services.logins
+    return Authenticator(
+        services.store,
+        CredentialCache(services.secret, terms.remembered_s, terms.now),
+        RefusedLogins(services.store, services.wake, terms.counts),
+        terms.now,
     )
+
+
+async def close_authenticator(app: web.Application) -> None:
+    """End what it does in the background; for `on_cleanup`."""
+    await app[AUTHENTICATOR].aclose()
+
+
+async def authenticate(request: web.Request) -> Verified:
+    """Who calls, by Basic, token or cookie; Denied 401, 429, or 403 for a foreign page."""
+    counts = request.app[SERVICES].logins.counts
+    try:
+        given = credentials.read(request)
+    except Malformed:
+        counts.refused[Refusal.MALFORMED] += 1
+        raise unauthenticated() from None
+    if given is None:
+        raise unauthenticated()
+    if given.ambient:
+        try:
+            require_own_origin(request)
+        except Denied:
+            counts.refused[Refusal.ORIGIN] += 1
+            raise
+    request[CREDENTIALS] = given
+    return await request.app[AUTHENTICATOR].admit(given, request.remote)

@@ -5,20 +5,26 @@ import secrets
 from aiohttp import web
 
 from gateway.api import media
-from gateway.api.guard import COOKIE, REMEMBERED, TOKEN_LASTS_S, token_of
+from gateway.api.authenticator import unauthenticated
+from gateway.api.credentials import COOKIE
+from gateway.api.guard import AUTHENTICATOR, CREDENTIALS
 from gateway.api.representations.tenants import user
 from gateway.api.services import USER
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
 from gateway.store import users
 
+TOKEN_LASTS_S = 30 * 60
+
 
 async def login(request: web.Request) -> web.Response:
-    """GET: the user who calls, with a fresh token in the header and in the cookie."""
+    """GET: the user who calls, with a fresh token in the header and in the cookie.
+
+    Basic credentials begin a session. A token is exchanged for one of the same session.
+    """
     turn = Turn(request)
     token = secrets.token_urlsafe(32)
-    async with turn.store.transaction() as c:
-        await users.keep_token(c, token, turn.caller.user_id, TOKEN_LASTS_S)
+    lasts_s = await _keep(turn, token)
     expand = "privileges" in request.query.get("expand", "")
     answer = turn.ok("user", user(turn.links, request[USER], privileges=expand))
     answer.headers["X-Abiquo-Token"] = token
@@ -26,7 +32,7 @@ async def login(request: web.Request) -> web.Response:
         COOKIE,
         token,
         path="/api",
-        max_age=TOKEN_LASTS_S,
+        max_age=int(lasts_s),
         httponly=True,
         samesite="Strict",
         secure=request.secure,
@@ -34,15 +40,28 @@ async def login(request: web.Request) -> web.Response:
     return answer
 
 
+async def _keep(turn: Turn, token: str) -> float:
+    """Record the token; returns how many seconds it is good."""
+    given = turn.request[CREDENTIALS]
+    async with turn.store.transaction() as c:
+        if not given.is_token:
+            session_s = turn.services.logins.session_s
+            return await users.keep_token(c, token, turn.caller.user_id, TOKEN_LASTS_S, session_s)
+        lasts_s = await users.exchange_token(c, given.secret, token, TOKEN_LASTS_S)
+    if lasts_s is None:
+        raise unauthenticated()
+    return lasts_s
+
+
 async def logout(request: web.Request) -> web.Response:
-    """POST: the token that was used is worth nothing from now on."""
+    """POST: no token of the session is worth anything from now on."""
     turn = Turn(request)
-    token = token_of(request)
-    if token is not None:
+    given = request[CREDENTIALS]
+    if given.is_token:
         async with turn.store.transaction() as c:
-            await users.drop_token(c, token)
-        remembered = request.app[REMEMBERED]
-        remembered.forget(remembered.key(f"token {token}"))
+            session = await users.end_session(c, given.secret)
+        if session is not None:
+            request.app[AUTHENTICATOR].cache.forget(session)
     answer = turn.nothing()
     answer.del_cookie(COOKIE, path="/api")
     return answer

@@ -1,6 +1,7 @@
 """Every error is errors+json, whoever raised it; only here does a denial get its status."""
 
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ STATUS = {
     Kind.CONFLICT: 409,
     Kind.UNSUPPORTED: 415,
     Kind.UNAVAILABLE: 503,
+    Kind.TOO_MANY: 429,
 }
 _ROUTER = {
     400: "400-BAD-REQUEST",
@@ -90,6 +92,8 @@ def _denied(request: web.Request, denied: Denied) -> web.Response:
     headers = {}
     if denied.kind is Kind.UNAUTHENTICATED:
         headers["WWW-Authenticate"] = 'Basic realm="Abiquo"'
+    if denied.retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(denied.retry_after_s)))
     problem = _problem(denied.code, denied.message)
     if denied.field is not None:
         problem["field"] = denied.field

@@ -7,7 +7,13 @@ from aiohttp import web
 from gateway.api.bodies import BODY_MAX, TOML_AT_ONCE, TOML_TURNS
 from gateway.api.capacity_routes import CAPACITY_ROUTES
 from gateway.api.catalog_routes import CATALOG_ROUTES
-from gateway.api.guard import REMEMBERED, Access, Remembered, guarded
+from gateway.api.guard import (
+    AUTHENTICATOR,
+    Access,
+    close_authenticator,
+    guarded,
+    make_authenticator,
+)
 from gateway.api.problems import Handler, problems
 from gateway.api.reply_headers import set_reply_headers
 from gateway.api.services import SERVICES, Services
@@ -36,7 +42,8 @@ def build_app(services: Services) -> web.Application:
     app.on_response_prepare.append(set_reply_headers)
     app[SERVICES] = services
     app[TOML_TURNS] = asyncio.Semaphore(TOML_AT_ONCE)
-    app[REMEMBERED] = Remembered(services.secret)
+    app[AUTHENTICATOR] = make_authenticator(services)
+    app.on_cleanup.append(close_authenticator)
     for method, path, handler, needs in ROUTES:
         through = guarded(handler, needs)
         if method == "GET":

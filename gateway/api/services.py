@@ -1,5 +1,6 @@
 """What the API needs of the rest of the process."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,8 +9,9 @@ from uuid import UUID
 from aiohttp import web
 
 from drivers.capabilities import Capabilities
+from gateway.api.refused_logins import LoginCounts
 from gateway.store.pool import Store
-from gateway.store.users import User
+from gateway.store.users import SESSION_S, User
 from gateway.tasks.advising import Adviser
 from gateway.tasks.foreseeing import Question, foresee
 from gateway.tasks.planner import Planner
@@ -28,6 +30,17 @@ def _unread(hypervisor: str, address: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class LoginTerms:
+    """How long verified credentials and sessions are good, and this process's counts; `now` is a
+    steady clock."""
+
+    remembered_s: float = 180.0
+    session_s: float = SESSION_S
+    counts: LoginCounts = field(default_factory=LoginCounts)
+    now: Callable[[], float] = time.monotonic
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """`capabilities` is by VM type, `hypervisors` maps each configured block to its VM type.
 
@@ -38,7 +51,7 @@ class Services:
     rules that they wrote. `recompute` makes a decision again, off the event loop, too, and `reckon`
     answers what takes long. `capacities` are what places carry at once while a plan runs;
     `adviser` advises on what is refused at once. `body_s` is how long a client may take to send a
-    body.
+    body, and `logins` says how long credentials are good.
     """
 
     store: Store
@@ -55,6 +68,7 @@ class Services:
     reckon: Callable[[Store, Reckoning], Awaitable[dict[str, Any]]] = reckon
     foresee: Callable[[Store, Question], Awaitable[dict[str, Any]]] = foresee
     two_person: bool = False
+    logins: LoginTerms = field(default_factory=LoginTerms)
     recompute: Callable[[Store, UUID], Awaitable[Recomputed]] = recompute
     body_s: float = 20.0
 

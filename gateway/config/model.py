@@ -39,6 +39,13 @@ class StoreSection(Section, frozen=True):
     connections_max: Annotated[int, Meta(ge=4, le=500)] = 16
 
 
+class Logins(Section, frozen=True):
+    """How long verified credentials are remembered, and how long a session lasts at most."""
+
+    remembered_s: Seconds = 180.0
+    session_s: Seconds = 43_200.0
+
+
 class Tasks(Section, frozen=True):
     """How workers keep their leases, how often a step is tried, and how many tasks run at once."""
 
@@ -131,6 +138,7 @@ class Config(Section, frozen=True):
     server: Server = Server()
     probes: Probes = Probes()
     store: StoreSection = StoreSection()
+    logins: Logins = Logins()
     tasks: Tasks = Tasks()
     observers: Observers = Observers()
     rules: Rules = Rules()

@@ -17,12 +17,13 @@ from drivers.capabilities import HypervisorType
 from drivers.contract import Driver
 from drivers.registry import UnknownDriver, open_driver
 from gateway.api.routes import build_app
-from gateway.api.services import Services
+from gateway.api.services import LoginTerms, Services
 from gateway.config import Config, ConfigError
 from gateway.config.reading import secret
 from gateway.service.addresses import Addresses
 from gateway.service.declare import declare
 from gateway.service.engine import Engine
+from gateway.service.login_metrics import LoginMetrics
 from gateway.service.probes import Health, build_probes
 from gateway.store import migrate
 from gateway.store.locate import Source
@@ -150,7 +151,9 @@ async def _listening(
         probe_port = await _site(stack, probes, config.probes.host, config.probes.port, None)
         api_port = 0
         if role is not Role.WORKER:
-            app = build_app(_services(config, engine))
+            services = _services(config, engine)
+            health.registry.register(LoginMetrics(services.logins.counts))
+            app = build_app(services)
             server = config.server
             api_port = await _site(stack, app, server.host, server.port, _tls(config))
         yield Serving(api_port, probe_port)
@@ -173,6 +176,7 @@ def _services(config: Config, engine: Engine) -> Services:
         foresee=engine.thinker.foresee,
         two_person=config.rules.two_person,
         recompute=engine.thinker.recompute,
+        logins=LoginTerms(config.logins.remembered_s, config.logins.session_s),
     )
 
 

@@ -74,6 +74,10 @@ class Api:
             parsed = await answer.json(content_type=None) if "json" in kind else None
             return Answer(answer.status, parsed, answer.headers)
 
+    def url(self, path: str) -> URL:
+        """The whole address of a path below /api, for a client of the test's own."""
+        return self._client.make_url(f"/api/{path}")
+
     async def raw(self, method: str, url: str) -> Answer:
         """One request to an address that is quoted already."""
         return await self.call(method, URL(url, encoded=True))
