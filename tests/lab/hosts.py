@@ -34,6 +34,8 @@ BRIDGE_ADDRESS = "192.0.2.1/32"
 SHARED, LOCAL = "shared", "local"
 UP_WITHIN_S = 60.0
 ALONE_WITHIN_S = 300.0
+# Where libvirt's daemons of one driver each are installed too, virsh would look for these.
+LOCAL_URI = "qemu:///system?mode=legacy"
 LOCK = Path("/tmp/vmgate-lab.lock")
 _LOOK_EACH_S = 0.02
 
@@ -67,6 +69,7 @@ class LabHost:
     home: Path
     shared: Path
     _unshare: subprocess.Popen[bytes] | None = field(default=None)
+    _answer: str = field(default="")
 
     @property
     def name(self) -> str:
@@ -149,11 +152,12 @@ class LabHost:
             text=True,
             check=False,
         )
+        self._answer = done.stderr.strip()
         return done.stdout
 
     def virsh(self, *command: str) -> str:
         """Run virsh on the host, as an administrator there would."""
-        return self.inside("virsh", "-c", "qemu:///system", *command)
+        return self.inside("virsh", "-c", LOCAL_URI, *command)
 
     def _signal_daemon(self, name: str) -> None:
         self.inside("sh", "-c", f"kill -{name} $(cat {PID_FILE})")
@@ -192,6 +196,8 @@ class LabHost:
             self.virsh("pool-define-as", name, "dir", "--target", str(path))
             self.virsh("pool-start", name)
             self.virsh("pool-autostart", name)
+            if "running" not in self.virsh("pool-info", name):
+                raise LabError(f"{self.name} has no storage pool {name}: {self._answer}")
 
     def _libvirtd_conf(self) -> str:
         host_uuid = uuid.uuid5(uuid.NAMESPACE_URL, f"{self.home}/{self.name}")
