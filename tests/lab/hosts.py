@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from gateway.store.supervisor import lock_holder, sign_lock
 from tests.lab import guest
 
 BINDS = {
@@ -29,9 +30,12 @@ DAEMON = ("libvirtd", "--daemon", "--listen", "--timeout", "0", "--pid-file")
 PID_FILE = "/run/libvirt/libvirtd.pid"
 TEMPLATE = "guest.raw"
 BRIDGE = "vmgate-lab"
+BRIDGE_ADDRESS = "192.0.2.1/32"
 SHARED, LOCAL = "shared", "local"
 UP_WITHIN_S = 60.0
 ALONE_WITHIN_S = 300.0
+# Where libvirt's daemons of one driver each are installed too, virsh would look for these.
+LOCAL_URI = "qemu:///system?mode=legacy"
 LOCK = Path("/tmp/vmgate-lab.lock")
 _LOOK_EACH_S = 0.02
 
@@ -65,6 +69,7 @@ class LabHost:
     home: Path
     shared: Path
     _unshare: subprocess.Popen[bytes] | None = field(default=None)
+    _answer: str = field(default="")
 
     @property
     def name(self) -> str:
@@ -83,7 +88,8 @@ class LabHost:
 
     def boot(self) -> None:
         """Start it and wait until it answers."""
-        shutil.rmtree(self.home / "run", ignore_errors=True)
+        for folder in ("run", "log"):
+            shutil.rmtree(self.home / folder, ignore_errors=True)
         for folder in BINDS:
             (self.home / folder).mkdir(parents=True, exist_ok=True)
         (self.home / "lib" / "images").mkdir(exist_ok=True)
@@ -146,11 +152,12 @@ class LabHost:
             text=True,
             check=False,
         )
+        self._answer = done.stderr.strip()
         return done.stdout
 
     def virsh(self, *command: str) -> str:
         """Run virsh on the host, as an administrator there would."""
-        return self.inside("virsh", "-c", "qemu:///system", *command)
+        return self.inside("virsh", "-c", LOCAL_URI, *command)
 
     def _signal_daemon(self, name: str) -> None:
         self.inside("sh", "-c", f"kill -{name} $(cat {PID_FILE})")
@@ -164,15 +171,22 @@ class LabHost:
     def _wait(self) -> None:
         """A socket is there before its drivers are: only a real answer counts."""
         end_s = time.monotonic() + UP_WITHIN_S
+        answer = ""
         while time.monotonic() < end_s:
             if self._unshare is None or self._unshare.poll() is not None:
                 break
             asked = ["virsh", "-c", self.address, "pool-list"]
-            if subprocess.run(asked, capture_output=True, check=False).returncode == 0:
+            done = subprocess.run(asked, capture_output=True, text=True, check=False)
+            if done.returncode == 0:
                 return
+            answer = done.stderr.strip()
             time.sleep(_LOOK_EACH_S)
-        log = (self.home / "log" / "init.log").read_text(errors="replace")
-        raise LabError(f"{self.name} did not come up: {log[-1000:]}")
+        said = [answer, self._last_of("init.log"), self._last_of("libvirtd.log")]
+        raise LabError(f"{self.name} did not come up:\n" + "\n".join(filter(None, said)))
+
+    def _last_of(self, log: str) -> str:
+        path = self.home / "log" / log
+        return path.read_text(errors="replace")[-1000:].strip() if path.exists() else ""
 
     def make_pools(self) -> None:
         """Its datastores: the shared folder, and one of its own, each with the template."""
@@ -182,6 +196,8 @@ class LabHost:
             self.virsh("pool-define-as", name, "dir", "--target", str(path))
             self.virsh("pool-start", name)
             self.virsh("pool-autostart", name)
+            if "running" not in self.virsh("pool-info", name):
+                raise LabError(f"{self.name} has no storage pool {name}: {self._answer}")
 
     def _libvirtd_conf(self) -> str:
         host_uuid = uuid.uuid5(uuid.NAMESPACE_URL, f"{self.home}/{self.name}")
@@ -252,17 +268,27 @@ class Lab:
 
 def _alone() -> IO[str]:
     """All rigs of one computer share their addresses: one at a time; the kernel frees the lock."""
-    lock = LOCK.open("w")
+    lock = LOCK.open("a+")
     end_s = time.monotonic() + ALONE_WITHIN_S
+    said = False
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            holder = lock_holder(lock)
             if time.monotonic() > end_s:
                 lock.close()
-                raise LabError("another rig of such hosts is up on this computer") from None
+                raise LabError(f"{holder} has such hosts up on this computer") from None
+            if not said:
+                said = True
+                print(
+                    f"waiting for {holder}, which has such hosts up on this computer:"
+                    f" at most {ALONE_WITHIN_S:.0f} s",
+                    file=sys.stderr,
+                )
             time.sleep(_LOOK_EACH_S)
         else:
+            sign_lock(lock)
             return lock
 
 
@@ -281,4 +307,6 @@ def _make_bridge() -> None:
     """One bridge for all hosts' guests; it leads nowhere."""
     if not Path(f"/sys/class/net/{BRIDGE}").exists():
         subprocess.run(["ip", "link", "add", BRIDGE, "type", "bridge"], check=True)
+        # libvirtd listens nowhere on a computer that has no address but loopback ones.
+        subprocess.run(["ip", "address", "add", BRIDGE_ADDRESS, "dev", BRIDGE], check=True)
     subprocess.run(["ip", "link", "set", BRIDGE, "up"], check=True)
