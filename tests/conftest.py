@@ -8,6 +8,7 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import memory
 from tests.postgres import (  # noqa: F401
@@ -19,6 +20,12 @@ from tests.postgres import (  # noqa: F401
     store,
     store_settings,
 )
+
+# How quick a computer is says nothing of what the product promises.
+settings.register_profile(
+    "vmgate", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("vmgate")
 
 
 def pytest_configure(config: pytest.Config) -> None:
