@@ -14,13 +14,15 @@ class Kind(StrEnum):
     NOT_ACCEPTABLE = "NOT_ACCEPTABLE"
     UNSUPPORTED = "UNSUPPORTED"
     UNAVAILABLE = "UNAVAILABLE"
+    TOO_MANY = "TOO_MANY"
+    TIMEOUT = "TIMEOUT"
 
 
 class Denied(Exception):
     """Refused: `code` as documented, one sentence, and the field or link it is about.
 
     `task` is the open task that stands in the way (409 VM-2); `decision` is where the
-    scheduler's reasons are on record.
+    scheduler's reasons are on record. `retry_after_s` is when to ask again (TOO_MANY).
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Denied(Exception):
         *,
         field: str | None = None,
         task: str | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -38,4 +41,5 @@ class Denied(Exception):
         self.message = message
         self.field = field
         self.task = task
+        self.retry_after_s = retry_after_s
         self.decision: str | None = None

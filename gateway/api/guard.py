@@ -15,6 +15,7 @@ from enum import Enum
 from aiohttp import web
 
 from gateway.api import media, passwords
+from gateway.api.costly_requests import COSTLY, is_costly
 from gateway.api.privileges import ALL_PRIVILEGES, EVERYTHING
 from gateway.api.services import CALLER, SERVICES, USER, Services
 from gateway.denial import Denied, Kind
@@ -85,7 +86,10 @@ def guarded(handler: Handler, needs: str | Access) -> Handler:
             )
         request[USER] = user
         request[CALLER] = caller
-        return await handler(request)
+        if not is_costly(request):
+            return await handler(request)
+        async with request.app[COSTLY].turn(caller.user_id):
+            return await handler(request)
 
     return through
 
