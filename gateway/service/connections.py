@@ -220,11 +220,12 @@ class ConnectionTable:
         news = self.ended - self._logged
         del news[Ended.IDLE]
         if news and now - self._logged_at >= LOG_EACH_S:
-            counts = {str(reason): count for reason, count in sorted(news.items())}
+            counts = ", ".join(f"{count} {reason}" for reason, count in sorted(news.items()))
             _log.warning(
-                "connections of the %s listener were closed or refused",
+                "connections of the %s listener were closed or refused: %s; %d are open",
                 self.name,
-                extra={"counts": counts, "open": len(self)},
+                counts,
+                len(self),
             )
             self._logged, self._logged_at = Counter(self.ended), now
 

@@ -13,6 +13,7 @@ from gateway.api.reply_headers import SERVER
 from gateway.service.connections import Connection, ConnectionTable, Ended, Phase
 
 _log = logging.getLogger(__name__)
+_CONTINUE, _FAILED = "100-continue", "EXPECTATION-FAILED"
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -79,37 +80,45 @@ class HttpProtocol(web.RequestHandler):
         credentials."""
         if status < 500:
             self._table.ended[Ended.MALFORMED] += 1
-            answer = refusal(status, "400-BAD-REQUEST", "The request is not well-formed HTTP")
+            answer = _refusal(status, "400-BAD-REQUEST", "The request is not well-formed HTTP")
         else:
+            if isinstance(exc, ConnectionError):
+                raise exc
             _log.error("a request failed outside its handler", exc_info=exc)
-            answer = refusal(
+            answer = _refusal(
                 status, "500-INTERNAL-SERVER-ERROR", "An unexpected error; it was logged"
             )
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
-        answer.headers.update({"Server": SERVER, "X-Content-Type-Options": "nosniff"})
         answer.force_close()
         return answer
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """What aiohttp logs of a broken connection: the kind of error only."""
-        wrong = kw.get("exc_info")
-        _log.error("a connection failed: %s", type(wrong).__name__)
+        """What aiohttp logs of a connection that failed, less its own words: they name headers."""
+        _log.error("a connection failed", exc_info=kw.get("exc_info"))
+
+
+def _refusal(status: int, code: str, message: str) -> web.Response:
+    """An answer that no application prepares, with the headers that all answers have."""
+    answer = refusal(status, code, message)
+    answer.headers.update({"Server": SERVER, "X-Content-Type-Options": "nosniff"})
+    return answer
 
 
 def tracked(handler: Handler) -> Handler:
-    """`handler`, for requests of an HttpProtocol, which is told of the begin and the end; what is
-    raised outside the application's own error handling is answered here."""
+    """`handler`, for requests of an HttpProtocol, which is told of the begin and the end.
+
+    An `Expect` is answered here: aiohttp answers it before any middleware, and repeats it.
+    """
 
     async def handled(request: web.BaseRequest) -> web.StreamResponse:
         protocol = request.protocol
         assert isinstance(protocol, HttpProtocol)
         protocol.begin(request)
         try:
+            if request.headers.get("Expect", _CONTINUE).lower() != _CONTINUE:
+                return _refusal(417, f"417-{_FAILED}", "Expect: only 100-continue is known")
             return await handler(request)
-        except web.HTTPException as http:
-            code = f"{http.status}-{http.reason.upper().replace(' ', '-')}"
-            return refusal(http.status, code, http.reason)
         finally:
             protocol.end()
 
