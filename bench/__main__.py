@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 import uvloop
 
-from bench import accept, decide, deploys, headroom, lag, startup, vcenter_survey
+from bench import accept, decide, deploys, headroom, lag, silent, startup, vcenter_survey
 from bench.figures import Line, show
 from bench.service import BenchFailed
 
@@ -19,6 +19,7 @@ BENCHES: Mapping[str, Callable[[], AsyncGenerator[Line, None]]] = {
     "accept": accept.measure,
     "deploys": deploys.measure,
     "lag": lag.measure,
+    "silent": silent.measure,
     "startup": startup.measure,
     "vcenter_survey": vcenter_survey.measure,
 }
