@@ -17,6 +17,7 @@ _HOST = re.compile(
     r"(?::(?P<port>[0-9]{1,5}))?"
 )
 _PORT_MAX = 65535
+_SHOWN_MAX = 40
 
 
 def check_request(request: web.Request) -> None:
@@ -27,8 +28,9 @@ def check_request(request: web.Request) -> None:
         raise Denied(Kind.ABSENT, "404-NOT-FOUND", "There is nothing at this address")
     for name, value in request.query.items():
         if _is_broken(name) or _is_broken(value):
-            said = "The query holds a null character or bytes that are not UTF-8"
-            raise Denied(Kind.INVALID, "400-BAD-REQUEST", said)
+            field = None if _is_broken(name) else name[:_SHOWN_MAX]
+            said = f"{field or 'The query'}: a null character or bytes that are not UTF-8"
+            raise Denied(Kind.INVALID, "400-BAD-REQUEST", said, field=field)
 
 
 def authority(request: web.Request) -> str:
