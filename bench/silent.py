@@ -15,8 +15,8 @@ from bench.service import BenchFailed, Service, served
 from gateway.store.pool import Store
 
 CROWD = 1100
-ROUNDS = 3
-EACH = 200
+ROUNDS = 2
+EACH = 100
 GAP_S = 0.005
 _HALF = (
     "POST /api/cloud/virtualdatacenters HTTP/1.1\r\nHost: bench\r\nAuthorization: Token {token}\r\n"

@@ -54,6 +54,9 @@ async def _attacked(gateway: Gateway, requests: int, seed: int) -> int:
         faults += found.faults
         unanswered += found.unanswered
         resident.append(_resident_mib(gateway.process.pid))
+        print(
+            f"{sum(statuses.values())} sent, {resident[-1]} MiB, {len(faults)} 5xx", file=sys.stderr
+        )
     growth = resident[-1] - resident[STEPS // 2]
     good = not faults and not unanswered and growth <= GROWTH_MAX_MIB
     figures = {
