@@ -15,6 +15,7 @@ class Kind(StrEnum):
     UNSUPPORTED = "UNSUPPORTED"
     UNAVAILABLE = "UNAVAILABLE"
     TOO_MANY = "TOO_MANY"
+    TIMEOUT = "TIMEOUT"
 
 
 class Denied(Exception):
@@ -32,6 +33,7 @@ class Denied(Exception):
         *,
         field: str | None = None,
         task: str | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -39,7 +41,7 @@ class Denied(Exception):
         self.message = message
         self.field = field
         self.task = task
-        self.retry_after_s: float | None = None
+        self.retry_after_s = retry_after_s
         self.decision: str | None = None
 
 

@@ -6,6 +6,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.api.events import moment
+from gateway.api.paging import rendered
 from gateway.api.representations.decisions import (
     MEDIA,
     decision,
@@ -39,7 +40,7 @@ async def list_all(request: web.Request) -> web.Response:
         page = await decisions.page(c, await _filter(c, turn), sort)
         names = await _names(c, page.rows)
     hosts = turn.caller.sees_hosts
-    shown = [decision(turn.links, one, names, hosts=hosts) for one in page.rows]
+    shown = await rendered(page.rows, lambda one: decision(turn.links, one, names, hosts=hosts))
     return turn.page("decisions", shown, page.total, sort)
 
 

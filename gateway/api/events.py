@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.api.paging import rendered
 from gateway.api.representations.events import event
 from gateway.api.vm_body import invalid
 from gateway.api.vm_reading import EVERYWHERE, find_vm
@@ -53,7 +54,9 @@ async def _listing(turn: Turn, wanted: Filter) -> web.Response:
     async with turn.store.read() as c:
         page = await events_view.page(c, wanted, sort)
     hosts = turn.caller.sees_hosts
-    shown: list[dict[str, Any]] = [event(turn.links, seen, hosts=hosts) for seen in page.rows]
+    shown: list[dict[str, Any]] = await rendered(
+        page.rows, lambda seen: event(turn.links, seen, hosts=hosts)
+    )
     return turn.page("events", shown, page.total, sort)
 
 

@@ -1,7 +1,8 @@
 """Paging: one way for all lists, with Abiquo's query words."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from aiohttp import web
 from yarl import URL
@@ -10,8 +11,13 @@ from gateway.api.links import Linker
 from gateway.denial import Denied, Kind
 from gateway.store.paged import Sort
 
+T = TypeVar("T")
+R = TypeVar("R")
 LIMIT_DEFAULT = 25
 NUMBER_MAX = 2**31 - 1
+PAGE_MAX = 1000
+"""Rows of a page, whatever is asked for; `next` leads to the others."""
+_BREATH = 20
 
 
 def read(query: Mapping[str, str], sorts: Mapping[str, str], *, by: str, ascending: bool) -> Sort:
@@ -22,11 +28,13 @@ def read(query: Mapping[str, str], sorts: Mapping[str, str], *, by: str, ascendi
     asc = query.get("asc", "true" if ascending else "false").lower()
     if asc not in ("true", "false"):
         raise _wrong("asc", "is true or false")
+    limit = _number(query, "limit", LIMIT_DEFAULT)
     return Sort(
         _number(query, "startwith", 0),
-        _number(query, "limit", LIMIT_DEFAULT),
+        min(limit or PAGE_MAX, PAGE_MAX),
         chosen,
         asc == "true",
+        whole=limit == 0,
     )
 
 
@@ -56,14 +64,14 @@ def body(
         query = {
             **request.query,
             "startwith": str(start),
-            "limit": str(sort.limit),
+            "limit": "0" if sort.whole else str(sort.limit),
             "by": sort.by,
             "asc": str(sort.ascending).lower(),
         }
         path = request.rel_url.path.split("/api/", 1)[-1]
         return {"rel": rel, "href": str(_with_query(links.href(path), query))}
 
-    step = sort.limit or max(total, 1)
+    step = sort.limit
     pages = [at("first", 0)]
     if sort.start > 0:
         pages.append(at("prev", max(0, sort.start - step)))
@@ -71,6 +79,16 @@ def body(
         pages.append(at("next", sort.start + step))
     pages.append(at("last", max(0, (total - 1) // step * step)))
     return {"totalSize": total, "links": pages, "collection": rows}
+
+
+async def rendered(rows: Iterable[T], render: Callable[[T], R]) -> list[R]:
+    """Render the rows of a page; other requests get their turn after every few."""
+    shown = []
+    for n, row in enumerate(rows):
+        if n % _BREATH == 0:
+            await asyncio.sleep(0)
+        shown.append(render(row))
+    return shown
 
 
 def _with_query(href: str, query: Mapping[str, str]) -> URL:

@@ -4,9 +4,11 @@ import asyncio
 
 from aiohttp import web
 
-from gateway.api.bodies import BODY_MAX, TOML_AT_ONCE, TOML_TURNS
+from gateway.api import media
+from gateway.api.body_reader import TOML_AT_ONCE, TOML_TURNS
 from gateway.api.capacity_routes import CAPACITY_ROUTES
 from gateway.api.catalog_routes import CATALOG_ROUTES
+from gateway.api.costly_requests import COSTLY, CostlyRequests
 from gateway.api.guard import (
     AUTHENTICATOR,
     Access,
@@ -36,14 +38,15 @@ def build_app(services: Services) -> web.Application:
     """The API as one aiohttp application, below /api."""
     app = web.Application(
         middlewares=[problems],
-        client_max_size=BODY_MAX,
-        handler_args={"auto_decompress": False},  # `bodies` unpacks, within its limits
+        client_max_size=media.BODY_MAX,
+        handler_args={"auto_decompress": False},  # `body_reader` unpacks, within its limits
     )
     app.on_response_prepare.append(set_reply_headers)
     app[SERVICES] = services
     app[TOML_TURNS] = asyncio.Semaphore(TOML_AT_ONCE)
     app[AUTHENTICATOR] = make_authenticator(services)
     app.on_cleanup.append(close_authenticator)
+    app[COSTLY] = CostlyRequests()
     for method, path, handler, needs in ROUTES:
         through = guarded(handler, needs)
         if method == "GET":

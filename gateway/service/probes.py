@@ -11,6 +11,8 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.api.reply_headers import set_reply_headers
+from gateway.service.connections import ConnectionMetrics
 from gateway.store.pool import Store, StoreError
 from gateway.tasks.granting import Tally
 
@@ -47,6 +49,7 @@ class Health:
     started: bool = False
     draining: bool = False
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    connections: ConnectionMetrics = field(default_factory=ConnectionMetrics)
     lag: Histogram = field(init=False)
     tasks: Gauge = field(init=False)
     hosts: Gauge = field(init=False)
@@ -67,6 +70,7 @@ class Health:
             "vmgate_worker_tasks", "Tasks this process runs now", registry=self.registry
         )
         self.registry.register(_Claims(self.claims))
+        self.registry.register(self.connections)
 
     async def measure_lag(self) -> None:
         """Until cancelled."""
@@ -97,6 +101,7 @@ HEALTH = web.AppKey("health", Health)
 def build_probes(health: Health) -> web.Application:
     """The application of the probe listener."""
     app = web.Application()
+    app.on_response_prepare.append(set_reply_headers)
     app[HEALTH] = health
     app.router.add_get("/livez", _live)
     app.router.add_get("/readyz", _ready)

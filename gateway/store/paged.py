@@ -8,12 +8,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """Rows `start` to `start + limit` (0: to the end), ordered by the named attribute."""
+    """Rows `start` to `start + limit` (0: to the end), ordered by the named attribute.
+
+    `whole`: all rows were asked for, and `limit` is what one page may hold.
+    """
 
     start: int = 0
     limit: int = 25
     by: str = "name"
     ascending: bool = True
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from gateway.api import strict_json, toml_child
 from gateway.api.services import SERVICES
+from gateway.child_environment import child_environment
 from gateway.denial import Denied, Kind
 
 BODY_MAX = 1024 * 1024
@@ -32,8 +33,8 @@ TOML_TURNS = web.AppKey("toml_turns", asyncio.Semaphore)
 async def read(request: web.Request) -> bytes:
     """Return the body, unpacked; the same bytes when asked again.
 
-    Raises HTTPRequestEntityTooLarge, HTTPRequestTimeout, or Denied for a body that is cut short or
-    packed in a way that we do not know.
+    Raises HTTPRequestEntityTooLarge, or Denied for a body that is late, cut short, or packed in a
+    way that we do not know.
     """
     known = request.get(_RAW)
     if known is None:
@@ -48,7 +49,8 @@ async def _sent(request: web.Request) -> bytes:
         async with asyncio.timeout(request.app[SERVICES].body_s):
             return await request.read()
     except TimeoutError as late:
-        raise web.HTTPRequestTimeout from late
+        message = f"The body did not arrive within {request.app[SERVICES].body_s:g} s"
+        raise Denied(Kind.TIMEOUT, "408-REQUEST-TIMEOUT", message) from late
     except (web.RequestPayloadError, ConnectionError) as broken:
         raise invalid("The body is not what its length or its chunks announce") from broken
 
@@ -124,7 +126,7 @@ async def _parsed_elsewhere(raw: bytes) -> bytes | None:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env={},
+        env=child_environment(),
     )
     try:
         answer, _ = await child.communicate(raw)
