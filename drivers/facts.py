@@ -24,7 +24,8 @@ class Sighting:
     `deallocated` for a VM that is off and was positively seen to have given its compute back.
     `volumes` are the names of its disks, `datastores` those of the datastores they are on, where a
     listing tells of these. `reason` is why the hypervisor has it in this state, where that says
-    more than the state. `fixed` are the reasons why it cannot be moved as it is, each a sentence.
+    more than the state. `fixed` are the reasons why it cannot be moved as it is, `kept` those why
+    it cannot be removed, each a sentence.
     """
 
     vm: UUID
@@ -40,6 +41,7 @@ class Sighting:
     datastores: tuple[str, ...] = ()
     reason: str = ""
     fixed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

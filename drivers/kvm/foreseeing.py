@@ -124,17 +124,24 @@ def removal(connection: Any, order: Remove) -> tuple[str, ...]:
     if domain is None or not order.volume:
         return ()
     own = str(PurePosixPath(state.path) / order.volume)
-    disks = Text(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)).root.all("devices/disk")
+    return against_removal(
+        domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), lambda file: file == own
+    )
+
+
+def against_removal(xml: str, own: Callable[[str], bool]) -> tuple[str, ...]:
+    """What a definition has against a removal: images that nobody would delete or know of."""
+    disks = Text(xml).root.all("devices/disk")
     files = [
         disk.get("source", "file")
         for disk in disks
         if disk.attributes.get("device", "disk") == "disk" and disk.first("readonly") is None
     ]
-    if own in files or not any(files):
+    if any(map(own, files)) or not any(files):
         return ()
     named = ", ".join(file for file in files if file)
     return (
-        f"it runs on {named} instead of its disk {order.volume}, as after an external snapshot:"
+        f"it runs on {named} instead of on its own disk, as after an external snapshot:"
         " merge that with `virsh blockcommit` or detach it, so that nothing is left behind",
     )
 

@@ -17,7 +17,7 @@ from drivers.facts import Facts
 from drivers.faults import Fault
 from gateway.reconcile import elsewhere
 from gateway.reconcile.recording import Look, record_places, record_silence, record_vms
-from gateway.store import observations
+from gateway.store import objections, observations
 from gateway.store.observations import Believed
 from gateway.store.pool import Store, StoreError
 
@@ -117,6 +117,7 @@ class Observer:
             changed, moves = await record_vms(c, look)
             if facts is not None:
                 changed = await record_places(c, at.hypervisor, facts, moves) or changed
+                await objections.write(c, at.hypervisor, facts.vms)
             if silent:
                 changed = await record_silence(c, at.hypervisor, silent) or changed
         if changed:

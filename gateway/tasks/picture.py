@@ -58,6 +58,7 @@ def resident(row: ResidentRow) -> Resident:
         protected=row.protected,
         resting=row.just_moved or not row.movable,
         live=row.state in ("ON", "PAUSED"),
+        fixed=row.fixed,
     )
 
 

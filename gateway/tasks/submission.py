@@ -9,7 +9,7 @@ from gateway import lifecycle
 from gateway.denial import Denied, Kind
 from gateway.events.event import Event, Severity, emit
 from gateway.lifecycle import Operation, VmState
-from gateway.store import tasks
+from gateway.store import objections, tasks
 from gateway.store.pool import Connection, Store
 from gateway.tasks.saga import SAGAS
 from gateway.tasks.words import REQUESTED, TITLES
@@ -82,6 +82,7 @@ async def _accept(c: Connection, order: Order, caller: Caller, group: UUID | Non
         raise Denied(Kind.CONFLICT, "VM-120", "The virtual machine is protected")
     releasing = bool(order.payload.get("release"))
     lifecycle.require(order.operation, VmState(vm["state"]), releasing=releasing)
+    await _no_objection(c, order, caller)
     task = _new_task(order, caller, vm["name"], vm["enterprise_id"], group)
     if not await tasks.insert(c, task):
         await _not_locked(c, order.vm_id)
@@ -102,6 +103,21 @@ async def _accept(c: Connection, order: Order, caller: Caller, group: UUID | Non
     )
     await tasks.notify_work(c)
     return Accepted(task.id, order.vm_id, vm["name"])
+
+
+_OBJECTIONS = {
+    Operation.RELOCATE: ("VM-RELOCATE-10", "The virtual machine cannot be moved as it is"),
+    Operation.UNDEPLOY: ("VM-121", "The virtual machine cannot be removed as it is"),
+}
+
+
+async def _no_objection(c: Connection, order: Order, caller: Caller) -> None:
+    """Denied where its host was seen to have something against the operation."""
+    said = await objections.against(c, order.vm_id, order.operation)
+    if said:
+        code, sentence = _OBJECTIONS[order.operation]
+        why = said if caller.sees_hosts else "administrators see why"
+        raise Denied(Kind.CONFLICT, code, f"{sentence}: {why}")
 
 
 async def _not_locked(c: Connection, vm_id: int) -> None:

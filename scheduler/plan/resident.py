@@ -9,6 +9,7 @@ from scheduler.values import replace
 
 PROTECTED = "PROTECTED"
 RESTING = "RESTING"
+FIXED = "FIXED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,8 @@ class Resident:
     """A VM on a host: `demand` is what it holds there, as for a deployment (no origin).
 
     `protected` says that its owner forbids moves; `resting` that it moved a short while ago or
-    is pinned for another reason; `live` that it runs, so that its memory has to be copied.
+    is pinned for another reason; `live` that it runs, so that its memory has to be copied;
+    `fixed` what its host has against moving it as it is.
     """
 
     demand: Demand
@@ -25,6 +27,7 @@ class Resident:
     protected: bool = False
     resting: bool = False
     live: bool = True
+    fixed: str = ""
 
     @property
     def vm(self) -> UUID:
@@ -36,6 +39,8 @@ class Resident:
         """Why no plan may move it; None when one may."""
         if self.protected:
             return PROTECTED
+        if self.fixed:
+            return FIXED
         return RESTING if self.resting else None
 
 
