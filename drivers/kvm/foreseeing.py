@@ -150,7 +150,8 @@ def against_removal(xml: str, own: Callable[[str], bool]) -> tuple[str, ...]:
     named = ", ".join(file for file in files if file)
     return (
         f"it runs on {named} instead of on its own disk, as after an external snapshot:"
-        " merge that with `virsh blockcommit` or detach it, so that nothing is left behind",
+        " merge that into its own disk (`virsh blockcommit --base`) or detach it, so that nothing"
+        " is left behind",
     )
 
 
@@ -226,7 +227,7 @@ def _no_disk_of_ours(root: Element) -> str:
     named = ", ".join(file for file in files if file) or "no file"
     return (
         f"its disk is not the one that vmgate made: the definition has {named}; an external"
-        " snapshot has to be merged with `virsh blockcommit` first"
+        " snapshot has to be merged into that disk first (`virsh blockcommit --base`)"
     )
 
 

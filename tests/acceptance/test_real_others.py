@@ -90,7 +90,8 @@ async def test_what_others_put_into_a_vm_is_told_before_it_is_moved_or_removed(
         await at.denied("relocate?target=any", "VM-RELOCATE-10", ".backup")
         await at.denied("undeploy", "VM-121", ".backup")
         await gateway.run("PUT", f"{at.vm}/state", {"state": "ON"})
-        merged = ("blockcommit", at.name, "hda", "--active", "--pivot", "--wait")
+        base = next(each for each in lab.shared.glob("*.backup")).with_suffix("")
+        merged = ("blockcommit", at.name, "hda", "--base", str(base), "--active", "--pivot")
         assert "pivoted" in await at.virsh(*merged)
         await at.told("")
 
