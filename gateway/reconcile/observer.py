@@ -67,6 +67,7 @@ class Observer:
         self._committed = committed
         self._poked = asyncio.Event()
         self._silent_since_s: dict[str, float] = {}
+        self._objections = True  # there may be some on record
 
     def poke(self) -> None:
         """Something changed there."""
@@ -99,6 +100,7 @@ class Observer:
             )
         if epoch is None:
             self._silent_since_s.clear()
+            self._objections = True
             return
         hosts = self._driver.endpoints().get(at.name, ())
         async with self._at.turns, self._store.read() as c:
@@ -117,7 +119,8 @@ class Observer:
             changed, moves = await record_vms(c, look)
             if facts is not None:
                 changed = await record_places(c, at.hypervisor, facts, moves) or changed
-                await objections.write(c, at.hypervisor, facts.vms)
+                if self._objections or any(vm.fixed or vm.kept for vm in facts.vms):
+                    self._objections = await objections.write(c, at.hypervisor, facts.vms)
             if silent:
                 changed = await record_silence(c, at.hypervisor, silent) or changed
         if changed:

@@ -22,14 +22,14 @@ made as (
   where (o.host, o.moving, o.removing)
     is distinct from (excluded.host, excluded.moving, excluded.removing)
   returning vm_id)
-select exists (select from gone) or exists (select from made)
+select (select count(*) from gone) + (select count(*) from made)
 """
 _COLUMNS = {Operation.RELOCATE: "moving", Operation.UNDEPLOY: "removing"}
 
 
 async def write(c: Connection, hypervisor: str, seen: Sequence[Sighting]) -> bool:
-    """Record what a complete listing says of its VMs; whether anything changed. VMs that nothing
-    is said of have no row, and most rounds write nothing."""
+    """Record what a complete listing says of its VMs; whether anything is, or was, on record. VMs
+    that nothing is said of have no row."""
     known = await c.fetch("select v.uuid from vm_objection o join vm v on v.id = o.vm_id")
     told = {row["uuid"] for row in known}
     rows = [
@@ -37,10 +37,10 @@ async def write(c: Connection, hypervisor: str, seen: Sequence[Sighting]) -> boo
         for each in seen
         if each.fixed or each.kept or each.vm in told
     ]
-    if not rows:
-        return False
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return bool(await c.fetchval(_WRITE, hypervisor, *columns))
+    if rows:
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        await c.fetchval(_WRITE, hypervisor, *columns)
+    return bool(rows or told)
 
 
 async def against(c: Connection, vm_id: int, operation: Operation) -> str:

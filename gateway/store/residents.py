@@ -15,8 +15,8 @@ select v.id, v.uuid, v.name, v.type, b.cpu, b.ram_mib, v.disk_bytes, v.datacente
   coalesce($1 > 0 and exists (
     select from task t where t.vm_id = v.id and t.kind = 'RELOCATE' and t.result = 'success'
       and t.updated_at > clock_timestamp() - make_interval(secs => $1)), false),
-  coalesce((select o.moving from vm_objection o join host h on h.name = o.host
-            where o.vm_id = v.id and h.id = v.host_id), '')
+  coalesce((select o.moving from vm_objection o where o.vm_id = v.id and o.host = (
+    select h.name from host h where h.id = v.host_id)), '')
 from vm v join booking b on b.vm_id = v.id and b.host_id = v.host_id
 where v.datastore_id is not null and ($2::bigint is null or v.id = $2)
 order by v.id
