@@ -9,7 +9,7 @@ from gateway import lifecycle
 from gateway.denial import Denied, Kind
 from gateway.events.event import Event, Severity, emit
 from gateway.lifecycle import Operation, VmState
-from gateway.store import cancels, tasks
+from gateway.store import cancels, objections, tasks
 from gateway.store.pool import Connection, Store
 from gateway.tasks.saga import SAGAS
 from gateway.tasks.words import REQUESTED, TITLES
@@ -83,6 +83,7 @@ async def _accept(c: Connection, order: Order, caller: Caller, group: UUID | Non
     releasing = bool(order.payload.get("release"))
     lifecycle.require(order.operation, VmState(vm["state"]), releasing=releasing)
     await _not_doubted(c, order)
+    await _no_objection(c, order, caller)
     task = _new_task(order, caller, vm["name"], vm["enterprise_id"], group)
     if not await tasks.insert(c, task):
         await _not_locked(c, order.vm_id)
@@ -116,6 +117,21 @@ async def _not_doubted(c: Connection, order: Order) -> None:
             "A cancelled relocation is cleared up once its hosts answer; until then the virtual "
             "machine can be undeployed, not moved or resized",
         )
+
+
+_OBJECTIONS = {
+    Operation.RELOCATE: ("VM-RELOCATE-10", "The virtual machine cannot be moved as it is"),
+    Operation.UNDEPLOY: ("VM-121", "The virtual machine cannot be removed as it is"),
+}
+
+
+async def _no_objection(c: Connection, order: Order, caller: Caller) -> None:
+    """Denied where its host was seen to have something against the operation."""
+    said = await objections.against(c, order.vm_id, order.operation)
+    if said:
+        code, sentence = _OBJECTIONS[order.operation]
+        why = said if caller.sees_hosts else "administrators see why"
+        raise Denied(Kind.CONFLICT, code, f"{sentence}: {why}")
 
 
 async def _not_locked(c: Connection, vm_id: int) -> None:
