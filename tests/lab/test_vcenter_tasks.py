@@ -220,7 +220,9 @@ def test_many_clones_and_moves_at_once_leave_every_list_right(admin: Administrat
         return admin.ended(admin.relocate(f"web-{number}", host)).state
 
     def made(number: int) -> str:
-        task = admin.clone(f"web-{number}", hosts[number % 4], "shared-1-1", memoryMB=4 * (number + 1))
+        task = admin.clone(
+            f"web-{number}", hosts[number % 4], "shared-1-1", memoryMB=4 * (number + 1)
+        )
         return admin.ended(task).state
 
     with ThreadPoolExecutor(12) as crowd:
