@@ -51,7 +51,7 @@ class Turn:
     @property
     def writer(self) -> Writer:
         """Who changes something, and where."""
-        return Writer(self.store, self.caller)
+        return Writer(self.store, self.caller, self.services.capabilities)
 
     @property
     def viewer(self) -> Viewer:

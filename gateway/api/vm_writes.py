@@ -1,9 +1,11 @@
 """Changes of a VM that need no task: each is one transaction that also puts its event out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
+from drivers.capabilities import Capabilities
+from gateway.api.sizes import require_size
 from gateway.api.vm_body import VmBody, id_of, invalid, refuse_hardware
 from gateway.api.vm_groups import group, join, tier_named
 from gateway.api.vm_reading import conflict, readable, require_free, require_unprotected
@@ -21,10 +23,11 @@ PROTECTABLE = (VmState.ON, VmState.PAUSED, VmState.OFF)
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Who changes something, and in which store."""
+    """Who changes something, in which store, and what hypervisors can do by their types."""
 
     store: Store
     caller: Caller
+    capabilities: Mapping[str, Capabilities] = field(default_factory=dict)
 
 
 def _protection(vm: Vm) -> dict[str, object]:
@@ -61,6 +64,7 @@ async def create(writer: Writer, ground: Ground, body: VmBody) -> Vm:
     async with writer.store.transaction() as c:
         pattern = await vm_making.pattern(c, template_id)
         made = _new_vm(_usable(pattern, ground), ground, body, writer.caller)
+        require_size(writer.capabilities.get(ground.type), made.cpu, made.ram_mib)
         vm_id = await vm_making.insert(c, made)
         if vm_id is None:
             raise Denied(Kind.ABSENT, "VAPP-0", "The virtual appliance does not exist")
@@ -123,6 +127,8 @@ async def edit(writer: Writer, vm_id: int, body: VmBody) -> tuple[int, int] | No
     async with writer.store.transaction() as c:
         vm = await locked(c, writer, vm_id)
         cpu, ram_mib = body.cpu or vm.cpu, body.ram_mib or vm.ram_mib
+        if (cpu, ram_mib) != (vm.cpu, vm.ram_mib):
+            require_size(writer.capabilities.get(vm.type), cpu, ram_mib)
         moved = await group(c, vm, body)
         if vm.state is not VmState.NOT_ALLOCATED and (cpu, ram_mib) != (vm.cpu, vm.ram_mib):
             if moved:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from drivers.facts import AT_POWER_ON
 from gateway.store.pool import Connection
 
 _SELECT = """
@@ -63,9 +64,9 @@ async def all_of(c: Connection, rest_s: float) -> list[ResidentRow]:
 
 
 async def movers(c: Connection) -> dict[int, str]:
-    """Who else moves VMs of hosts by itself, by host; of all others nobody does."""
+    """Who else moves VMs of hosts while they run, by host; of all others nobody does."""
     rows = await c.fetch("select id, mover from host where mover <> '' order by id")
-    return {row["id"]: row["mover"] for row in rows}
+    return {row["id"]: row["mover"] for row in rows if not row["mover"].endswith(AT_POWER_ON)}
 
 
 async def one(c: Connection, vm_id: int) -> ResidentRow | None:
