@@ -3,11 +3,15 @@
 from aiohttp import web
 
 from gateway.api import media
+from gateway.api.bodies import EMPTY
+from gateway.api.body_table import BODIES, HEED_IF_MATCH
 from gateway.api.capacity_routes import CAPACITY_ROUTES
 from gateway.api.catalog_routes import CATALOG_ROUTES
 from gateway.api.guard import REMEMBERED, Access, Remembered, guarded
 from gateway.api.problems import Handler, problems
+from gateway.api.query_table import NONE, QUERIES
 from gateway.api.services import SERVICES, Services
+from gateway.api.strict import strict
 from gateway.api.vm_routes import VM_ROUTES
 
 Route = tuple[str, str, Handler, str | Access]
@@ -29,9 +33,21 @@ def build_app(services: Services) -> web.Application:
     app[SERVICES] = services
     app[REMEMBERED] = Remembered(services.secret)
     for method, path, handler, needs in ROUTES:
-        through = guarded(handler, needs)
+        through = guarded(_strict(method, path, handler), needs)
         if method == "GET":
             app.router.add_get(f"/api{path}", through)
         else:
             app.router.add_route(method, f"/api{path}", through)
     return app
+
+
+_READERS = {path: handler for method, path, handler, _ in ROUTES if method == "GET"}
+
+
+def _strict(method: str, path: str, handler: Handler) -> Handler:
+    """A route's handler behind what it declares; what it forgot to declare is not taken."""
+    query = QUERIES.get((method, path), NONE)
+    body = None if method == "GET" else BODIES.get((method, path), EMPTY)
+    of = getattr(body, "of", None)
+    takes = ("If-Match",) if (method, path) in HEED_IF_MATCH else ()
+    return strict(handler, query, body, None if of is None else _READERS[of], takes)

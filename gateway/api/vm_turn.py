@@ -8,7 +8,8 @@ from uuid import UUID
 
 from aiohttp import web
 
-from gateway.api import media, paging
+from gateway.api import media, paging, short_list
+from gateway.api.bodies import BODY
 from gateway.api.links import Linker
 from gateway.api.representations.virtualmachines import Viewer
 from gateway.api.services import CALLER, SERVICES
@@ -107,11 +108,16 @@ class Turn:
 
     async def json(self) -> object:
         """The body as JSON of a media type of ours."""
+        if BODY in self.request:
+            return self.request[BODY]
         return await media.json_body(self.request)
 
     async def optional_json(self) -> Mapping[str, Any] | None:
         """The body as a JSON object; None for no body, and for `null`."""
-        body = await media.json_body(self.request, optional=True)
+        if BODY in self.request:
+            body = self.request[BODY]
+        else:
+            body = await media.json_body(self.request, optional=True)
         return None if body is None else as_object(body)
 
     async def text_or_json(self) -> object:
@@ -142,8 +148,8 @@ class Turn:
         return web.Response(status=204, headers=_header(warning))
 
     def whole(self, kind: str, rows: Sequence[Mapping[str, Any]]) -> web.Response:
-        """200 with a collection that is not paged."""
-        return self.ok(kind, {"links": [], "collection": rows})
+        """200 with a short collection: the part of it that the query asks for, or all."""
+        return self.ok(kind, short_list.body(self.request, self.links, rows))
 
     def page(
         self, kind: str, rows: Sequence[Mapping[str, Any]], total: int, sort: Sort
