@@ -122,6 +122,7 @@ BODIES: Mapping[tuple[str, str], Body | Own] = {
     ("PUT", _MM): Body(VM, of=_MM),
     ("DELETE", _MM): EMPTY,
     ("PUT", f"{_MM}/state"): Body(STATE, of=f"{_MM}/state"),
+    ("POST", f"{_MM}/state"): Body(STATE, of=f"{_MM}/state"),
     ("POST", f"{_MM}/action/deploy"): VM_DEPLOY,
     ("POST", f"{_MM}/action/undeploy"): VM_TASK,
     ("POST", f"{_MM}/action/reset"): VM_TASK,

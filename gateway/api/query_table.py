@@ -34,8 +34,6 @@ _CURSOR = text("cursor")
 SEVERITIES = ("INFO", "WARN", "WARNING", "ERROR")
 
 NONE: Query = ()
-WINDOW: Query = _PART
-"""A short list, of which a part may be asked for."""
 NAMED: Query = (*_PART, text("has"), one_of("by", ("name", "id")), _ASC)
 """A short list of what has names."""
 PAGED: Query = (*_PART, _CURSOR, text("has"), one_of("by", tenants.NAME_SORTS), _ASC)
@@ -145,6 +143,7 @@ QUERIES: Mapping[tuple[str, str], Query] = {
     ("DELETE", _MM): (*FORCE, only("release", "false")),
     ("GET", f"{_MM}/state"): NONE,
     ("PUT", f"{_MM}/state"): NONE,
+    ("POST", f"{_MM}/state"): NONE,
     ("POST", f"{_MM}/action/deploy"): FORCE,
     ("POST", f"{_MM}/action/undeploy"): FORCE,
     ("POST", f"{_MM}/action/reset"): NONE,
@@ -155,7 +154,7 @@ QUERIES: Mapping[tuple[str, str], Query] = {
     ("POST", f"{_MM}/action/relocate"): (only("target", "any"),),
     ("GET", f"{_MM}/network/nics"): NAMED,
     ("GET", f"{_MM}/events"): EVENTS,
-    ("GET", _K): WINDOW,
+    ("GET", _K): NONE,
     ("GET", f"{_K}/{{task}}"): NONE,
     ("POST", f"{_K}/{{task}}/action/ack"): NONE,
     ("POST", f"{_K}/{{task}}/action/cancel"): NONE,
@@ -203,14 +202,14 @@ QUERIES: Mapping[tuple[str, str], Query] = {
     ("GET", _HOLD): NONE,
     ("DELETE", _HOLD): NONE,
     ("POST", f"{_HOLD}/action/renew"): NONE,
-    ("GET", "/admin/plans"): WINDOW,
+    ("GET", "/admin/plans"): NONE,
     ("POST", "/admin/plans"): NONE,
     ("GET", _PLAN): NONE,
     ("POST", f"{_PLAN}/action/approve"): NONE,
     ("POST", f"{_PLAN}/action/cancel"): NONE,
     ("GET", _RULES): (number("idDatacenter", _ID_MAX),),
     ("POST", _RULES): (number("idDatacenter", _ID_MAX),),
-    **{("GET", f"{_RULES}/{words[0]}"): WINDOW for words in RULE_WORDS.values()},
+    **{("GET", f"{_RULES}/{words[0]}"): NONE for words in RULE_WORDS.values()},
     **{("POST", f"{_RULES}/{words[0]}"): NONE for words in RULE_WORDS.values()},
     **{
         (method, f"{_RULES}/{words[0]}/{{rule}}"): NONE
@@ -219,11 +218,11 @@ QUERIES: Mapping[tuple[str, str], Query] = {
         if (kind, method) != ("enterprise_exclusion", "PUT")
     },
     ("GET", "/admin/cluster"): NONE,
-    ("GET", _SETS): WINDOW,
+    ("GET", _SETS): NONE,
     ("POST", _SETS): NONE,
     ("POST", f"{_SETS}/action/validate"): NONE,
     ("POST", f"{_SETS}/action/simulate"): (number("days", DAYS_MAX),),
-    ("GET", f"{_SETS}/drafts"): WINDOW,
+    ("GET", f"{_SETS}/drafts"): NONE,
     ("GET", _DRAFT): NONE,
     ("PUT", _DRAFT): NONE,
     ("DELETE", _DRAFT): NONE,

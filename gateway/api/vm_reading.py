@@ -12,7 +12,7 @@ from gateway.store.pool import Connection
 from gateway.store.tasks_view import Task
 from gateway.store.vm_making import Ground
 from gateway.store.vms import Vm
-from gateway.tasks.submission import Caller
+from gateway.tasks.submission import Caller, protected
 
 EVERYWHERE = Privilege.ENTERPRISE_ADMINISTER_ALL.value
 
@@ -47,7 +47,7 @@ def require_free(vm: Vm) -> None:
 def require_unprotected(vm: Vm, caller: Caller) -> None:
     """Denied VM-120, with the reason, when the VM is protected from this caller."""
     if vm.protected and Privilege.VM_PROTECT_ACTION not in caller.privileges:
-        raise conflict("VM-120", f"The virtual machine is protected: {vm.protected_cause}")
+        raise protected(vm.name, vm.protected_cause)
 
 
 async def find_vm(c: Connection, path: tuple[int, int, int], caller: Caller) -> Vm:

@@ -45,6 +45,8 @@ VM_ROUTES: tuple[tuple[str, str, Handler, str | None], ...] = (
     ("DELETE", _M, virtualmachines.delete, EDIT),
     ("GET", f"{_M}/state", virtualmachine_state.read, None),
     ("PUT", f"{_M}/state", virtualmachine_state.change, ACT),
+    # One public client sends it so.
+    ("POST", f"{_M}/state", virtualmachine_state.change, ACT),
     ("POST", f"{_M}/action/deploy", virtualmachine_actions.deploy, ACT),
     ("POST", f"{_M}/action/undeploy", virtualmachine_actions.undeploy, ACT),
     ("POST", f"{_M}/action/reset", virtualmachine_actions.reset, ACT),

@@ -87,6 +87,11 @@ class Turn:
         given = self.request.query.get(name)
         return checked_text(given, name, _TEXT_MAX) if given else None
 
+    def query_number(self, name: str) -> int | None:
+        """A number of the query, which was checked before; None when it is not there."""
+        given = self.request.query.get(name)
+        return None if given is None else int(given)
+
     def require_sight(self, enterprise: int) -> None:
         """Denied EN-0 unless this enterprise exists for the caller."""
         if not sees(self.caller, enterprise):
@@ -125,8 +130,10 @@ class Turn:
         return await media.text_or_json(self.request)
 
     def preferred(self, usual: str, other: str) -> str:
-        """`other` when the client asks for it by name, else `usual`."""
+        """`other` when the client asks for it by name and not for `usual`, else `usual`."""
         accept = self.request.headers.get("Accept", "")
+        if f"application/vnd.abiquo.{usual}+json" in accept:
+            return usual
         return other if f"application/vnd.abiquo.{other}+json" in accept else usual
 
     def ok(self, kind: str, body: Mapping[str, Any]) -> web.Response:

@@ -16,6 +16,7 @@ from gateway.store import ledger, moved, observations
 from gateway.store.moved import Move, Place
 from gateway.store.observations import Believed, HostSeen
 from gateway.store.pool import Connection
+from gateway.tasks.words import PROTECTED, although, protection
 
 READ_AT_ONCE = 1000
 """VMs that are compared without a pause: a few ms."""
@@ -216,7 +217,8 @@ async def _tell_state(
 ) -> None:
     lost = state is VmState.UNKNOWN
     why = f"last known {vm.known_state}" if lost else f"was {_named(vm.state, vm.deallocated)}"
-    told = f"{vm.name} is {_named(state, deallocated)} ({why})"
+    payload = {} if vm.protected_cause is None else {PROTECTED: vm.protected_cause}
+    told = f"{vm.name} is {_named(state, deallocated)} ({why}){although(payload)}"
     hosts = evidence.get("hosts")
     await emit(
         c,
@@ -229,7 +231,7 @@ async def _tell_state(
             severity=Severity.WARN if lost else Severity.INFO,
             enterprise_id=vm.enterprise_id,
             entity_name=vm.name,
-            details=evidence,
+            details={**evidence, **protection(payload)},
         ),
     )
 

@@ -12,7 +12,8 @@ from gateway.store.pool import Connection
 @dataclass(frozen=True, slots=True)
 class Believed:
     """A VM as it was recorded before the look. `last_task` is the newest of its tasks then,
-    `seen_on` where it was when it was seen on several hosts at once."""
+    `seen_on` where it was when it was seen on several hosts at once, `protected_cause` why it is
+    protected, None for one that is not."""
 
     id: int
     uuid: UUID
@@ -26,6 +27,7 @@ class Believed:
     host_id: int
     last_task: int
     seen_on: tuple[str, ...] = ()
+    protected_cause: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ async def fence(c: Connection, hypervisor: str, endpoint: str, epoch: int) -> bo
 
 _BELIEVED = """
 select v.id, v.uuid, v.name, v.enterprise_id, h.name host, v.state, v.known_state, v.version,
-  v.deallocated, v.host_id,
+  v.deallocated, v.host_id, case when v.protected then v.protected_cause end protected_cause,
   coalesce((select max(t.n) from task t where t.vm_id = v.id), 0) last_task,
   case when v.state = 'UNKNOWN' then coalesce(v.seen->'hosts', '[]') else '[]' end seen_on
 from vm v join host h on h.id = v.host_id

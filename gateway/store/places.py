@@ -134,6 +134,18 @@ async def datacenters(c: Connection) -> list[Datacenter]:
     return [Datacenter(*row.values()) for row in rows]
 
 
+async def regions(c: Connection, type_: str) -> list[Datacenter]:
+    """The datacenters that have hosts of this type and of no other, by name."""
+    rows = await c.fetch(
+        _DATACENTER
+        + """where exists (select from host h where h.datacenter_id = d.id and h.type = $1)
+             and not exists (select from host h where h.datacenter_id = d.id and h.type <> $1)
+             order by d.name""",
+        type_,
+    )
+    return [Datacenter(*row.values()) for row in rows]
+
+
 async def datacenter(c: Connection, datacenter_id: int) -> Datacenter | None:
     """One datacenter."""
     row = await c.fetchrow(_DATACENTER + "where d.id = $1", datacenter_id)

@@ -128,24 +128,33 @@ async def enterprise(c: Connection, enterprise_id: int) -> Enterprise | None:
 
 
 async def virtualdatacenters(
-    c: Connection, enterprise_id: int | None, has: str | None, sort: Sort
+    c: Connection,
+    enterprise_id: int | None,
+    has: str | None,
+    sort: Sort,
+    *,
+    datacenter_id: int | None = None,
 ) -> Page[Virtualdatacenter]:
-    """Virtual datacenters of one enterprise, or of all."""
+    """Virtual datacenters of one enterprise, or of all; in one datacenter, or in all."""
     found = await c.fetch(
         _VDC
         + f"""where ($1::bigint is null or v.enterprise_id = $1)
               and ($2::text is null or v.name ilike $2)
+              and ($5::bigint is null or v.datacenter_id = $5)
               order by v.{_order(sort)} offset $3 limit nullif($4, 0)""",
         enterprise_id,
         like(has),
         sort.start,
         sort.limit,
+        datacenter_id,
     )
     total = await c.fetchval(
         """select count(*) from virtualdatacenter where ($1::bigint is null or enterprise_id = $1)
-           and ($2::text is null or name ilike $2)""",
+           and ($2::text is null or name ilike $2)
+           and ($3::bigint is null or datacenter_id = $3)""",
         enterprise_id,
         like(has),
+        datacenter_id,
     )
     return Page(tuple(Virtualdatacenter(*row.values()) for row in found), int(total))
 

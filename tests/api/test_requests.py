@@ -5,6 +5,7 @@ Every route declares its query parameters and the fields of its body; the tests 
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from yarl import URL
@@ -260,6 +261,78 @@ async def test_a_header_that_is_not_offered_changes_nothing(api: Api, header: st
         assert answer.status == (400 if header == "Idempotency-Key" else 412), (method, path)
         assert answer.body["collection"][0]["field"] == header
     assert (await api.call("GET", VDC, headers={header: "x"})).status == 200
+
+
+CONTRADICTIONS: list[tuple[str, str, dict[str, Any], str]] = [
+    ("PUT", "{vm}/state", {"state": "OFF", "forceAfter": 5}, "forceAfter"),
+    ("POST", "{vm}/state", {"state": "OFF", "forceAfter": 5}, "forceAfter"),
+    (
+        "PUT",
+        "{vm}/state",
+        {"state": "OFF", "gracefulShutdown": False, "forceAfter": 5},
+        "forceAfter",
+    ),
+    ("PUT", "{vm}/state", {"state": "ON", "forceAfter": 5}, "forceAfter"),
+    ("PUT", "{vm}/state", {"state": "ON", "gracefulShutdown": True}, "gracefulShutdown"),
+    ("PUT", "{vm}/state", {"state": "PAUSED", "gracefulShutdown": True}, "gracefulShutdown"),
+    ("PUT", "{vm}/state", {"state": "ON", "azureMode": "deallocate"}, "azureMode"),
+    ("PUT", "{vm}/state", {"state": "PAUSED", "azureMode": "powerOff"}, "azureMode"),
+    (
+        "POST",
+        "{vm}/action/relocate?target=any",
+        {"links": [{"rel": "machine", "href": f"{vm_world.ROOT}{MACHINES}/2"}]},
+        "links[machine]",
+    ),
+    ("POST", "{vm}/action/relocate?target=any", {"hold": str(UUID(int=1))}, "hold"),
+    (
+        "POST",
+        "{vm}/action/relocate",
+        {
+            "hold": str(UUID(int=1)),
+            "links": [{"rel": "machine", "href": f"{vm_world.ROOT}{MACHINES}/2"}],
+        },
+        "links[machine]",
+    ),
+    (
+        "POST",
+        "admin/plans",
+        {
+            "kind": "drain",
+            "movesMaxPercent": 5,
+            "links": [{"rel": "machine", "href": f"{vm_world.ROOT}{MACHINES}/2"}],
+        },
+        "movesMaxPercent",
+    ),
+    ("POST", "admin/plans", {"kind": "rebalance", "savedMin": 2}, "savedMin"),
+    ("POST", "admin/plans", {"kind": "consolidate", "gainMinPercent": 2}, "gainMinPercent"),
+    (
+        "POST",
+        MACHINES,
+        {"name": "x", "ip": "10.0.0.9", "hypervisor": "sim", "type": "VMX_04"},
+        "type",
+    ),
+    (
+        "POST",
+        MACHINES,
+        {"name": "x", "ip": "10.0.0.9", "ipService": "10.0.0.8", "type": "KVM"},
+        "ipService",
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "field"), CONTRADICTIONS)
+async def test_a_request_that_contradicts_itself_is_refused(
+    api: Api, method: str, path: str, body: dict[str, Any], field: str
+) -> None:
+    """I17: one half of it would be passed over, so nothing is done."""
+    vm = await api.make()
+    await api.put(vm, "ON", 1)
+    if body.get("kind") in ("rebalance", "consolidate"):
+        body = {**body, "links": [DATACENTER]}
+    answer = await api.call(method, path.format(vm=vm), body)
+    assert answer.status == 400, answer.body
+    assert answer.body["collection"][0]["field"] == field
+    assert await api.row("select count(*) from task") == 0
 
 
 def test_our_own_resources_pass_nothing_over() -> None:

@@ -22,7 +22,7 @@ def datacenter(links: Linker, one: Datacenter) -> dict[str, Any]:
         "name": one.name,
         "location": one.location,
         "links": [
-            links.link("edit", path, "datacenter"),
+            links.link("edit", path, "datacenter", title=one.name),
             links.link("racks", f"{path}/racks", "racks"),
             links.link("datastores", f"{path}/datastores", "datastores"),
             links.link("datastoretiers", f"{path}/datastoretiers", "datastoretiers"),
@@ -39,7 +39,7 @@ def rack(links: Linker, one: Rack) -> dict[str, Any]:
         "name": one.name,
         "shortDescription": one.description,
         "links": [
-            links.link("edit", path, "rack"),
+            links.link("edit", path, "rack", title=one.name),
             links.link("datacenter", f"admin/datacenters/{one.datacenter_id}", "datacenter"),
             links.link("machines", f"{path}/machines", "machines"),
             links.link("clusters", f"{path}/clusters", "clusters"),
@@ -105,7 +105,7 @@ def machine(links: Linker, one: HostRow, stores: list[DatastoreRow]) -> dict[str
         },
         "networkInterfaces": {"links": [], "collection": []},
         "links": [
-            links.link("edit", path, "machine"),
+            links.link("edit", path, "machine", title=one.name),
             links.link("rack", _rack_path(one.datacenter_id, one.rack_id), "rack"),
             links.link("datacenter", f"admin/datacenters/{one.datacenter_id}", "datacenter"),
             links.link("datastores", f"{path}/datastores", "datastores"),
@@ -152,7 +152,7 @@ def datastore(links: Linker, one: DatastoreRow, host: HostRow | None = None) -> 
         "size": one.capacity_bytes or 0,
         "usedSize": one.used_bytes,
         "overLimit": one.over_limit,
-        "links": [links.link("edit", path, "datastore"), *more],
+        "links": [links.link("edit", path, "datastore", title=one.name), *more],
     }
 
 

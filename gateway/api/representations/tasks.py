@@ -57,7 +57,7 @@ def task(links: Linker, vm: Vm, one: Task, caller: Caller) -> dict[str, Any]:
     path = f"{vm_path(vm)}/tasks/{one.id}"
     finished = one.state == "done"
     offered = [
-        links.link("self", path, "task"),
+        links.link("self", path, "task", title=one.kind),
         links.link("parent", f"{vm_path(vm)}/tasks", "tasks"),
         links.link("result", vm_path(vm), "virtualmachine", title=one.vm_name),
         links.link(

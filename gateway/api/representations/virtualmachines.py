@@ -83,7 +83,7 @@ def virtual_machine_state(links: Linker, vm: Vm) -> dict[str, Any]:
         "deallocated": vm.deallocated,
         "links": [
             links.link("parent", vm_path(vm), "virtualmachine", title=vm.name),
-            links.link("edit", f"{vm_path(vm)}/state", "virtualmachinestate"),
+            links.link("edit", f"{vm_path(vm)}/state", "virtualmachinestate", title=vm.name),
         ],
     }
 
@@ -212,7 +212,9 @@ def private_ip(links: Linker, vm: Vm, nic: Nic) -> dict[str, Any]:
         "quarantine": False,
         "ipv6": ":" in nic.address,
         "links": [
-            links.link("self", nic_path(nic), "privateip"),
+            links.link(
+                "self", nic_path(nic), "privateip", title=_address(vm, nic) or f"nic{nic.n}"
+            ),
             links.link("privatenetwork", network, "vlan", title=nic.network_name),
             links.link("virtualdatacenter", vdc, "virtualdatacenter"),
             links.link("virtualmachine", vm_path(vm), "virtualmachine", title=vm.name),
