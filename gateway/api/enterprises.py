@@ -21,7 +21,7 @@ async def list_all(request: web.Request) -> web.Response:
     async with turn.store.read() as c:
         page = await tenants.enterprises(c, only, turn.query_text("has"), sort)
     rows = [shown.enterprise(turn.links, one) for one in page.rows]
-    return turn.page("enterprises", rows, page.total, sort)
+    return turn.page("enterprises", rows, page, sort)
 
 
 async def read(request: web.Request) -> web.Response:

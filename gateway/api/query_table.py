@@ -5,6 +5,7 @@ A route that is not named here takes none, and a test tells that it was forgotte
 
 from collections.abc import Mapping
 
+from gateway.api import short_list
 from gateway.api.headroom import MACHINES_MAX
 from gateway.api.hold_body import DISK_MAX
 from gateway.api.queries import (
@@ -34,7 +35,7 @@ _CURSOR = text("cursor")
 SEVERITIES = ("INFO", "WARN", "WARNING", "ERROR")
 
 NONE: Query = ()
-NAMED: Query = (*_PART, text("has"), one_of("by", ("name", "id")), _ASC)
+NAMED: Query = (*_PART, _CURSOR, text("has"), one_of("by", short_list.BY), _ASC)
 """A short list of what has names."""
 PAGED: Query = (*_PART, _CURSOR, text("has"), one_of("by", tenants.NAME_SORTS), _ASC)
 """A list that is read page by page."""
@@ -135,6 +136,7 @@ QUERIES: Mapping[tuple[str, str], Query] = {
     ("GET", f"{_AA}/layers/{{layer}}"): NONE,
     ("PUT", f"{_AA}/layers/{{layer}}"): NONE,
     ("DELETE", f"{_AA}/layers/{{layer}}"): NONE,
+    ("GET", "/admin/virtualmachines"): VMS,
     ("GET", "/cloud/virtualmachines"): VMS,
     ("GET", _M): VMS,
     ("POST", _M): NONE,

@@ -34,7 +34,7 @@ async def list_all(request: web.Request) -> web.Response:
             c, only if wanted is None else wanted, turn.query_text("has"), sort, datacenter_id=place
         )
     rows = [shown.virtualdatacenter(turn.links, one) for one in page.rows]
-    return turn.page("virtualdatacenters", rows, page.total, sort)
+    return turn.page("virtualdatacenters", rows, page, sort)
 
 
 async def find(turn: Turn, c: Connection) -> Virtualdatacenter:

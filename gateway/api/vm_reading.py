@@ -3,6 +3,7 @@
 What it may not see does not exist for it: the answer is the same VM-1.
 """
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from gateway.api.privileges import Privilege
@@ -74,7 +75,26 @@ async def find_vdc(c: Connection, vdc: int, caller: Caller) -> None:
         raise Denied(Kind.ABSENT, "VDC-0", "The virtual datacenter does not exist")
 
 
-async def find_task(c: Connection, vm: Vm, task: UUID) -> Task:
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Where a VM was that is deleted."""
+
+    virtualdatacenter_id: int
+    virtualappliance_id: int
+    id: int
+
+
+async def find_deletion(
+    c: Connection, path: tuple[int, int, int], task: UUID, caller: Caller
+) -> Gone | None:
+    """Where the VM was that this task deleted; None when it did not, or is not for the caller."""
+    found = await tasks_view.get(c, path[2], task)
+    if found is None or not found.deletes or found.result != "success":
+        return None
+    return Gone(*path) if sees(caller, found.enterprise_id) else None
+
+
+async def find_task(c: Connection, vm: Vm | Gone, task: UUID) -> Task:
     """A task of the VM; Denied TASK-1 when there is no such."""
     found = await tasks_view.get(c, vm.id, task)
     if found is None:

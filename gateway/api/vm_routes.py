@@ -32,6 +32,7 @@ _H = "/admin/datacenters/{dc}/racks/{rack}/machines/{machine}"
 # Below /api. None: whoever is logged in, within its own enterprise.
 VM_ROUTES: tuple[tuple[str, str, Handler, str | None], ...] = (
     ("GET", "/cloud/virtualmachines", virtualmachines.list_of_caller, None),
+    ("GET", "/admin/virtualmachines", virtualmachines.list_of_all, EVERYWHERE),
     ("GET", f"{_V}/action/virtualmachines", virtualmachines.list_of_vdc, None),
     ("GET", f"{_E}/action/virtualmachines", virtualmachines.list_of_enterprise, None),
     ("GET", f"{_U}/action/virtualmachines", virtualmachines.list_of_user, None),

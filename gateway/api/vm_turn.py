@@ -1,7 +1,7 @@
 """What a handler of VMs needs of one request, in a few words: who, what path, what body."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ from gateway.api.vm_reading import sees
 from gateway.api.vm_writes import Writer
 from gateway.denial import Denied, Kind
 from gateway.events.event import Event, emit
-from gateway.store.paged import Sort
+from gateway.store.paged import Page, Sort
 from gateway.store.pool import Connection, Store
 from gateway.store.vms import Scope
 from gateway.tasks.submission import Caller
@@ -97,14 +97,16 @@ class Turn:
         if not sees(self.caller, enterprise):
             raise Denied(Kind.ABSENT, "EN-0", "The enterprise does not exist")
 
-    def sort(self, sorts: Mapping[str, str], *, by: str, ascending: bool) -> Sort:
+    def sort(self, sorts: Collection[str], *, by: str, ascending: bool) -> Sort:
         """Which page is asked for, sorted by one of `sorts`."""
         return paging.read(self.request.query, sorts, by=by, ascending=ascending)
 
-    def scoped(self, scope: Scope, sorts: Mapping[str, str]) -> tuple[Scope, Sort]:
-        """A scope narrowed by the query's `has`, and the page asked for."""
+    def scoped(self, scope: Scope, sorts: Collection[str]) -> tuple[Scope, Sort]:
+        """A scope narrowed by the query's `has`, `name` and `vmlabel`, and the page asked for."""
         sort = self.sort(sorts, by="name", ascending=True)
-        return replace(scope, has=self.query_text("has")), sort
+        text = self.query_text
+        narrowed = replace(scope, has=text("has"), name=text("name"), label=text("vmlabel"))
+        return narrowed, sort
 
     async def tell(self, c: Connection, event: Event) -> None:
         """Put an event about something that the caller did into the feed."""
@@ -159,10 +161,10 @@ class Turn:
         return self.ok(kind, short_list.body(self.request, self.links, rows))
 
     def page(
-        self, kind: str, rows: Sequence[Mapping[str, Any]], total: int, sort: Sort
+        self, kind: str, rows: Sequence[Mapping[str, Any]], page: Page[Any], sort: Sort
     ) -> web.Response:
-        """200 with one page of a collection."""
-        return self.ok(kind, paging.body(self.request, self.links, rows, total, sort))
+        """200 with one page of a collection, whose rows are shown so."""
+        return self.ok(kind, paging.body(self.request, self.links, rows, page, sort))
 
 
 def _header(warning: str | None) -> dict[str, str]:

@@ -136,13 +136,8 @@ async def datacenters(c: Connection) -> list[Datacenter]:
 
 async def regions(c: Connection, type_: str) -> list[Datacenter]:
     """The datacenters that have hosts of this type and of no other, by name."""
-    rows = await c.fetch(
-        _DATACENTER
-        + """where exists (select from host h where h.datacenter_id = d.id and h.type = $1)
-             and not exists (select from host h where h.datacenter_id = d.id and h.type <> $1)
-             order by d.name""",
-        type_,
-    )
+    only = "(select datacenter_id from host group by 1 having bool_and(type = $1))"
+    rows = await c.fetch(f"{_DATACENTER} where d.id in {only} order by d.name", type_)
     return [Datacenter(*row.values()) for row in rows]
 
 

@@ -11,6 +11,7 @@ _SELECT = """
 select task.id, task.kind, task.vm_id, task.vm_name, task.user_id, task.enterprise_id,
   task.group_id, task.state, task.result, task.error, task.acknowledged, task.started,
   task.attempts, coalesce((task.payload->>'release')::boolean, false) as release,
+  coalesce((task.payload->>'delete')::boolean, false) as deletes,
   task.created_at, task.updated_at, coalesce(app_user.nick, '') as user_nick,
   (select id from decision where decision.task_id = task.id order by at desc limit 1)
     as decision_id,
@@ -38,7 +39,8 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class Task:
     """A task with its jobs in the order they run. `told` is why it failed, for who may not know
-    of hosts, empty where that was not written; `release` that a power off gives compute back."""
+    of hosts, empty where that was not written; `release` that a power off gives compute back,
+    `deletes` that the VM's record goes with an undeploy."""
 
     id: UUID
     kind: str
@@ -54,6 +56,7 @@ class Task:
     started: bool
     attempts: int
     release: bool
+    deletes: bool
     created_at: datetime
     updated_at: datetime
     user_nick: str

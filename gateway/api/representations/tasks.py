@@ -1,7 +1,7 @@
 """Tasks, jobs and accepted requests in Abiquo's words; times of tasks are in seconds."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.api.links import Linker
 from gateway.api.privileges import Privilege
@@ -14,7 +14,23 @@ from gateway.tasks.submission import Accepted, Caller
 from gateway.tasks.words import UNTOLD
 
 
-def vm_path(vm: Vm) -> str:
+class Placed(Protocol):
+    """What says where a VM is below the API's root, or was."""
+
+    @property
+    def virtualdatacenter_id(self) -> int:
+        """Its virtual datacenter."""
+
+    @property
+    def virtualappliance_id(self) -> int:
+        """Its appliance."""
+
+    @property
+    def id(self) -> int:
+        """Its number."""
+
+
+def vm_path(vm: Placed) -> str:
     """The VM's own path below the API's root."""
     return (
         f"cloud/virtualdatacenters/{vm.virtualdatacenter_id}"
@@ -48,7 +64,7 @@ def accepted(links: Linker, done: Iterable[tuple[Vm, Accepted]]) -> dict[str, An
     }
 
 
-def task(links: Linker, vm: Vm, one: Task, caller: Caller) -> dict[str, Any]:
+def task(links: Linker, vm: Placed, one: Task, caller: Caller) -> dict[str, Any]:
     """A task with its jobs; also what clients ask for as `taskextended`.
 
     `progress` (percent), `error`, `stuck`, `attempts` and `consequences` are vmgate's own.
