@@ -121,6 +121,8 @@ BODIES: Mapping[tuple[str, str], Body | Own] = {
     ("POST", _M): Body(VM),
     ("PUT", _MM): Body(VM, of=_MM),
     ("DELETE", _MM): EMPTY,
+    ("PUT", f"{_MM}/metadata"): Body(Fields(model={"metadata": None})),
+    ("PUT", f"{_MM}/tags"): Body(Fields(model={"collection": None, "totalSize": None})),
     ("PUT", f"{_MM}/state"): Body(STATE, of=f"{_MM}/state"),
     ("POST", f"{_MM}/state"): Body(STATE, of=f"{_MM}/state"),
     ("POST", f"{_MM}/action/deploy"): VM_DEPLOY,

@@ -6,6 +6,7 @@ A route that is not named here takes none, and a test tells that it was forgotte
 from collections.abc import Mapping
 
 from gateway.api import short_list
+from gateway.api.empty_routes import EMPTY_ROUTES
 from gateway.api.headroom import MACHINES_MAX
 from gateway.api.hold_body import DISK_MAX
 from gateway.api.queries import (
@@ -235,6 +236,8 @@ QUERIES: Mapping[tuple[str, str], Query] = {
     ("GET", f"{_SETS}/{{ruleset}}"): NONE,
     ("GET", f"{_SETS}/{{ruleset}}/action/diff"): (number("with", POSITION_MAX),),
     ("POST", f"{_SETS}/{{ruleset}}/action/rollback"): NONE,
+    **{(method, path): NAMED for method, path, *_ in EMPTY_ROUTES if method == "GET"},
+    **{(method, path): NONE for method, path, *_ in EMPTY_ROUTES if method != "GET"},
     ("GET", "/events"): EVENTS,
     ("GET", "/events/{event}"): NONE,
 }

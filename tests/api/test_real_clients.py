@@ -238,3 +238,39 @@ async def test_regions_of_public_clouds_are_no_private_datacenters(api: Api) -> 
     both = {"Accept": f"{MEDIA.format('datacenters')}, {MEDIA.format('publiccloudregions')}"}
     found = await api.call("GET", "cloud/locations", headers=both)
     assert [one["id"] for one in found.body["collection"]] == [1, 2]
+
+
+async def test_links_that_are_followed_unasked_are_there_and_resolve(api: Api) -> None:
+    """C4: each with a collection, empty where there is none of it."""
+    followed = {
+        await api.make(): "harddisks volumes metadata tags nics tasks events",
+        VDC: "disks volumes purchased topurchase privatenetworks tiers defaultvlan location",
+        "admin/enterprises/1": "limits users",
+        "cloud/locations/1": "location templates datastoretiers hypervisortypes",
+        "admin/datacenters/1": "network networkservicetypes tiers racks datastores",
+    }
+    for path, rels in followed.items():
+        thing = (await api.call("GET", path)).body
+        for rel in rels.split():
+            found = link(thing, rel)
+            assert found is not None, (path, rel)
+            accept = {"Accept": found["type"]}
+            href = found["href"].removeprefix(vm_world.ROOT)
+            answer = await api.call("GET", href, headers=accept)
+            assert answer.status == 200, (path, rel)
+            assert answer.headers["Content-Type"].startswith(found["type"]), (path, rel)
+            assert isinstance(answer.body["links"], list)
+
+
+async def test_what_is_empty_takes_nothing(api: Api) -> None:
+    """C4, I4: tags and metadata are given back as they are; some of them are not offered."""
+    vm = await api.make()
+    for path, some in (
+        ("tags", {"collection": [{"key": "a"}]}),
+        ("metadata", {"metadata": {"a": 1}}),
+    ):
+        given = (await api.call("GET", f"{vm}/{path}")).body
+        assert (await api.call("PUT", f"{vm}/{path}", given)).status == 200
+        answer = await api.call("PUT", f"{vm}/{path}", some)
+        assert (answer.status, answer.body["collection"][0]["field"]) == (409, next(iter(some)))
+    assert (await api.call("GET", f"{vm}/tags", user="stranger")).code == "VM-1"

@@ -26,6 +26,9 @@ def datacenter(links: Linker, one: Datacenter) -> dict[str, Any]:
             links.link("racks", f"{path}/racks", "racks"),
             links.link("datastores", f"{path}/datastores", "datastores"),
             links.link("datastoretiers", f"{path}/datastoretiers", "datastoretiers"),
+            links.link("tiers", f"{path}/datastoretiers", "datastoretiers"),
+            links.link("network", f"{path}/network", "vlans"),
+            links.link("networkservicetypes", f"{path}/networkservicetypes", "networkservicetypes"),
             *default,
         ],
     }

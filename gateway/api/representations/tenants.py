@@ -60,6 +60,7 @@ def enterprise(links: Linker, one: Enterprise) -> dict[str, Any]:
         "links": [
             links.link("edit", path, "enterprise", title=one.name),
             links.link("users", f"{path}/users", "users"),
+            links.link("limits", f"{path}/limits", "limits"),
             links.link("virtualmachines", f"{path}/action/virtualmachines", "virtualmachines"),
             links.link("reservedmachines", f"{path}/reservedmachines", "machines"),
             links.link(
@@ -80,6 +81,7 @@ def location(links: Linker, one: Datacenter, media: str = "datacenter") -> dict[
         "location": one.location,
         "links": [
             links.link("self", path, media, title=one.name),
+            links.link("location", path, media, title=one.name),
             links.link("templates", f"{path}/templates", "virtualmachinetemplates"),
             links.link("datastoretiers", f"{path}/datastoretiers", "datastoretiers"),
             links.link("compatibles", f"{path}/datastoretiers/action/compatibles", "links"),
@@ -125,9 +127,25 @@ def virtualdatacenter(links: Linker, one: Virtualdatacenter) -> dict[str, Any]:
             links.link("virtualappliances", f"{path}/virtualappliances", "virtualappliances"),
             links.link("virtualmachines", f"{path}/action/virtualmachines", "virtualmachines"),
             links.link("templates", f"{path}/action/templates", "virtualmachinetemplates"),
+            links.link("privatenetworks", f"{path}/privatenetworks", "vlans"),
+            links.link("disks", f"{path}/disks", "harddisks"),
+            links.link("volumes", f"{path}/volumes", "volumes"),
+            links.link("purchased", f"{path}/publicips/purchased", "publicips"),
+            links.link("topurchase", f"{path}/publicips/topurchase", "publicips"),
+            links.link(
+                "tiers", f"cloud/locations/{one.datacenter_id}/datastoretiers", "datastoretiers"
+            ),
+            *_default_network(links, one),
             *_tier(links, "defaultdatastoretier", one),
         ],
     }
+
+
+def _default_network(links: Linker, one: Virtualdatacenter) -> list[dict[str, Any]]:
+    if one.network_id is None:
+        return []
+    path = f"cloud/virtualdatacenters/{one.id}/privatenetworks/{one.network_id}"
+    return [links.link("defaultvlan", path, "vlan", title=one.network)]
 
 
 def appliance_state(one: Virtualappliance) -> str:

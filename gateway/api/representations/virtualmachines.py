@@ -127,6 +127,10 @@ def _links(viewer: Viewer, vm: Vm, nics: Sequence[Nic]) -> list[dict[str, Any]]:
         link("tasks", f"{path}/tasks", "tasks"),
         link("events", f"{path}/events", "events"),
         link("nics", f"{path}/network/nics", "nics"),
+        link("harddisks", f"{path}/storage/disks", "harddisks"),
+        link("volumes", f"{path}/storage/volumes", "volumes"),
+        link("metadata", f"{path}/metadata", "metadata"),
+        link("tags", f"{path}/tags", "tags"),
         *_belongings(viewer.links, vm),
         *(_nic_link(viewer.links, vm, nic) for nic in nics),
     ]
