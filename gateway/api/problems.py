@@ -24,6 +24,7 @@ STATUS = {
     Kind.ABSENT: 404,
     Kind.NOT_ACCEPTABLE: 406,
     Kind.CONFLICT: 409,
+    Kind.PRECONDITION: 412,
     Kind.UNSUPPORTED: 415,
     Kind.UNAVAILABLE: 503,
     Kind.TOO_MANY: 429,

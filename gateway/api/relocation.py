@@ -62,6 +62,7 @@ async def relocate(request: web.Request) -> web.Response:
     require_unprotected(vm, turn.caller)
     _require_relocatable(turn, vm)
     hold = None if body is None else hold_of(body)
+    _require_one_target(body, anywhere=anywhere, held=hold is not None)
     host = None if anywhere or hold is not None else _target(body)
     if host is not None:
         await _require_fitting(turn, vm, host)
@@ -86,10 +87,16 @@ def _warning(mover: str, vm: Vm) -> str | None:
 
 
 def _anywhere(turn: Turn) -> bool:
-    target = turn.query_text("target")
-    if target not in (None, "any"):
-        raise invalid("target", "only `any` is known; a machine is named by a link")
-    return target == "any"
+    return turn.query_text("target") == "any"
+
+
+def _require_one_target(body: object, *, anywhere: bool, held: bool) -> None:
+    """Refuse a request that says twice where to go: one of them would be passed over."""
+    if anywhere and held:
+        raise invalid("hold", "the hold says where to go, so it does not go with target=any")
+    given = () if body is None else links(as_object(body))
+    if (anywhere or held) and any(link.rel == "machine" for link in given):
+        raise invalid(_REL, "it goes neither with target=any nor with a hold")
 
 
 def _require_relocatable(turn: Turn, vm: Vm) -> None:

@@ -141,6 +141,13 @@ async def datacenters(c: Connection) -> list[Datacenter]:
     return [Datacenter(*row.values()) for row in rows]
 
 
+async def regions(c: Connection, type_: str) -> list[Datacenter]:
+    """The datacenters that have hosts of this type and of no other, by name."""
+    only = "(select datacenter_id from host group by 1 having bool_and(type = $1))"
+    rows = await c.fetch(f"{_DATACENTER} where d.id in {only} order by d.name", type_)
+    return [Datacenter(*row.values()) for row in rows]
+
+
 async def datacenter(c: Connection, datacenter_id: int) -> Datacenter | None:
     """One datacenter."""
     row = await c.fetchrow(_DATACENTER + "where d.id = $1", datacenter_id)

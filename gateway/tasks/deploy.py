@@ -1,4 +1,5 @@
-"""Deploy places a VM, creates it powered off, and powers it on; undeploy goes the way back."""
+"""Deploy places a VM, creates it powered off, and powers it on; undeploy goes the way back,
+and forgets the VM where it was to be deleted."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +8,7 @@ from drivers.contract import Deploy, Order, Outcome, Power, PowerRequest, Remove
 from gateway.lifecycle import VmState
 from gateway.store import bookings, vm_record
 from gateway.store.pool import Connection
+from gateway.tasks.forgetting import DELETE, forget
 from gateway.tasks.saga import begun, failure
 from gateway.tasks.steps import (
     Behaviour,
@@ -76,6 +78,8 @@ async def leave(c: Connection, at: Situation) -> None:
 
 async def _release(c: Connection, at: Situation) -> Mapping[str, Any]:
     await leave(c, at)
+    if at.task.payload.get(DELETE):
+        await forget(c, at)
     return {}
 
 

@@ -26,7 +26,8 @@ def vc(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[VCenter]:
 
 
 async def planned(gateway: Gateway, kind: str, rel: str, href: str) -> dict[str, Any]:
-    body = {"kind": kind, "gainMinPercent": 1, "movesMaxPercent": 100}
+    options = {"gainMinPercent": 1, "movesMaxPercent": 100} if kind == "rebalance" else {}
+    body: dict[str, Any] = {"kind": kind, **options}
     body["links"] = [{"rel": rel, "href": href}]
     status, plan = await gateway.call("POST", "admin/plans", body)
     assert status == 201, plan

@@ -33,6 +33,7 @@ from tests.tasks.rig import (
 
 pytestmark = pytest.mark.long
 DEPLOY, OFF = Operation.DEPLOY, Operation.POWER_OFF
+GONE = "no record of the VM"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ STORIES = {
         DEPLOY, "ON", before=(), faults=(("host-1", "power", "NoCapacity"),)
     ),
     "undeploy": Story(Operation.UNDEPLOY, "NOT_ALLOCATED"),
+    "delete": Story(Operation.UNDEPLOY, GONE, payload={"delete": True}),
     "power off": Story(OFF, "OFF"),
     "deallocate": Story(
         OFF, "OFF", payload={"release": True}, options=SimulatedOptions(cloud=True)
@@ -167,8 +169,26 @@ async def ends_well(story: Story, store: Store) -> None:
     if not ends or ends[-1]["kind"] != story.operation.value or len(ends) <= len(story.before):
         return
     assert ends[-1]["result"] in story.results, ends[-1]
+    if story.state == GONE:
+        await gone(store)
+        return
     row = await vm_row(store, 1)
     if ends[-1]["result"] == "success" or story.state == "NOT_ALLOCATED":
         expected = "ON" if ends[-1]["result"] == "success" and story.faults else story.state
         assert row["state"] == expected, (dict(row), ends[-1])
         assert row["deallocated"] is bool(story.payload.get("release"))
+
+
+async def gone(store: Store) -> None:
+    """C1: the VM, its interfaces and its booking are no more, and the feed says so once."""
+    async with store.read() as c:
+        left = await c.fetchval(
+            """select (select count(*) from vm where id = 1)
+                 + (select count(*) from nic where vm_id = 1)
+                 + (select count(*) from booking where vm_id = 1)"""
+        )
+        told = await c.fetchval(
+            """select count(*) from (select payload from outbox union all select payload from feed)
+               where payload->>'action' = 'DELETE'"""
+        )
+    assert (left, told) == (0, 1)
