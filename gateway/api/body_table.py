@@ -67,7 +67,7 @@ MACHINE = Fields(
 # A machine to be reserved is named by its link, and may be given as GET gives it.
 RESERVED = Fields(
     takes(
-        "hypervisor product version reachable observedAt networks movedBy cpuLimit ramLimit "
+        "hypervisor product version reachable reason observedAt networks movedBy cpuLimit ramLimit "
         "overLimit cpuMeasuredInMhz ramMeasuredInMb " + " ".join(abiquo.MACHINE)
     )
 )

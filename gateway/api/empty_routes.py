@@ -2,8 +2,8 @@
 
 from gateway.api import empties
 from gateway.api.guard import Access
-from gateway.config.privileges import Privilege
 from gateway.api.problems import Handler
+from gateway.config.privileges import Privilege
 
 Route = tuple[str, str, Handler, str | Access]
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from drivers.capabilities import Capabilities
-from gateway.config.privileges import Privilege
 from gateway.api.sizes import require_size
 from gateway.api.vm_body import VmBody, id_of, invalid, refuse_hardware
 from gateway.api.vm_groups import group, join, tier_named
 from gateway.api.vm_reading import conflict, readable, require_free, require_unprotected
+from gateway.config.privileges import Privilege
 from gateway.denial import Denied, Kind
 from gateway.events.event import Event, Severity, emit
 from gateway.lifecycle import Operation, VmState
