@@ -41,18 +41,15 @@ class Look:
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
     """What the looks come to: the state to record, the host it is at, the hosts whose bookings go,
-    and the hosts where something may be left. No `state`: it is positively nowhere."""
+    where something may be left, that are silent, or that it may be on while it is UNKNOWN. No
+    `state`: it is positively nowhere."""
 
     state: VmState | None
     at: Look | None
     free: tuple[Look, ...] = ()
     left: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
-
-    @property
-    def sure(self) -> bool:
-        """Whether every host answered, and the VM is on one of them or on none."""
-        return not self.silent and self.state is not VmState.UNKNOWN
+    doubted: tuple[str, ...] = ()
 
 
 async def look(record: TaskRecord, drivers: Mapping[str, Driver]) -> tuple[VmRecord, list[Look]]:
@@ -92,7 +89,7 @@ def read(vm: VmRecord, looks: Sequence[Look]) -> Whereabouts:
         left = tuple(each.host for each in looks if each.sighting is not None)
         return Whereabouts(None, None, (), left, ())
     left = tuple(each.host for each in there)
-    return Whereabouts(VmState.UNKNOWN, None, (), left, silent)
+    return Whereabouts(VmState.UNKNOWN, None, (), left, silent, tuple(each.host for each in looks))
 
 
 def _only(looks: Sequence[Look]) -> Look | None:
@@ -114,9 +111,11 @@ async def write(c: Connection, vm: VmRecord, found: Whereabouts, by: Mapping[str
     """Record it: the state that was seen, and one booking where all hosts answered. The caller has
     fenced the task, and handles a VM that is nowhere."""
     assert found.state is not None
-    seen = {"state": found.state.value, "host": vm.host, **by}
+    seen: dict[str, Any] = {"state": found.state.value, "host": vm.host, **by}
     if found.state is VmState.UNKNOWN:
         seen["state"] = "NOT_SEEN"
+        if len(found.doubted) > 1:  # an observer looks at all of them before it says where it is
+            seen["hosts"] = list(found.doubted)
     if found.at is not None:
         seen["host"] = found.at.host
     gone = found.at is not None and bool(found.at.sighting and found.at.sighting.deallocated)
