@@ -1,0 +1,337 @@
+"""docs/ways-out.md is true (K2; faults L1, L7, L8): it lists every state of a VM and every phase of
+a task, and each way out is gone over HTTP, with the real engine on simulated hosts."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drivers.simulated.options import SimulatedOptions
+from drivers.simulated.world import World
+from gateway.lifecycle import VmState
+from gateway.store.pool import Store
+from gateway.tasks.policy import Limits
+from tests.api.vm_client import Api, number, serving
+from tests.tasks.rig import Rig, running
+from tests.tasks.waits import until
+
+PAGE = (Path(__file__).parents[2] / "docs/ways-out.md").read_text(encoding="utf-8")
+LIMITS = Limits(attempts_max=2, settle_for_s=1.0, poll_s=0.02, failures_max=2, cancel_s=1.0)
+FINAL = ("FINISHED_SUCCESSFULLY", "FINISHED_UNSUCCESSFULLY", "ACK_ERROR", "CANCELLED")
+
+
+def table(heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading, without its head."""
+    below = PAGE.split(f"\n## {heading}\n", 1)[1]
+    lines = [line for line in below.splitlines() if line.startswith("|")]
+    end = next((n for n, line in enumerate(below.splitlines()) if line.startswith("### ")), None)
+    if end is not None:
+        lines = [line for line in below.splitlines()[:end] if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    width = len(rows[0])
+    return [row for row in rows if len(row) == width]
+
+
+def ways(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+VMS = {row[0].strip("`"): ways(row[2]) for row in table("Virtual machines") if row[0][0] == "`"}
+TASKS = {row[0]: (row[1], ways(row[3])) for row in table("Tasks")}
+
+
+class House:
+    """The API with its engine, and what the ways begin with."""
+
+    def __init__(self, api: Api, rig: Rig, world: World) -> None:
+        self.api, self.rig, self.world = api, rig, world
+        self.vm = ""
+        self.task = ""
+
+    async def post(self, path: str, body: Any = None) -> None:
+        """An accepted request; its task is the one we follow."""
+        answer = await self.api.call("POST" if "/state" not in path else "PUT", path, body)
+        assert answer.status in (202, 204), answer.body
+        if answer.status == 202:
+            self.task = answer.body["links"][0]["href"].split("/api/")[1]
+
+    async def act(self, action: str, body: Any = None) -> None:
+        """An action on the task we follow."""
+        answer = await self.api.call("POST", f"{self.task}/action/{action}", body)
+        assert answer.status == 204, answer.body
+
+    async def reads(self, path: str, field: str, *wanted: object) -> Any:
+        """Read until the field is one of these."""
+        while True:
+            body = (await self.api.call("GET", path)).body
+            if body[field] in wanted:
+                return body
+
+    async def ended(self) -> Any:
+        return await self.reads(self.task, "state", *FINAL)
+
+    async def state(self, *wanted: str) -> None:
+        await self.reads(self.vm, "state", *wanted)
+
+    async def make(self, state: str) -> None:
+        """A VM in that state."""
+        self.vm = await self.api.make()
+        if state == "NOT_ALLOCATED":
+            return
+        await self.post(f"{self.vm}/action/deploy")
+        assert (await self.ended())["state"] == "FINISHED_SUCCESSFULLY"
+        if state in ("OFF", "PAUSED"):
+            await self.post(f"{self.vm}/state", {"state": state})
+            await self.ended()
+        elif state == "LOCKED":
+            await self.waits()
+        elif state == "UNKNOWN":
+            self.silence()
+            await self.state("UNKNOWN")
+        elif state in ("CONFIGURED", "ALLOCATED"):
+            await self.never_powered_on(state)
+
+    async def never_powered_on(self, state: str) -> None:
+        """As a task leaves it that was cancelled between two steps on a host that was silent."""
+        uuid = await self.api.row("select uuid from vm where id = $1", number(self.vm))
+        self.world.rows("update vm set state = 'OFF' where vm = ?", str(uuid))
+        if state == "ALLOCATED":
+            self.world.rows("delete from vm where vm = ?", str(uuid))
+            self.world.rows("delete from volume where name like ?", f"{uuid}%")
+        async with self.api.store.transaction() as c:
+            await c.execute(
+                "update vm set state = $2, known_state = $2, version = version + 1 where id = $1",
+                number(self.vm),
+                state,
+            )
+
+    def silence(self) -> None:
+        self.world.rows("update host set reachable = 0")
+
+    async def answers(self) -> None:
+        self.world.rows("update host set reachable = 1")
+
+    async def waits(self) -> None:
+        """An undeploy that waits for a host."""
+        self.silence()
+        await self.post(f"{self.vm}/action/undeploy")
+        while not (await self.api.call("GET", self.task)).body["waitingFor"]:
+            pass
+
+    async def stuck(self) -> None:
+        """A deploy that was refused and cannot be taken back: a VM that is off is left."""
+        self.world.rows("delete from fault")
+        for verb in ("power", "remove"):
+            for host in ("h1", "h2", "h3"):
+                self.world.plan(host, verb, "Rejected", times=99)
+        self.vm = await self.api.make()
+        await self.post(f"{self.vm}/action/deploy")
+        body = await self.reads(self.task, "stuck", True)
+        assert body["state"] == "STARTED"
+        self.world.rows("delete from fault")
+
+
+@asynccontextmanager
+async def house(store: Store, **options: Any) -> AsyncIterator[House]:
+    """Opened on an empty store."""
+    world = World("")
+    async with (
+        serving(store) as api,
+        running(store, world, limits=LIMITS, options=SimulatedOptions(**options)) as rig,
+    ):
+        yield House(api, rig, world)
+
+
+def test_every_state_of_a_vm_is_on_the_page() -> None:
+    assert set(VMS) == set(VmState)
+    assert all(VMS.values())
+    assert {(state, way) for state, found in VMS.items() for way in found} >= {("LOCKED", "cancel")}
+
+
+def test_every_state_of_a_task_is_on_the_page() -> None:
+    assert {state for state, _ in TASKS.values()} == {"PENDING", "STARTED", *FINAL}
+    assert set(TASKS) == set(PHASES)
+    for phase, (_, found) in TASKS.items():
+        assert found or phase.startswith("over"), phase
+
+
+VM_ENDS = {
+    "deploy": "ON",
+    "undeploy": "NOT_ALLOCATED",
+    "state ON": "ON",
+    "state OFF": "OFF",
+    "state PAUSED": "PAUSED",
+    "the host answers": "ON",
+    "cancel": "UNKNOWN",
+}
+
+
+@pytest.mark.parametrize("state", VMS)
+async def test_each_way_out_of_a_state(store: Store, state: str) -> None:
+    """From the state, by the request that the page names, to another state."""
+    async with house(store) as at:
+        for way in VMS[state]:
+            await at.answers()
+            await at.make(state)
+            await goes(at, state, way)
+
+
+async def goes(at: House, state: str, way: str) -> None:
+    """Go it."""
+    match way.split():
+        case ["deploy" | "undeploy"]:
+            await at.post(f"{at.vm}/action/{way}")
+            await at.answers()
+            assert (await at.ended())["state"] == "FINISHED_SUCCESSFULLY", (state, way)
+        case ["state", wanted]:
+            await at.post(f"{at.vm}/state", {"state": wanted})
+            assert (await at.ended())["state"] == "FINISHED_SUCCESSFULLY", (state, way)
+        case ["delete"]:
+            assert (await at.api.call("DELETE", at.vm)).status == 204
+            assert (await at.api.call("GET", at.vm)).status == 404
+            return
+        case ["cancel"]:
+            await at.act("cancel")
+            assert (await at.ended())["state"] == "CANCELLED"
+        case _:
+            assert way == "the host answers"
+            await at.answers()
+    await at.state(VM_ENDS[way])
+
+
+async def not_begun(at: House) -> None:
+    await at.rig.worker.drain()
+    at.vm = await at.api.make()
+    await at.post(f"{at.vm}/action/deploy")
+
+
+async def a_call_runs(at: House) -> None:
+    await at.make("ON")
+    at.world.rows("update host set frozen = 1")
+    await at.post(f"{at.vm}/state", {"state": "OFF"})
+    await until(at.api.store, "select true from job where type = 'POWER_OFF' and state = 'STARTED'")
+    at.world.rows("update host set frozen = 0")
+
+
+async def it_waits(at: House) -> None:
+    await at.make("ON")
+    await at.waits()
+
+
+async def it_turns_back(at: House) -> None:
+    for host in ("h1", "h2", "h3"):
+        at.world.plan(host, "power", "Rejected", times=9)
+        at.world.plan(host, "remove", "Busy", times=1)
+    at.vm = await at.api.make()
+    await at.post(f"{at.vm}/action/deploy")
+    await until(at.api.store, "select true from job where rollback_state = 'STARTED'")
+
+
+async def past_return(at: House) -> None:
+    """The removal of an undeploy has begun, and its host does not answer."""
+    await at.make("OFF")
+    for host in ("h1", "h2", "h3"):
+        at.world.plan(host, "remove", "Indeterminate", times=1)
+    inner = at.rig.driver.remove
+
+    async def silent(permit: Any, order: Any) -> None:
+        try:
+            await inner(permit, order)
+        finally:
+            at.silence()
+
+    at.rig.driver.remove = silent
+    await at.post(f"{at.vm}/action/undeploy")
+    while not (await at.api.call("GET", at.task)).body["waitingFor"]:
+        pass
+    at.rig.driver.remove = inner
+
+
+async def cancelled_not_over(at: House) -> None:
+    await it_waits(at)
+    await at.act("cancel")
+
+
+async def stuck(at: House) -> None:
+    await at.stuck()
+
+
+async def failed(at: House) -> None:
+    for host in ("h1", "h2", "h3"):
+        at.world.plan(host, "deploy", "Rejected", times=1)
+    at.vm = await at.api.make()
+    await at.post(f"{at.vm}/action/deploy")
+    assert (await at.ended())["state"] == "FINISHED_UNSUCCESSFULLY"
+
+
+async def acknowledged(at: House) -> None:
+    await failed(at)
+    await at.act("ack")
+
+
+async def cancelled(at: House) -> None:
+    await cancelled_not_over(at)
+    assert (await at.ended())["leftOpen"]
+
+
+async def done(at: House) -> None:
+    await at.make("ON")
+
+
+PHASES: dict[str, Callable[[House], Awaitable[None]]] = {
+    "not begun": not_begun,
+    "a call runs": a_call_runs,
+    "it waits": it_waits,
+    "it turns back": it_turns_back,
+    "past the point of no return": past_return,
+    "cancelled, not over": cancelled_not_over,
+    "stuck": stuck,
+    "over, failed": failed,
+    "over, failure acknowledged": acknowledged,
+    "over, cancelled": cancelled,
+    "over, done": done,
+}
+
+
+@pytest.mark.parametrize(
+    ("phase", "way"), [(phase, way) for phase, (_, found) in TASKS.items() for way in found or [""]]
+)
+async def test_each_way_out_of_a_phase(store: Store, phase: str, way: str) -> None:
+    """The task ends, and the VM is free again in a state of its own."""
+    async with house(store) as at:
+        await PHASES[phase](at)
+        body = (await at.api.call("GET", at.task)).body
+        if phase != "cancelled, not over" or body["state"] == "STARTED":
+            assert body["state"] == TASKS[phase][0]
+        await leaves(at, way)
+        assert (await at.ended())["state"] in FINAL
+        await at.state(*(set(VmState) - {"LOCKED"}))
+
+
+async def leaves(at: House, way: str) -> None:
+    """Go it."""
+    match way.split():
+        case []:
+            pass
+        case ["cancel"] | ["cancel", "while", "it", "waits"]:
+            await at.act("cancel")
+            assert (await at.ended())["state"] in ("CANCELLED", "FINISHED_UNSUCCESSFULLY")
+        case ["resolve"]:
+            await at.act("resolve")
+        case ["resolve", outcome]:
+            for each in ("vm", "volume"):
+                at.world.rows(f"delete from {each}")
+            await at.act("resolve", {"outcome": outcome})
+            assert (await at.ended())["error"] == "resolved as not done"
+        case ["ack"]:
+            await at.act("ack")
+            assert (await at.ended())["state"] == "ACK_ERROR"
+        case ["ends", "by", "itself"]:
+            await at.answers()
+        case _:
+            assert way == "the host answers"
+            await at.answers()
+            await at.state(*(set(VmState) - {"LOCKED", "UNKNOWN"}))
