@@ -12,14 +12,18 @@ import pytest
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
 from gateway.lifecycle import VmState
+from gateway.reconcile.observer import Rounds
 from gateway.store.pool import Store
 from gateway.tasks.policy import Limits
+from gateway.tasks.worker import Pace
 from tests.api.vm_client import Api, number, serving
 from tests.tasks.rig import Rig, running
-from tests.tasks.waits import until
+from tests.tasks.waits import breath, until
 
 PAGE = (Path(__file__).parents[2] / "docs/ways-out.md").read_text(encoding="utf-8")
 LIMITS = Limits(attempts_max=2, settle_for_s=1.0, poll_s=0.02, failures_max=2, cancel_s=1.0)
+PACE = Pace(lease_s=15, heartbeat_s=1, margin_s=2, drain_s=5)
+ROUNDS = Rounds(period_s=0.3, unknown_after_s=0.8, lease_s=10, spacing_s=0.05)
 FINAL = ("FINISHED_SUCCESSFULLY", "FINISHED_UNSUCCESSFULLY", "ACK_ERROR", "CANCELLED")
 
 
@@ -69,6 +73,7 @@ class House:
             body = (await self.api.call("GET", path)).body
             if body[field] in wanted:
                 return body
+            await breath()
 
     async def ended(self) -> Any:
         return await self.reads(self.task, "state", *FINAL)
@@ -82,7 +87,8 @@ class House:
         if state == "NOT_ALLOCATED":
             return
         await self.post(f"{self.vm}/action/deploy")
-        assert (await self.ended())["state"] == "FINISHED_SUCCESSFULLY"
+        made = await self.ended()
+        assert made["state"] == "FINISHED_SUCCESSFULLY", made["error"]
         if state in ("OFF", "PAUSED"):
             await self.post(f"{self.vm}/state", {"state": state})
             await self.ended()
@@ -118,8 +124,11 @@ class House:
         """An undeploy that waits for a host."""
         self.silence()
         await self.post(f"{self.vm}/action/undeploy")
+        await self.waits_for_a_host()
+
+    async def waits_for_a_host(self) -> None:
         while not (await self.api.call("GET", self.task)).body["waitingFor"]:
-            pass
+            await breath()
 
     async def stuck(self) -> None:
         """A deploy that was refused and cannot be taken back: a VM that is off is left."""
@@ -140,7 +149,14 @@ async def house(store: Store, **options: Any) -> AsyncIterator[House]:
     world = World("")
     async with (
         serving(store) as api,
-        running(store, world, limits=LIMITS, options=SimulatedOptions(**options)) as rig,
+        running(
+            store,
+            world,
+            limits=LIMITS,
+            pace=PACE,
+            rounds=ROUNDS,
+            options=SimulatedOptions(**options),
+        ) as rig,
     ):
         yield House(api, rig, world)
 
@@ -224,7 +240,7 @@ async def it_waits(at: House) -> None:
 async def it_turns_back(at: House) -> None:
     for host in ("h1", "h2", "h3"):
         at.world.plan(host, "power", "Rejected", times=9)
-        at.world.plan(host, "remove", "Busy", times=1)
+        at.world.plan(host, "remove", "Busy", times=4)
     at.vm = await at.api.make()
     await at.post(f"{at.vm}/action/deploy")
     await until(at.api.store, "select true from job where rollback_state = 'STARTED'")
@@ -245,8 +261,7 @@ async def past_return(at: House) -> None:
 
     at.rig.driver.remove = silent
     await at.post(f"{at.vm}/action/undeploy")
-    while not (await at.api.call("GET", at.task)).body["waitingFor"]:
-        pass
+    await at.waits_for_a_host()
     at.rig.driver.remove = inner
 
 
@@ -325,7 +340,8 @@ async def leaves(at: House, way: str) -> None:
             for each in ("vm", "volume"):
                 at.world.rows(f"delete from {each}")
             await at.act("resolve", {"outcome": outcome})
-            assert (await at.ended())["error"] == "resolved as not done"
+            assert (await at.ended())["state"] == "FINISHED_UNSUCCESSFULLY"
+            await at.state("NOT_ALLOCATED")
         case ["ack"]:
             await at.act("ack")
             assert (await at.ended())["state"] == "ACK_ERROR"
