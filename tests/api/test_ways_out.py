@@ -112,6 +112,7 @@ async def leaves(at: House, way: str) -> None:
             pass
         case ["cancel"] | ["cancel", "while", "it", "waits"]:
             await at.act("cancel")
+            at.world.rows("update host set frozen = 0")
             assert (await at.ended())["state"] in ("CANCELLED", "FINISHED_UNSUCCESSFULLY")
         case ["resolve"]:
             await at.act("resolve")

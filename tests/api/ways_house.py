@@ -145,7 +145,6 @@ async def a_call_runs(at: House) -> None:
     at.world.rows("update host set frozen = 1")
     await at.post(f"{at.vm}/state", {"state": "OFF"})
     await until(at.api.store, "select true from job where type = 'POWER_OFF' and state = 'STARTED'")
-    at.world.rows("update host set frozen = 0")
 
 
 async def it_waits(at: House) -> None:
