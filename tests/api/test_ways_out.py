@@ -112,6 +112,8 @@ async def leaves(at: House, way: str) -> None:
             pass
         case ["cancel"] | ["cancel", "while", "it", "waits"]:
             await at.act("cancel")
+            for held in list(at.rig.worker._held.values()):
+                await held.cancel.wait()
             at.world.rows("update host set frozen = 0")
             assert (await at.ended())["state"] in ("CANCELLED", "FINISHED_UNSUCCESSFULLY")
         case ["resolve"]:
