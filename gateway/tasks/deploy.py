@@ -39,6 +39,11 @@ def _power_off(at: Situation) -> Order:
     return Power(at.vm.uuid, place_of(at.vm).host, PowerRequest.OFF)
 
 
+def _power_off_made(at: Situation) -> Order | None:
+    """Nothing is powered off that was not made yet: the record has its place only."""
+    return None if at.vm.state is VmState.ALLOCATED else _power_off(at)
+
+
 def _power_back(at: Situation) -> Order | None:
     """A VM that ran is powered on again when its removal is cancelled before that began."""
     failed = failure(at.journal)
@@ -89,7 +94,9 @@ DEPLOY: Mapping[str, Behaviour] = {
     "power": Call(_power_on, _running, undo=_power_off, undo_effect=_stopped),
 }
 UNDEPLOY: Mapping[str, Behaviour] = {
-    "power": Call(_power_off, _stopped, undo=_power_back, undo_effect=_put_back, look_first=True),
+    "power": Call(
+        _power_off_made, _stopped, undo=_power_back, undo_effect=_put_back, look_first=True
+    ),
     "remove": Call(_remove, _removed),
     "release": Write(_release),
 }

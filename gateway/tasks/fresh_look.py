@@ -39,20 +39,17 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Whereabouts:
+class FreshLook:
     """What the looks come to: the state to record, the host it is at, the hosts whose bookings go,
-    and the hosts where something may be left. No `state`: it is positively nowhere."""
+    where something may be left, that are silent, or that it may be on while it is UNKNOWN. No
+    `state`: it is positively nowhere."""
 
     state: VmState | None
     at: Look | None
     free: tuple[Look, ...] = ()
     left: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
-
-    @property
-    def sure(self) -> bool:
-        """Whether every host answered, and the VM is on one of them or on none."""
-        return not self.silent and self.state is not VmState.UNKNOWN
+    doubted: tuple[str, ...] = ()
 
 
 async def look(record: TaskRecord, drivers: Mapping[str, Driver]) -> tuple[VmRecord, list[Look]]:
@@ -78,7 +75,7 @@ async def _look(driver: Driver | None, vm: VmRecord, place: bookings.BookedHost)
     return Look(place.host_id, place.host, seen)
 
 
-def read(vm: VmRecord, looks: Sequence[Look]) -> Whereabouts:
+def read(vm: VmRecord, looks: Sequence[Look]) -> FreshLook:
     """What the looks at all its hosts say of a VM."""
     silent = tuple(one.host for one in looks if not one.answered)
     there = [one for one in looks if one.lives]
@@ -87,12 +84,12 @@ def read(vm: VmRecord, looks: Sequence[Look]) -> Whereabouts:
     if one is not None and (runs or not silent):
         others = tuple(each for each in looks if each is not one and each.answered)
         left = tuple(each.host for each in others if each.sighting is not None)
-        return Whereabouts(_recorded(vm, one), one, () if silent else others, left, silent)
+        return FreshLook(_recorded(vm, one), one, () if silent else others, left, silent)
     if not there and not silent:
         left = tuple(each.host for each in looks if each.sighting is not None)
-        return Whereabouts(None, None, (), left, ())
+        return FreshLook(None, None, (), left, ())
     left = tuple(each.host for each in there)
-    return Whereabouts(VmState.UNKNOWN, None, (), left, silent)
+    return FreshLook(VmState.UNKNOWN, None, (), left, silent, tuple(each.host for each in looks))
 
 
 def _only(looks: Sequence[Look]) -> Look | None:
@@ -110,13 +107,15 @@ def _recorded(vm: VmRecord, at: Look) -> VmState:
     return VmState.CONFIGURED if state is VmState.OFF and before_power else state
 
 
-async def write(c: Connection, vm: VmRecord, found: Whereabouts, by: Mapping[str, Any]) -> None:
+async def write(c: Connection, vm: VmRecord, found: FreshLook, by: Mapping[str, Any]) -> None:
     """Record it: the state that was seen, and one booking where all hosts answered. The caller has
     fenced the task, and handles a VM that is nowhere."""
     assert found.state is not None
-    seen = {"state": found.state.value, "host": vm.host, **by}
+    seen: dict[str, Any] = {"state": found.state.value, "host": vm.host, **by}
     if found.state is VmState.UNKNOWN:
         seen["state"] = "NOT_SEEN"
+        if len(found.doubted) > 1:  # an observer looks at all of them before it says where it is
+            seen["hosts"] = list(found.doubted)
     if found.at is not None:
         seen["host"] = found.at.host
     gone = found.at is not None and bool(found.at.sighting and found.at.sighting.deallocated)
