@@ -7,6 +7,7 @@ from drivers.contract import Deploy, Order, Outcome, Power, PowerRequest, Remove
 from gateway.lifecycle import VmState
 from gateway.store import bookings, vm_record
 from gateway.store.pool import Connection
+from gateway.tasks.saga import Entry, failure
 from gateway.tasks.steps import (
     Behaviour,
     Call,
@@ -34,6 +35,20 @@ def _power_on(at: Situation) -> Order:
 
 def _power_off(at: Situation) -> Order:
     return Power(at.vm.uuid, place_of(at.vm).host, PowerRequest.OFF)
+
+
+def _power_back(at: Situation) -> Order | None:
+    """A VM that ran, and that its hypervisor would not remove, runs again."""
+    before = [line for line in at.journal if line.step == "power" and line.entry is Entry.INTENT]
+    failed = failure(at.journal)
+    ran = bool(before) and before[0].detail.get("was") == VmState.ON
+    left = failed is not None and failed.step == "remove" and not failed.detail.get("clean")
+    return _power_on(at) if ran and left and at.vm.state is VmState.OFF else None
+
+
+async def _runs_again(c: Connection, at: Situation, outcome: Outcome) -> None:
+    if outcome.sighting is not None:
+        await record_seen(c, at, outcome, at.vm.state)
 
 
 async def _created(c: Connection, at: Situation, outcome: Outcome) -> None:
@@ -71,7 +86,7 @@ DEPLOY: Mapping[str, Behaviour] = {
     "power": Call(_power_on, _running, undo=_power_off, undo_effect=_stopped),
 }
 UNDEPLOY: Mapping[str, Behaviour] = {
-    "power": Call(_power_off, _stopped, look_first=True),
+    "power": Call(_power_off, _stopped, undo=_power_back, undo_effect=_runs_again, look_first=True),
     "remove": Call(_remove, _removed),
     "release": Write(_release),
 }

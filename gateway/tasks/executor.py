@@ -12,17 +12,18 @@ from typing import Any, NoReturn
 import msgspec
 
 from drivers.contract import Driver, LeaseLost, Outcome, Permit, Ticket, Verdict
-from drivers.faults import Busy, Fault, Unreachable
+from drivers.faults import Fault
 from gateway.store import vm_record
 from gateway.store.pool import StoreConflict, StoreUnavailable
-from gateway.tasks import policy
+from gateway.tasks import following, policy
+from gateway.tasks.aftermath import forbidden, rule
 from gateway.tasks.calling import Keeping, begin, progress_shown
 from gateway.tasks.lease import Lease
 from gateway.tasks.operations import BEHAVIOURS
-from gateway.tasks.parking import Parked, get_stuck, look_later, park
-from gateway.tasks.policy import Then
+from gateway.tasks.parking import Parked, get_stuck, park
 from gateway.tasks.record import Page, TaskRecord
 from gateway.tasks.reserving import Contended
+from gateway.tasks.ruling import Fate, Ruling, Scene
 from gateway.tasks.saga import Act, End, Entry, Move, Step, next_move, tries
 from gateway.tasks.steps import Behaviour, Call, Reserve, StepFailed, Write
 from gateway.tasks.tools import Tools
@@ -151,7 +152,7 @@ class Executor:
         if order is None:
             return None
         ticket = Ticket(self.record.task.id, move.step.name, order)
-        await page.intend(move, ticket)
+        await page.intend(move, ticket, situation.vm.known_state)
         return ticket
 
     async def _call(self, move: Move) -> Move | End:
@@ -166,9 +167,10 @@ class Executor:
         if ticket is None:
             return await self._done(move, Outcome(Verdict.DONE))
         if behaviour.look_first or move.act is Act.UNDO:
-            outcome = await self._look(move, ticket)
-            if outcome.verdict is not Verdict.ABSENT:
-                return await self._settled(move, ticket, outcome)
+            ruling = await forbidden(await self._scene(), move, ticket)
+            ruling = ruling or await rule(await self._scene(), move, ticket)
+            if ruling.fate is not Fate.ABSENT:
+                return await self._ruled(move, ticket, ruling)
         return await self._begin(move, ticket)
 
     async def _begin(self, move: Move, ticket: Ticket) -> Move | End:
@@ -181,74 +183,55 @@ class Executor:
             async with progress_shown(self.record, driver, ticket, number):
                 await begin(driver, permit, ticket.order)
         except Fault as fault:
-            return await self._after(fault, move, keeping.ticket)
+            return await self._settle(move, keeping.ticket, fault)
         if move.step.blind:
             return await self._done(move, Outcome(Verdict.DONE))
         return await self._settle(move, keeping.ticket)
 
-    async def _after(self, fault: Fault, move: Move, ticket: Ticket) -> Move | End:
+    async def _settle(self, move: Move, ticket: Ticket, fault: Fault | None = None) -> Move | End:
+        """Whatever an error is called, what is seen decides."""
+        ruling = await rule(await self._scene(), move, ticket, fault)
+        return await self._ruled(move, ticket, ruling)
+
+    async def _ruled(self, move: Move, ticket: Ticket, ruling: Ruling) -> Move | End:
         vain = tries(self.record.lines, move.step.name)
-        counted = 0 if policy.no_way_back(move) else vain
-        match policy.after(fault, counted, self.tools.limits):
-            case Then.LOOK:
-                return await self._settle(move, ticket, fault.message)
-            case Then.FAIL:
-                said = fault.message, policy.told(fault, ticket.order)
-                full = policy.no_capacity(fault)
-                return await self._fail(move, said, clean=policy.clean(fault), full=full)
-            case Then.AGAIN:
+        match ruling.fate:
+            case Fate.DONE:
+                return await self._done(move, ruling.outcome)
+            case Fate.LEFT:
+                return await self._done(move, ruling.outcome, (ticket, ruling.said))
+            case Fate.FOLLOW | Fate.LOST:
+                async with self.record.fenced() as page:
+                    await following.write(page, move, ticket.order, ruling)
+                    return await self._next(page)
+            case Fate.FAILED:
+                said = ruling.said, ruling.told
+                return await self._fail(move, said, clean=ruling.clean, full=ruling.full)
+            case Fate.AGAIN:
                 await self._absent(move)
-                await park(self.record, fault.message, vain)
-        raise AssertionError("a parked task goes nowhere")
-
-    async def _settle(self, move: Move, ticket: Ticket, unclear: str = "") -> Move | End:
-        if ticket.kept or not move.step.blind:
-            try:
-                return await self._settled(move, ticket, await self._look(move, ticket))
-            except Fault as untold:  # of a blind step: for others looking goes on later
-                unclear = untold.message
-        said = f"Indeterminate: {unclear}" if unclear else policy.NOBODY_KNOWS
-        return await self._fail(move, (said, policy.NOBODY_KNOWS), clean=False)
-
-    async def _look(self, move: Move, ticket: Ticket) -> Outcome:
-        """Settle, waiting while the call still runs; parks when looking does not decide."""
-        driver = await self._driver()
-        while True:
-            self.lease.check()
-            try:
-                outcome = await driver.settle(ticket)
-            except (Unreachable, Busy) as away:
-                await park(self.record, away.message)
-            except Fault as unclear:
-                if move.step.blind:
-                    raise  # there is nothing to look at, later either
-                await look_later(self.record, self.tools.limits, unclear)
-            if outcome.verdict is not Verdict.RUNNING:
-                return outcome
-            number = self.record.saga.job_number(move.step)
-            async with progress_shown(self.record, driver, ticket, number):
-                await asyncio.sleep(self.tools.limits.poll_s)
-
-    async def _settled(self, move: Move, ticket: Ticket, outcome: Outcome) -> Move | End:
-        match outcome.verdict:
-            case Verdict.DONE:
-                return await self._done(move, outcome)
-            case Verdict.FAILED:
-                said = outcome.reason, policy.REFUSED
-                return await self._fail(move, said, clean=False, full=outcome.no_capacity)
-            case _:
+                await park(self.record, ruling.said, vain)
+            case Fate.ABSENT:
                 await self._absent(move)
-                vain = tries(self.record.lines, move.step.name)
-                if policy.spent(move, vain, self.tools.limits):
-                    reason = outcome.reason or f"{vain} attempts had no effect"
+                if policy.spent(move, vain + 1, self.tools.limits):
+                    reason = ruling.said or f"{vain + 1} attempts had no effect"
                     return await self._fail(move, (reason, policy.IN_VAIN), clean=True)
-                return next_move(self.record.saga, self.record.lines)
+        return next_move(self.record.saga, self.record.lines)
 
-    async def _done(self, move: Move, outcome: Outcome) -> Move | End:
+    async def _scene(self) -> Scene:
+        async with self.record.store.read() as c:
+            vm = await vm_record.load(c, self.record.task.vm_id)
+        driver = await self._driver()
+        return Scene(self.record, self.lease, vm, driver, self.tools.limits)
+
+    async def _done(
+        self, move: Move, outcome: Outcome, left: tuple[Ticket, str] | None = None
+    ) -> Move | End:
         behaviour = self._behaviour(move.step)
         assert isinstance(behaviour, Call)
         async with self.record.fenced() as page:
             effect = behaviour.undo_effect if move.undoing else behaviour.effect
+            if left is not None:
+                await following.leave(page, left[0].order, left[1])
             await effect(page.c, await page.situation(), outcome)
             await page.write(move.step, Entry.UNDONE if move.undoing else Entry.DONE, {})
             return await self._next(page)

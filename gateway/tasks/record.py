@@ -78,9 +78,10 @@ class Page:
         if number is not None and shown is not None:
             await tasks.set_job(self.c, task.id, number, shown)
 
-    async def intend(self, move: Move, ticket: Ticket) -> None:
-        """Journal an intent with its ticket."""
-        await self.write(move.step, move.intent, {"ticket": msgspec.to_builtins(ticket)})
+    async def intend(self, move: Move, ticket: Ticket, was: str = "") -> None:
+        """Journal an intent with its ticket, and with what the VM `was` before it."""
+        detail = {"ticket": msgspec.to_builtins(ticket)} | ({"was": was} if was else {})
+        await self.write(move.step, move.intent, detail)
 
     async def tell(
         self,

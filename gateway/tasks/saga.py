@@ -22,7 +22,8 @@ class Mode(StrEnum):
 class Entry(StrEnum):
     """The words of the journal. ABSENT: the call of the intent was seen not to have begun. An
     intent is written again when the driver has something kept with its ticket. AGAIN: all was
-    taken back, and the saga begins anew."""
+    taken back, and the saga begins anew. OVER: what was seen of the VM ends the task, here and
+    without taking anything back."""
 
     INTENT = "INTENT"
     ABSENT = "ABSENT"
@@ -32,6 +33,7 @@ class Entry(StrEnum):
     UNDO_ABSENT = "UNDO_ABSENT"
     UNDONE = "UNDONE"
     AGAIN = "AGAIN"
+    OVER = "OVER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ class End:
 def next_move(saga: Saga, journal: Sequence[Line]) -> Move | End:
     """The one thing to do now, given everything that was journalled."""
     lines = this_time(journal)
+    if journal and journal[-1].entry is Entry.OVER:
+        return End(bool(journal[-1].detail["success"]), str(journal[-1].detail["reason"]))
     standing: dict[str, Line] = {line.step: line for line in lines}
     failed = failure(journal)
     if failed is not None:
@@ -131,8 +135,11 @@ def this_time(journal: Sequence[Line]) -> Sequence[Line]:
 
 
 def failure(journal: Sequence[Line]) -> Line | None:
-    """The line that turned the saga back this time."""
-    return next((line for line in this_time(journal) if line.entry is Entry.FAILED), None)
+    """The line that turned the saga back this time, or ended it."""
+    lines = this_time(journal)
+    if lines and lines[-1].entry is Entry.OVER:
+        return lines[-1]
+    return next((line for line in lines if line.entry is Entry.FAILED), None)
 
 
 def _forward(saga: Saga, standing: Mapping[str, Line]) -> Move | End:
@@ -199,7 +206,7 @@ SAGAS: Mapping[Operation, Saga] = {
         Saga(
             Operation.UNDEPLOY,
             (
-                Step("power", _CALL, "POWER_OFF"),
+                Step("power", _CALL, "POWER_OFF", undo=_CALL),
                 Step("remove", _CALL, "DECONFIGURE"),
                 Step("release", _STORE),
             ),

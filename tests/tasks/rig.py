@@ -247,7 +247,7 @@ async def books_balance(store: Store, *, disks_measured: bool = False) -> None:
                where l.kind in ('cluster', 'rack', 'datacenter')
                  and (l.cpu_used <> s.cpu or l.ram_used <> s.ram)"""
         )
-    assert not wrong
+    assert not wrong, wrong
     assert not neighbours
     assert not sums
     assert disks_measured or not disks
