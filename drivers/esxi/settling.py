@@ -142,7 +142,7 @@ def _relocate(order: Relocate, seen: Seen, busy: bool) -> Outcome:
 def _remove(seen: Seen, host: str, busy: bool) -> Outcome:
     sighting = seen.sighting(host)
     if seen.vm is None:
-        return Outcome(Verdict.DONE)
+        return Outcome(Verdict.DONE, reason="a vCenter shows no disk of a VM that it does not have")
     if sighting is None:
         return Outcome(Verdict.FAILED, None, f"the VM lives on, but not on {host}")
     return Outcome(Verdict.RUNNING if busy else Verdict.ABSENT, sighting)

@@ -9,7 +9,7 @@ from uuid import UUID
 from gateway.store.pool import Connection
 
 _COLUMNS = """id, vm_uuid, vm_name, enterprise_id, task_id, hypervisor, host, datastore, volume,
-  call, reason, found_at, tried_at, tries, cleared_at"""
+  call, reason, found_at, cleared_at"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,6 @@ class Leftover:
     call: Mapping[str, Any]
     reason: str
     found_at: datetime
-    tried_at: datetime | None
-    tries: int
     cleared_at: datetime | None
 
 
@@ -76,3 +74,13 @@ async def listed(c: Connection) -> list[Leftover]:
         f"select {_COLUMNS} from leftover where cleared_at is null order by id desc"
     )
     return [Leftover(*row.values()) for row in rows]
+
+
+async def forget(c: Connection, id_: int) -> Leftover | None:
+    """Take one off the list; None where it is not on it."""
+    row = await c.fetchrow(
+        f"""update leftover set cleared_at = clock_timestamp()
+            where id = $1 and cleared_at is null returning {_COLUMNS}""",
+        id_,
+    )
+    return None if row is None else Leftover(*row.values())

@@ -17,6 +17,7 @@ from drivers.contract import (
     Power,
     PowerRequest,
     Relocate,
+    Remove,
     Ticket,
     Verdict,
 )
@@ -27,7 +28,7 @@ from gateway.tasks.calling import progress_shown
 from gateway.tasks.judging import as_said, judge, removing, why_not
 from gateway.tasks.parking import look_later, park
 from gateway.tasks.ruling import Fate, Ruling, Scene, follow, hosts_of
-from gateway.tasks.saga import Move, failure
+from gateway.tasks.saga import ABSENT, Move, failure, tries
 from gateway.tasks.whereabouts import Reading, Word, look_around, read, with_datastores
 
 _STARTS = (PowerRequest.ON, PowerRequest.RESUME)
@@ -37,8 +38,11 @@ async def rule(at: Scene, move: Move, ticket: Ticket, fault: Fault | None = None
     """The fate of a step; parks where it cannot be known now. `fault` is what its call raised."""
     outcome, unclear = await _asked(at, move, ticket, fault)
     if outcome is not None and outcome.verdict is Verdict.DONE:
-        return Ruling(Fate.DONE, outcome)
-    if outcome is not None and outcome.verdict is Verdict.ABSENT and fault is None:
+        unseen = isinstance(ticket.order, Remove) and outcome.reason and _was_gone(at)
+        return Ruling(Fate.LEFT if unseen else Fate.DONE, outcome, outcome.reason)
+    vain = tries(at.record.lines, move.step.name) + 1
+    last = isinstance(ticket.order, Remove) and vain >= at.limits.attempts_max
+    if outcome is not None and outcome.verdict is Verdict.ABSENT and fault is None and not last:
         return Ruling(Fate.ABSENT, outcome, outcome.reason)
     if isinstance(unclear, Unreachable | Busy):
         return as_said(at, move, ticket, unclear)
@@ -46,6 +50,8 @@ async def rule(at: Scene, move: Move, ticket: Ticket, fault: Fault | None = None
     if reading.word is Word.UNCLEAR:
         await look_later(at.record, at.limits, Indeterminate(reading.said))
     why = why_not(fault, outcome, unclear)
+    if not why.said:
+        why = replace(why, said=f"{vain} attempts had no effect")
     return await _placed(at, judge(at, move, ticket, (reading, why)))
 
 
@@ -56,6 +62,11 @@ async def _placed(at: Scene, ruling: Ruling) -> Ruling:
         return ruling
     found = replace(ruling.reading, sighting=await with_datastores(at.driver, seen))
     return replace(ruling, reading=found)
+
+
+def _was_gone(at: Scene) -> bool:
+    """Whether somebody else had taken the VM away before this task came to remove it."""
+    return any(line.step == "power" and line.detail.get(ABSENT) for line in at.record.lines)
 
 
 async def _asked(

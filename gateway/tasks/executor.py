@@ -24,7 +24,7 @@ from gateway.tasks.parking import Parked, get_stuck, park
 from gateway.tasks.record import Page, TaskRecord
 from gateway.tasks.reserving import Contended
 from gateway.tasks.ruling import Fate, Ruling, Scene
-from gateway.tasks.saga import Act, End, Entry, Move, Step, next_move, tries
+from gateway.tasks.saga import ABSENT, Act, End, Entry, Move, Step, next_move, tries
 from gateway.tasks.steps import Behaviour, Call, Reserve, StepFailed, Write
 from gateway.tasks.tools import Tools
 
@@ -203,7 +203,9 @@ class Executor:
             case Fate.FOLLOW | Fate.LOST:
                 async with self.record.fenced() as page:
                     await following.write(page, move, ticket.order, ruling)
-                    return await self._next(page)
+                    then = await self._next(page)
+                self.tools.look_at(self.record.task.vm_id)
+                return then
             case Fate.FAILED:
                 said = ruling.said, ruling.told
                 return await self._fail(move, said, clean=ruling.clean, full=ruling.full)
@@ -233,7 +235,9 @@ class Executor:
             if left is not None:
                 await following.leave(page, left[0].order, left[1])
             await effect(page.c, await page.situation(), outcome)
-            await page.write(move.step, Entry.UNDONE if move.undoing else Entry.DONE, {})
+            gone = move.step.name == "power" and outcome.sighting is None
+            entry = Entry.UNDONE if move.undoing else Entry.DONE
+            await page.write(move.step, entry, {ABSENT: True} if gone else {})
             return await self._next(page)
 
     async def _absent(self, move: Move) -> None:

@@ -99,7 +99,7 @@ def _nowhere(at: Scene, move: Move, order: Order, seen: tuple[Reading, Why]) -> 
         if isinstance(order, Remove):
             return _rest(at, move, (reading, why))
     if isinstance(order, Deploy) and reading.word is Word.NOWHERE:
-        made = replace(_told(order, why), clean=True)  # positively nothing is there
+        made = _told(order, why)  # its disk may be there all the same
         return made if why.then is Then.FAIL else _vain(at, move, made)
     said = "; ".join(each for each in (why.said, reading.said) if each)
     told = "Nobody knows where it is; administrators see more"

@@ -11,6 +11,9 @@ from typing import Any
 
 from gateway.lifecycle import Operation
 
+ABSENT = "absent"
+"""What a step journals that was done because the VM was positively gone."""
+
 
 class Mode(StrEnum):
     """Whether a step changes only our record, or asks a hypervisor."""

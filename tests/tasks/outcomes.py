@@ -4,11 +4,17 @@
 errors come after the call had its effect. A `Truth` is where the VM really is afterwards.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
+from drivers.contract import Permit
+from drivers.faults import Fault, Rejected
 from gateway.store.pool import Store
+
+PLANNED = "planned by the test"
+_VERBS = ("deploy", "power", "reset", "reconfigure", "relocate", "remove", "clear")
 
 KINDS = (
     "Rejected",
@@ -85,3 +91,52 @@ async def told(store: Store, action: str) -> list[dict[str, Any]]:
             action,
         )
     return [row["payload"] for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The next call of `verb` for a VM ends in an error of `kind`, after `act` brought about what
+    is really so; before that it is carried out where `late`. It does so again where it `lasts`."""
+
+    verb: str
+    kind: str
+    act: Callable[[], Awaitable[None]]
+    late: bool = False
+    lasts: bool = False
+
+
+class Erring:
+    """A driver whose calls end as planned for their VM."""
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+        self.plans: dict[UUID, Plan] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        inner = getattr(self._driver, name)
+        if name not in _VERBS:
+            return inner
+
+        async def verb(permit: Permit, order: Any) -> None:
+            vm = order.spec.vm if hasattr(order, "spec") else order.vm
+            plan = self.plans.get(vm)
+            if plan is None or plan.verb != name:
+                return await inner(permit, order)
+            if not plan.lasts:
+                del self.plans[vm]
+            if plan.late:
+                await inner(permit, order)
+            await plan.act()
+            raise error(plan.kind)
+
+        return verb
+
+
+def error(kind: str) -> Exception:
+    """The error of that kind."""
+    if kind == "Bug":
+        return RuntimeError(PLANNED)
+    if kind == "NoCapacity":
+        return Rejected(PLANNED, no_capacity=True)
+    kinds: dict[str, type[Fault]] = {each.__name__: each for each in Fault.__subclasses__()}
+    return kinds.get(kind, Fault)(PLANNED)

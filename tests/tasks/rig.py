@@ -271,7 +271,10 @@ async def records_balance(store: Store) -> None:
         )
         strange = await c.fetch(
             """select v.id from vm v left join decision d on d.id = v.decision_id
-               where v.host_id is not null and d.host_id is distinct from v.host_id"""
+               where v.host_id is not null and d.host_id is distinct from v.host_id
+                 and (d.id is not null or not exists (  -- no decision led to where it was followed
+                   select payload from feed where payload->>'action' = 'VSM_MOVED' union all
+                   select payload from outbox where payload->>'action' = 'VSM_MOVED'))"""
         )
     assert not wrong
     assert not unsaid

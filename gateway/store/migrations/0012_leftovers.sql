@@ -12,8 +12,6 @@ create table leftover (
   call jsonb not null,
   reason text not null,
   found_at timestamptz not null default clock_timestamp(),
-  tried_at timestamptz,
-  tries int not null default 0,
   cleared_at timestamptz
 );
 create unique index leftover_open on leftover (hypervisor, host, vm_uuid, datastore, volume)
