@@ -146,7 +146,7 @@ async def test_a_move_on_kvm(lab: Lab, kvm: KvmRig, store: Store, name: str) -> 
     script = ON_KVM.format(
         first=first.name, second=second.name, first_at=first.address, second_at=second.address
     )
-    async with engine(store, kvm.driver, script) as on:
+    async with engine(store, kvm.opened(cpus=64), script) as on:
         for vm, kind in enumerate(LASTING if name == "not moved" else SOME, 1):
             uuid = await uuid_of(store, vm)
 
