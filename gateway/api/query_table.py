@@ -200,6 +200,8 @@ QUERIES: Mapping[tuple[str, str], Query] = {
     ("GET", "/admin/decisions/{decision}"): NONE,
     ("GET", "/admin/decisions/{decision}/table"): NONE,
     ("GET", "/admin/headroom"): HEADROOM,
+    ("GET", "/admin/leftovers"): NONE,
+    ("DELETE", "/admin/leftovers/{leftover}"): NONE,
     ("GET", "/admin/holds"): NAMED,
     ("POST", "/admin/holds"): NONE,
     ("GET", _HOLD): NONE,

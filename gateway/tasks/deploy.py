@@ -45,16 +45,18 @@ def _power_off_made(at: Situation) -> Order | None:
 
 
 def _power_back(at: Situation) -> Order | None:
-    """A VM that ran is powered on again when its removal is cancelled before that began."""
+    """A VM that ran is powered on again: its removal was cancelled before it began, or refused."""
     failed = failure(at.journal)
-    cancelled = failed is not None and bool(failed.detail.get("cancelled"))
-    ran = at.state_before("power") == VmState.ON
-    return _power_on(at) if cancelled and ran and not begun(at.journal, "remove") else None
+    if failed is None or at.state_before("power") != VmState.ON:
+        return None
+    cancelled = bool(failed.detail.get("cancelled")) and not begun(at.journal, "remove")
+    kept = failed.step == "remove" and not failed.detail.get("clean")
+    return _power_on(at) if cancelled or (kept and at.vm.state is VmState.OFF) else None
 
 
 async def _put_back(c: Connection, at: Situation, outcome: Outcome) -> None:
     if outcome.sighting is not None:
-        await record_seen(c, at, outcome, VmState.ON)
+        await record_seen(c, at, outcome, at.vm.state)
 
 
 async def _created(c: Connection, at: Situation, outcome: Outcome) -> None:

@@ -28,7 +28,15 @@ from drivers.simulated.world import World
 from gateway.lifecycle import Operation
 from gateway.store.pool import Store, StoreSettings
 from tests.tasks.cancelling import CancellingDriver, CancellingStore, CancelPoint
-from tests.tasks.rig import PATIENT, QUIET, ended, leases_run_out, running, seen_again
+from tests.tasks.rig import (
+    PATIENT,
+    QUICK_ROUNDS,
+    QUIET,
+    ended,
+    leases_run_out,
+    running,
+    seen_again,
+)
 
 # One process is imported into for all stories, and forked for each death: the last list given
 # before the first death is the one that counts, so there is one, here.
@@ -40,7 +48,8 @@ _VERBS = ("deploy", "power", "reset", "reconfigure", "relocate", "remove", "clea
 class Doom:
     """What to do and when to die. `before` are operations run first, unharmed.
 
-    `faults` are planned in the world before `operation`, as (host, verb, kind). With `vcenter` or
+    `faults` are planned in the world before `operation`, as (host, verb, kind); the last of them
+    leaves the VM as `ending` says. With `vcenter` or
     `azure`, the options of its driver, the hosts are those of a vCenter or of Azure and not of
     the world. `unkept`: it dies when Azure has accepted a call, before that is kept. `busy`: it
     keeps its leases and looks at its hosts all the time. `cancel`: the task is cancelled at its own
@@ -60,6 +69,7 @@ class Doom:
     unkept: bool = False
     busy: bool = False
     cancel: int = 0
+    ending: str = ""
 
     def store_settings(self) -> StoreSettings:
         """Those of it and of who takes over; to open a session costs more than to wait for one."""
@@ -174,6 +184,8 @@ async def taking_over(doom: Doom, world: World) -> AsyncIterator[Store]:
 
     It is as patient as `doom` says, and never `busy`.
     """
+    # Who follows a VM leaves it to the next look at its host what else is used there.
+    looking = {"rounds": QUICK_ROUNDS} if doom.ending else {}
     async with Store.open(doom.store_settings()) as store:
         await leases_run_out(store)
         async with running(
@@ -181,7 +193,7 @@ async def taking_over(doom: Doom, world: World) -> AsyncIterator[Store]:
             world,
             options=doom.options,
             driver=doom.driver(),
-            **replace(doom, busy=False).pace(),
+            **{**replace(doom, busy=False).pace(), **looking},
         ):
             yield store
 
@@ -225,6 +237,9 @@ async def _live(doom: Doom) -> None:
                 assert done["result"] == "success", done
             for host, verb, kind in doom.faults:
                 world.plan(host, verb, kind)
+            if doom.ending:
+                (vm,) = world.rows("select distinct vm from vm")
+                world.plan_ending(vm["vm"], doom.ending)
             if doom.cancel:
                 cancel.worker = rig.worker
                 accepted = await rig.submit(1, doom.operation, **doom.payload)

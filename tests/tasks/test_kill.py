@@ -28,6 +28,7 @@ from tests.tasks.rig import (
     records_balance,
     running,
     seed,
+    seen_again,
     vm_row,
 )
 
@@ -52,6 +53,19 @@ class Story:
     results: frozenset[str] = frozenset({"success"})
     options: SimulatedOptions = field(default_factory=SimulatedOptions)
     busy_points: int = 0
+    ending: str = ""
+
+
+def move(ending: str, *results: str, state: str = "ON") -> Story:
+    """A move that was refused, in words, and after which the VM is where `ending` says."""
+    return Story(
+        Operation.RELOCATE,
+        state,
+        payload={"host_id": 3},
+        faults=(("host-1", "relocate", "Rejected"),),
+        results=frozenset(results),
+        ending=ending,
+    )
 
 
 STORIES = {
@@ -91,6 +105,22 @@ STORIES = {
         payload={"host_id": 3},
         faults=(("host-1", "relocate", "Rejected"),),
         results=frozenset({"failure", "success"}),
+    ),
+    "relocate, moved though refused": move("on:host-3,also:host-1", "success"),
+    "relocate, refused and half made": move("on:host-1,also:host-3", "failure"),
+    "relocate, on a third host": move("on:host-2", "failure"),
+    "power on, on another host": Story(
+        Operation.POWER_ON,
+        "ON",
+        before=(DEPLOY, OFF),
+        faults=(("host-1", "power", "Rejected"),),
+        ending="on:host-2",
+    ),
+    "undeploy, undefined though refused": Story(
+        Operation.UNDEPLOY,
+        "NOT_ALLOCATED",
+        faults=(("host-1", "remove", "Rejected"),),
+        ending="nowhere",
     ),
 }
 
@@ -135,6 +165,7 @@ async def test_a_kill_anywhere_loses_nothing_and_repeats_nothing(
             point=point,
             options=story.options,
             busy=bool(story.busy_points),
+            ending=story.ending,
         )
         code = await asyncio.to_thread(run_to_death, doom)
         assert code in (0, -9)
@@ -150,6 +181,8 @@ async def survives(story: Story, doom: Doom) -> None:
     world = World(doom.world)
     async with taking_over(doom, world) as store:
         await ends_well(story, store)
+        if story.ending:
+            await seen_again(store)
         await books_balance(store)
         await records_balance(store)
     calls = Counter(
@@ -157,6 +190,7 @@ async def survives(story: Story, doom: Doom) -> None:
         for row in world.rows("select * from call")
     )
     assert all(count == 1 for count in calls.values()), calls
+    assert len(world.rows("select 1 from vm")) <= 1
     world.close()
 
 
@@ -173,8 +207,9 @@ async def ends_well(story: Story, store: Store) -> None:
         await gone(store)
         return
     row = await vm_row(store, 1)
-    if ends[-1]["result"] == "success" or story.state == "NOT_ALLOCATED":
-        expected = "ON" if ends[-1]["result"] == "success" and story.faults else story.state
+    if ends[-1]["result"] == "success" or story.ending or story.state == "NOT_ALLOCATED":
+        placed = story.faults and not story.ending
+        expected = "ON" if ends[-1]["result"] == "success" and placed else story.state
         assert row["state"] == expected, (dict(row), ends[-1])
         assert row["deallocated"] is bool(story.payload.get("release"))
 
