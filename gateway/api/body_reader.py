@@ -82,6 +82,8 @@ def json_of(raw: bytes) -> Any:
     """Return the value of a JSON text; Denied 400 otherwise."""
     try:
         return strict_json.decode(raw)
+    except strict_json.NullCharacter as wrong:
+        raise Denied(Kind.INVALID, "400-BAD-REQUEST", str(wrong), field=wrong.field) from wrong
     except ValueError as wrong:
         raise invalid(f"The body is not valid JSON: {wrong}") from wrong
 

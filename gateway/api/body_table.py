@@ -156,6 +156,7 @@ BODIES: Mapping[tuple[str, str], Body | Own] = {
     ("DELETE", f"{_SS}/enterprises/{{enterprise}}"): EMPTY,
     ("PUT", f"{_SS}/action/allowallenterprises"): EMPTY,
     ("PUT", f"{_SS}/action/restrictallenterprises"): EMPTY,
+    ("DELETE", "/admin/leftovers/{leftover}"): EMPTY,
     ("POST", "/admin/holds"): Body(HOLD),
     ("DELETE", _HOLD): EMPTY,
     ("POST", f"{_HOLD}/action/renew"): Body(Fields(takes("ttl"), links=False)),

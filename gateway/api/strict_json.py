@@ -3,6 +3,7 @@
 Every step is linear in the size of the text, and none recurses deeper than `DEPTH_MAX`.
 """
 
+import json
 from typing import Any
 
 import msgspec
@@ -11,10 +12,20 @@ DEPTH_MAX = 32
 """Levels of arrays and objects."""
 VALUES_MAX = 100_000
 """Values in arrays and objects."""
+NAME_MAX = 128
+"""Characters of a name or a path that a refusal repeats."""
+
+
+class NullCharacter(ValueError):
+    """A text holds a null character, which PostgreSQL stores nowhere; `field` is its path."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"{field}: a text holds a null character")
+        self.field = field
 
 
 def decode(raw: bytes, *, depth_max: int = DEPTH_MAX, values_max: int = VALUES_MAX) -> Any:
-    """Return the value; raises ValueError with a reason that does not repeat the text."""
+    """Return the value; raises ValueError, with a reason that repeats no more than names."""
     if raw.count(b",") >= values_max and _outside_strings(raw).count(b",") >= values_max:
         raise ValueError(f"it has more than {values_max} values")
     try:
@@ -25,10 +36,25 @@ def decode(raw: bytes, *, depth_max: int = DEPTH_MAX, values_max: int = VALUES_M
         raise ValueError(f"it nests deeper than {depth_max} levels") from wrong
     members = _count_members(value, depth_max)
     if raw.count(b":") != members and _outside_strings(raw).count(b":") != members:
-        raise ValueError("an object has the same key twice")
-    if b"\\u0000" in raw and _has_null(value):
-        raise ValueError("a text holds a null character")
+        raise ValueError(f"{_doubled(raw)!r} is twice in an object")
+    if b"\\u0000" in raw and (field := _null_at(value, "")) is not None:
+        raise NullCharacter(field)
     return value
+
+
+def _doubled(raw: bytes) -> str:
+    """Return the name that an object has twice."""
+    found: list[str] = []
+
+    def once(pairs: list[tuple[str, Any]]) -> None:
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                found.append(name)
+            seen.add(name)
+
+    json.loads(raw, object_pairs_hook=once)
+    return found[0][:NAME_MAX] if found else "a name"
 
 
 def _outside_strings(raw: bytes) -> bytes:
@@ -56,13 +82,26 @@ def _count_members(value: object, depth_max: int) -> int:
     return members
 
 
-def _has_null(value: object) -> bool:
+def _null_at(value: object, path: str) -> str | None:
+    """Return the path of the first text with a null character, None without one."""
     match value:
         case str():
-            return "\x00" in value
+            return _shown(path) if "\x00" in value else None
         case dict():
-            return any("\x00" in name or _has_null(each) for name, each in value.items())
+            for name, each in value.items():
+                if "\x00" in name:
+                    return _shown(f"{path}.{name}" if path else name)
+                found = _null_at(each, f"{path}.{name}" if path else name)
+                if found is not None:
+                    return found
         case list():
-            return any(_has_null(each) for each in value)
-        case _:
-            return False
+            for n, each in enumerate(value):
+                found = _null_at(each, f"{path}[{n}]")
+                if found is not None:
+                    return found
+    return None
+
+
+def _shown(path: str) -> str:
+    plain = "".join(each if each.isprintable() else "?" for each in path) or "the body"
+    return plain if len(plain) <= NAME_MAX else f"{plain[:NAME_MAX]}..."

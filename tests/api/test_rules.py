@@ -103,7 +103,7 @@ async def test_the_last_fit_policy_stays(api: Api) -> None:
         (LOAD, load(100, 10_001, HOST), 400, "RULE-11", "ramLoadPercentage"),
         (LOAD, load(10_001, 100, HOST), 400, "RULE-10", "cpuLoadPercentage"),
         (LOAD, load(1.5, 100, HOST), 400, "RULE-8", "cpuLoadPercentage"),
-        (LOAD, load("50", 100, HOST), 400, "RULE-8", "cpuLoadPercentage"),
+        (LOAD, load("half", 100, HOST), 400, "RULE-8", "cpuLoadPercentage"),
         (LOAD, load(100, 100, HOST, aggregated="yes"), 400, "400-BAD-REQUEST", "aggregated"),
         (LOAD, {"ramLoadPercentage": 1, "links": [HOST]}, 400, "RULE-8", "cpuLoadPercentage"),
         (LOAD, load(True, 100, HOST), 400, "RULE-8", "cpuLoadPercentage"),

@@ -150,6 +150,11 @@ class Noted:
     def __init__(self, fact: Any, read: set[tuple[str, str]]) -> None:
         self._fact, self._read = fact, read
 
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        """What it wraps, for `isinstance`."""
+        return type(self._fact)
+
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._fact, name)
         self._read.add((type(self._fact).__name__, name))
