@@ -25,7 +25,7 @@ def _create(at: Situation) -> Order:
     return Deploy(spec_of(at.vm), place_of(at.vm))
 
 
-def _remove(at: Situation) -> Order:
+def _remove(at: Situation) -> Remove:
     return Remove(at.vm.uuid, place_of(at.vm), at.vm.volume)
 
 
@@ -35,6 +35,11 @@ def _power_on(at: Situation) -> Order:
 
 def _power_off(at: Situation) -> Order:
     return Power(at.vm.uuid, place_of(at.vm).host, PowerRequest.OFF)
+
+
+def _power_off_to_remove(at: Situation) -> Order:
+    host = place_of(at.vm).host
+    return Power(at.vm.uuid, host, PowerRequest.OFF, then=_remove(at))
 
 
 def _power_back(at: Situation) -> Order | None:
@@ -85,7 +90,9 @@ DEPLOY: Mapping[str, Behaviour] = {
     "power": Call(_power_on, _running, undo=_power_off, undo_effect=_stopped),
 }
 UNDEPLOY: Mapping[str, Behaviour] = {
-    "power": Call(_power_off, _stopped, undo=_power_back, undo_effect=_put_back, look_first=True),
+    "power": Call(
+        _power_off_to_remove, _stopped, undo=_power_back, undo_effect=_put_back, look_first=True
+    ),
     "remove": Call(_remove, _removed),
     "release": Write(_release),
 }
