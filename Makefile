@@ -13,7 +13,7 @@ KVM_STAMP := $(VENV)/.kvm
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 KEEPING := $(if $(filter 0,$(KEEP)),--no-keep,)
 
-.PHONY: help dev demo test check style quick bench sim fuzz-scheduler many-processes clean lock
+.PHONY: help dev demo test check style quick bench sim fuzz-scheduler many-processes campaign clean lock
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -62,6 +62,11 @@ fuzz-scheduler: $(STAMP) ## Compare the index with brute force (OPERATIONS=10000
 many-processes: OPERATIONS = 100000
 many-processes: $(STAMP) ## Run 8 processes on one PostgreSQL and kill some (OPERATIONS=100000 SEED=0)
 	@$(BIN)/python -m tests.tasks.many --processes 8 --operations $(OPERATIONS) --seed $(SEED)
+
+campaign: REQUESTS ?= 100000
+campaign: $(STAMP) ## Send hostile bytes, and kill at each point of each cancelled operation (REQUESTS=100000 SEED=0)
+	@$(BIN)/python -m tests.api.campaign --requests $(REQUESTS) --seed $(SEED)
+	@$(BIN)/pytest -q -n 2 tests/tasks/cancel_kills.py
 
 bench: $(STAMP) ## Measure; one JSON line for each figure
 	@$(BIN)/python -m bench

@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 import uvloop
 
-from bench import accept, decide, deploys, headroom, lag, logins, startup, vcenter_survey
+from bench import accept, decide, deploys, headroom, lag, logins, silent, startup, vcenter_survey
 from bench.figures import Line, show
 from bench.service import BenchFailed
 
@@ -20,6 +20,7 @@ BENCHES: Mapping[str, Callable[[], AsyncGenerator[Line, None]]] = {
     "deploys": deploys.measure,
     "lag": lag.measure,
     "logins": logins.measure,
+    "silent": silent.measure,
     "startup": startup.measure,
     "vcenter_survey": vcenter_survey.measure,
 }

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+SIZE_MAX = 2**31 - 1
+"""For who has no limit of its own."""
+
 
 class HypervisorType(StrEnum):
     """Which kind of VM a driver runs, in the words of the API."""
@@ -18,7 +21,8 @@ class Capabilities:
 
     `relocation`: VMs can be moved to a host of our choice. `deallocation`: a VM that is off still
     has its compute, and is paid for, until it is released. `redeploy`: the hypervisor can move a
-    VM to another machine of its own choice.
+    VM to another machine of its own choice. A VM has at most `cpu_max` vCPUs and `ram_max_mib` MiB,
+    a multiple of `ram_step_mib`.
     """
 
     type: HypervisorType
@@ -31,3 +35,6 @@ class Capabilities:
     relocation: bool = True
     deallocation: bool = False
     redeploy: bool = False
+    cpu_max: int = SIZE_MAX
+    ram_max_mib: int = SIZE_MAX
+    ram_step_mib: int = 1

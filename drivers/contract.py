@@ -215,6 +215,8 @@ class Verdict(StrEnum):
 class Outcome:
     """A verdict with what was seen; `reason` says why for FAILED, what a RUNNING one waits for (as
     `Progress.detail`), and `no_capacity` that another place may have the capacity that was wanting.
+    A removal that is DONE has a `reason` where the disk of a VM that somebody else took away cannot
+    be seen.
 
     ABSENT: nothing of the call is there and it may safely begin (again). `sighting` is the
     VM after the call, None when the VM is positively gone from the place the order names.

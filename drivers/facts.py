@@ -28,7 +28,7 @@ class Sighting:
     listing tells of these. `reason` is why the VM is in this state, empty when the state says it
     all: a few words that name no place ("paused by an I/O error"), then optionally a colon and the
     hypervisor's own words, which only callers who may see hosts read. `fixed` are the reasons why
-    it cannot be moved as it is, each a sentence.
+    it cannot be moved as it is, `kept` those why it cannot be removed, each a sentence.
     """
 
     vm: UUID
@@ -44,6 +44,7 @@ class Sighting:
     datastores: tuple[str, ...] = ()
     reason: str = ""
     fixed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,12 @@ class Kind(StrEnum):
     FORBIDDEN = "FORBIDDEN"
     ABSENT = "ABSENT"
     CONFLICT = "CONFLICT"
+    PRECONDITION = "PRECONDITION"
     NOT_ACCEPTABLE = "NOT_ACCEPTABLE"
     UNSUPPORTED = "UNSUPPORTED"
     UNAVAILABLE = "UNAVAILABLE"
     TOO_MANY = "TOO_MANY"
+    TIMEOUT = "TIMEOUT"
 
 
 class Denied(Exception):
@@ -32,6 +34,7 @@ class Denied(Exception):
         *,
         field: str | None = None,
         task: str | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -39,7 +42,7 @@ class Denied(Exception):
         self.message = message
         self.field = field
         self.task = task
-        self.retry_after_s: float | None = None
+        self.retry_after_s = retry_after_s
         self.decision: str | None = None
 
 

@@ -27,6 +27,10 @@ CAPABILITIES = Capabilities(
     graceful_shutdown=True,
     reset=True,
     progress=True,
+    # Of the newest virtual hardware; an older one, or a host, may take less and then says so.
+    cpu_max=768,
+    ram_max_mib=24 * 2**20,
+    ram_step_mib=4,
 )
 ENDS = {
     PowerRequest.ON: PowerState.ON,

@@ -33,6 +33,7 @@ from drivers.kvm.changing import listeners
 from drivers.kvm.domain_xml import Ground
 from drivers.kvm.host import KvmHost
 from drivers.kvm.options import KvmOptions
+from drivers.kvm.states import ASLEEP
 from drivers.kvm.stopping import Call, Stopping
 from drivers.unable import NoRedeploy
 
@@ -176,7 +177,9 @@ class KvmDriver(NoRedeploy):
                 target = self._host(order.target.host)
                 there = await target.look(lambda c: foreseeing.target(c, order, target.link))
                 source = self._host(order.source.host)
-                return await source.look(lambda c: foreseeing.relocation(c, order, there))
+                return await source.look(
+                    lambda c: foreseeing.relocation(c, order, source.link, there)
+                )
             case Reconfigure():
                 at = self._host(order.host)
                 return await at.look(lambda c: foreseeing.reconfiguration(c, order))
@@ -268,7 +271,7 @@ class KvmDriver(NoRedeploy):
         ends_s = time.monotonic() + self._options.look_timeout_s
         while time.monotonic() < ends_s:
             seen = await self.look(order.vm, order.host)
-            if seen is None or seen.state is not PowerState.PAUSED:
+            if seen is None or seen.reason != ASLEEP:
                 return
             await asyncio.sleep(_SHUTDOWN_LOOK_S)
 

@@ -4,7 +4,7 @@ A definition is not only ours: what others put into it must come along unchanged
 refused by name. Everything here only reads.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -26,10 +26,11 @@ _TIED = {
 
 @dataclass(frozen=True, slots=True)
 class There:
-    """The target of a move: `folder` of its datastore, and what stands against the move there."""
+    """The target of a move: the folders of its shared datastores by their names, and what stands
+    against the move there."""
 
     link: HostLink
-    folder: str
+    folders: Mapping[str, str]
     told: tuple[str, ...] = ()
 
 
@@ -41,9 +42,16 @@ def target(connection: Any, order: Relocate, link: HostLink) -> There:
     """What the target is like."""
     found = volumes.datastore(connection, order.target.datastore)
     if found is None:
-        return There(link, "", (f"{link.name} has no storage pool {order.target.datastore}",))
+        return There(link, {}, (f"{link.name} has no storage pool {order.target.datastore}",))
     told = () if found.usable else (f"{link.name}: {found.reason}",)
-    return There(link, str(PurePosixPath(found.path)), told)
+    return There(link, _folders(connection, order, link), told)
+
+
+def _folders(connection: Any, order: Relocate, link: HostLink) -> dict[str, str]:
+    """The folders of the datastores that both hosts see, as one of them has them."""
+    own = (order.source.datastore,) if order.source.shared else ()
+    found = (volumes.datastore(connection, name) for name in {*link.shared, *own})
+    return {store.name: str(PurePosixPath(store.path)) for store in found if store is not None}
 
 
 def against_move(domain: Any, xml: str, vm: UUID, shared: Iterable[str]) -> tuple[str, ...]:
@@ -59,8 +67,8 @@ def against_move(domain: Any, xml: str, vm: UUID, shared: Iterable[str]) -> tupl
     return (*_kept_beside(domain), *_of_definition(xml, own, sees, running=bool(domain.isActive())))
 
 
-def relocation(connection: Any, order: Relocate, there: There) -> tuple[str, ...]:
-    """What at the source stands against this move."""
+def relocation(connection: Any, order: Relocate, link: HostLink, there: There) -> tuple[str, ...]:
+    """What at the source, which is `link`, stands against this move."""
     domain = looking.find(connection, order.spec.vm)
     if domain is None:
         return there.told
@@ -79,14 +87,14 @@ def relocation(connection: Any, order: Relocate, there: There) -> tuple[str, ...
             f"its disk is on {backing or 'no image'} instead of on the template"
             f" {order.spec.disk.template} alone, so only hosts that share its datastore can take it"
         )
-    folder = PurePosixPath(path).parent
-    alike = order.source.shared and str(folder) == there.folder
+    folders = _folders(connection, order, link).items() & there.folders.items()
+    alike = {PurePosixPath(folder) for _, folder in folders}
     # What runs and what is kept for the next start may differ, and both go.
     for xml in dict.fromkeys((domain.XMLDesc(0), kept)):
         told += _of_definition(
             xml,
             lambda file: file == path,
-            lambda file: alike and PurePosixPath(file).parent == folder,
+            lambda file: PurePosixPath(file).parent in alike,
             running=running,
         )
         told += _of_interfaces(xml, order, there.link)
@@ -124,18 +132,26 @@ def removal(connection: Any, order: Remove) -> tuple[str, ...]:
     if domain is None or not order.volume:
         return ()
     own = str(PurePosixPath(state.path) / order.volume)
-    disks = Text(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)).root.all("devices/disk")
+    return against_removal(
+        domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), lambda file: file == own
+    )
+
+
+def against_removal(xml: str, own: Callable[[str], bool]) -> tuple[str, ...]:
+    """What a definition has against a removal: images that nobody would delete or know of."""
+    disks = Text(xml).root.all("devices/disk")
     files = [
         disk.get("source", "file")
         for disk in disks
         if disk.attributes.get("device", "disk") == "disk" and disk.first("readonly") is None
     ]
-    if own in files or not any(files):
+    if any(map(own, files)) or not any(files):
         return ()
     named = ", ".join(file for file in files if file)
     return (
-        f"it runs on {named} instead of its disk {order.volume}, as after an external snapshot:"
-        " merge that with `virsh blockcommit` or detach it, so that nothing is left behind",
+        f"it runs on {named} instead of on its own disk, as after an external snapshot:"
+        " merge that into its own disk (`virsh blockcommit --base`) or detach it, so that nothing"
+        " is left behind",
     )
 
 
@@ -211,7 +227,7 @@ def _no_disk_of_ours(root: Element) -> str:
     named = ", ".join(file for file in files if file) or "no file"
     return (
         f"its disk is not the one that vmgate made: the definition has {named}; an external"
-        " snapshot has to be merged with `virsh blockcommit` first"
+        " snapshot has to be merged into that disk first (`virsh blockcommit --base`)"
     )
 
 

@@ -21,6 +21,7 @@ RUNNING = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED)
 
 _RESUME, _OFF, _ON = "RESUME", "OFF", "ON"
 _WAIT = "wait"
+ASLEEP = "the guest is asleep (suspended to memory)"
 _SAVED = "its memory is saved in a file of the host"
 _POSTCOPY_FAILED = "a post-copy move failed midway, so memory is missing"
 # Each state and reason of libvirt's enumerations that a person must know of, with what leads out
@@ -63,7 +64,7 @@ _TOLD = {
         "UNKNOWN": ("the guest crashed and QEMU holds what it left", _OFF),
         "PANICKED": ("the guest panicked and QEMU holds what it left", _OFF),
     },
-    "PMSUSPENDED": {"UNKNOWN": ("the guest is asleep (suspended to memory)", _RESUME)},
+    "PMSUSPENDED": {"UNKNOWN": (ASLEEP, _RESUME)},
 }
 _PLAIN = {
     "RUNNING": (

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
@@ -16,7 +17,7 @@ import libvirt
 
 from drivers.contract import HostLink
 from drivers.facts import DatastoreFacts, Facts, HostFacts, PowerState, Sighting
-from drivers.kvm import foreseeing, looking, volumes
+from drivers.kvm import domain_xml, foreseeing, looking, volumes
 from drivers.kvm.options import KvmOptions
 from drivers.kvm.trouble import is_lost
 
@@ -84,7 +85,11 @@ def _sighting(
         if seen is None or seen.task is None:
             return seen
         xml = domain.XMLDesc(0)
-        return replace(seen, fixed=foreseeing.against_move(domain, xml, seen.vm, shared))
+        return replace(
+            seen,
+            fixed=foreseeing.against_move(domain, xml, seen.vm, shared),
+            kept=foreseeing.against_removal(xml, partial(domain_xml.volume_of, seen.vm)),
+        )
     except libvirt.libvirtError as error:
         if is_lost(error, connection):
             raise

@@ -249,8 +249,13 @@ def _drop_volume(world: World, at: Location, volume: str) -> None:
     world.rows("delete from volume where place = ? and name = ?", place_of(at), volume)
 
 
-def fault_named(kind: str, host: str) -> Fault:
-    """The planned fault called `kind`; NoCapacity is a refusal for want of capacity."""
+def fault_named(kind: str, host: str) -> Exception:
+    """The planned fault called `kind`; NoCapacity is a refusal for want of capacity, Bug what no
+    driver should raise, Fault one of no kind."""
+    if kind == "Bug":
+        return RuntimeError("planned by the test")
+    if kind == "Fault":
+        return Fault("planned by the test", host=host)
     if kind == "NoCapacity":
         return Rejected("planned by the test: no capacity", host=host, no_capacity=True)
     kinds = {each.__name__: each for each in Fault.__subclasses__()}

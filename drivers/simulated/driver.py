@@ -35,6 +35,7 @@ from drivers.faults import Rejected, Unreachable, Unsupported, begun
 from drivers.lane import Lane
 from drivers.simulated import acts
 from drivers.simulated.address import parse
+from drivers.simulated.endings import end
 from drivers.simulated.options import SimulatedOptions, capabilities_of
 from drivers.simulated.settling import hosts_of, settle, sighting
 from drivers.simulated.surveying import survey
@@ -269,6 +270,8 @@ class SimulatedDriver(NothingForeseen):
                 fault = self.world.planned(host, verb)
                 if fault is None or fault["late"]:
                     call()
+                if fault is not None and (ending := self.world.ending(fault)) is not None:
+                    end(self.world, ending["vm"], ending["what"])
             if fault is not None:
                 raise acts.fault_named(fault["kind"], host)
 

@@ -15,5 +15,6 @@ create table if not exists change (
   n integer primary key, at real, host text, vm text, what text);
 create table if not exists fault (
   n integer primary key, host text, verb text, kind text, late int, times int);
+create table if not exists ending (fault int primary key, vm text, what text);
 create table if not exists clock (one int primary key, ahead real);
 insert or ignore into clock values (1, 0);

@@ -102,6 +102,15 @@ class World:
                 times,
             )
 
+    def plan_ending(self, vm: str, ending: str) -> None:
+        """The fault planned last leaves the VM as `drivers.simulated.endings` says."""
+        with self.changing():
+            self.rows("insert into ending select max(n), ?, ? from fault", vm, ending)
+
+    def ending(self, fault: Row) -> Row | None:
+        """What was planned to be so after a fault."""
+        return self.row("select * from ending where fault = ?", fault["n"])
+
     def freeze(self, host: str) -> None:
         """Calls to the host hang until `thaw`."""
         self._set_host(host, "frozen", 1)

@@ -11,6 +11,7 @@ from gateway.api import (
     virtualappliances,
     virtualdatacenters,
 )
+from gateway.api.empty_routes import EMPTY_ROUTES
 from gateway.api.guard import Access
 from gateway.api.problems import Handler
 from gateway.api.rule_routes import RULE_ROUTES
@@ -82,6 +83,7 @@ CATALOG_ROUTES: tuple[Route, ...] = (
     ("GET", "/admin/decisions", decisions.list_all, _ANY),
     ("GET", "/admin/decisions/{decision}", decisions.read, _ANY),
     ("GET", "/admin/decisions/{decision}/table", decisions.table, _SEE),
+    *EMPTY_ROUTES,
     *RULE_ROUTES,
     *RULESET_ROUTES,
 )

@@ -6,6 +6,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.api.events import moment
+from gateway.api.paging import rendered
 from gateway.api.representations.decisions import (
     MEDIA,
     decision,
@@ -25,8 +26,6 @@ from gateway.tasks.replaying import NotReplayable
 from scheduler.decision import Outcome
 from scheduler.rendering import Names
 
-_SORTS = {"timestamp": "at"}
-
 
 async def list_all(request: web.Request) -> web.Response:
     """GET the decisions of the caller's enterprise, newest first; of all for who administers all.
@@ -34,13 +33,13 @@ async def list_all(request: web.Request) -> web.Response:
     `vm`, `task`, `outcome` and `since` narrow them.
     """
     turn = Turn(request)
-    sort: Sort = turn.sort(_SORTS, by="timestamp", ascending=False)
+    sort: Sort = turn.sort(decisions.SORTS, by="timestamp", ascending=False)
     async with turn.store.read() as c:
         page = await decisions.page(c, await _filter(c, turn), sort)
         names = await _names(c, page.rows)
     hosts = turn.caller.sees_hosts
-    shown = [decision(turn.links, one, names, hosts=hosts) for one in page.rows]
-    return turn.page("decisions", shown, page.total, sort)
+    shown = await rendered(page.rows, lambda one: decision(turn.links, one, names, hosts=hosts))
+    return turn.page("decisions", shown, page, sort)
 
 
 async def read(request: web.Request) -> web.Response:

@@ -2,12 +2,15 @@
 
 from aiohttp import web
 
+from drivers.capabilities import HypervisorType
 from gateway.api.representations import tenants as shown
 from gateway.api.vm_reading import EVERYWHERE
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
 from gateway.store import places, tenants, users
 from gateway.store.tenants import NAME_SORTS
+
+_REGION = "publiccloudregion"
 
 
 async def list_all(request: web.Request) -> web.Response:
@@ -18,7 +21,7 @@ async def list_all(request: web.Request) -> web.Response:
     async with turn.store.read() as c:
         page = await tenants.enterprises(c, only, turn.query_text("has"), sort)
     rows = [shown.enterprise(turn.links, one) for one in page.rows]
-    return turn.page("enterprises", rows, page.total, sort)
+    return turn.page("enterprises", rows, page, sort)
 
 
 async def read(request: web.Request) -> web.Response:
@@ -56,22 +59,30 @@ async def read_user(request: web.Request) -> web.Response:
 
 
 async def list_locations(request: web.Request) -> web.Response:
-    """GET: the datacenters a tenant may use."""
+    """GET: the datacenters a tenant may use; of them, for who asks for regions of public clouds,
+    those that are some."""
     turn = Turn(request)
+    if turn.preferred("datacenters", _REGION + "s") == "datacenters":
+        async with turn.store.read() as c:
+            found = await places.datacenters(c)
+        return turn.whole("datacenters", [shown.location(turn.links, one) for one in found])
     async with turn.store.read() as c:
-        found = await places.datacenters(c)
-    return turn.whole("datacenters", [shown.location(turn.links, one) for one in found])
+        found = await places.regions(c, HypervisorType.AZURE)
+    return turn.whole(_REGION + "s", [shown.location(turn.links, one, _REGION) for one in found])
 
 
 async def read_location(request: web.Request) -> web.Response:
     """GET: one of them."""
     turn = Turn(request)
     (datacenter_id,) = turn.ids("dc")
+    media = turn.preferred("datacenter", _REGION)
     async with turn.store.read() as c:
         one = await places.datacenter(c, datacenter_id)
+        if media == _REGION and one not in await places.regions(c, HypervisorType.AZURE):
+            one = None
     if one is None:
         raise Denied(Kind.ABSENT, "DC-0", "The location does not exist")
-    return turn.ok("datacenter", shown.location(turn.links, one))
+    return turn.ok(media, shown.location(turn.links, one, media))
 
 
 async def location_templates(request: web.Request) -> web.Response:

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.api.paging import rendered
 from gateway.api.representations.events import event
 from gateway.api.vm_body import invalid
 from gateway.api.vm_reading import EVERYWHERE, find_vm
@@ -16,7 +17,6 @@ from gateway.store import events_view
 from gateway.store.events_view import Filter
 from gateway.store.paged import Sort
 
-_SORTS = {"timestamp": "position"}
 _SEVERITIES = {"INFO": "INFO", "WARN": "WARN", "WARNING": "WARN", "ERROR": "ERROR"}
 _POSITION_MAX = 2**63 - 1
 
@@ -49,12 +49,14 @@ async def read(request: web.Request) -> web.Response:
 
 async def _listing(turn: Turn, wanted: Filter) -> web.Response:
     onwards = wanted.after is not None
-    sort: Sort = turn.sort(_SORTS, by="timestamp", ascending=onwards)
+    sort: Sort = turn.sort(events_view.SORTS, by="timestamp", ascending=onwards)
     async with turn.store.read() as c:
         page = await events_view.page(c, wanted, sort)
     hosts = turn.caller.sees_hosts
-    shown: list[dict[str, Any]] = [event(turn.links, seen, hosts=hosts) for seen in page.rows]
-    return turn.page("events", shown, page.total, sort)
+    shown: list[dict[str, Any]] = await rendered(
+        page.rows, lambda seen: event(turn.links, seen, hosts=hosts)
+    )
+    return turn.page("events", shown, page, sort)
 
 
 def _enterprise(turn: Turn) -> int | None:

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from gateway.api import credentials, media
 from gateway.api.authenticator import Authenticator, unauthenticated
+from gateway.api.costly_requests import COSTLY, is_costly
 from gateway.api.credential_cache import CredentialCache, Verified
 from gateway.api.credentials import Credentials, Malformed
 from gateway.api.origin import require_own_origin
@@ -44,7 +45,10 @@ def guarded(handler: Handler, needs: str | Access) -> Handler:
             )
         request[USER] = user
         request[CALLER] = caller
-        return await handler(request)
+        if not is_costly(request):
+            return await handler(request)
+        async with request.app[COSTLY].turn(caller.user_id):
+            return await handler(request)
 
     return through
 

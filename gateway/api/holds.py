@@ -5,6 +5,7 @@ from aiohttp import web
 from gateway.api.hold_body import HoldBody, read_hold, read_ttl
 from gateway.api.hold_reading import find_hold
 from gateway.api.representations.holds import hold as shown
+from gateway.api.sizes import require_size
 from gateway.api.vm_body import as_object, invalid
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
@@ -30,6 +31,8 @@ async def create(request: web.Request) -> web.Response:
     """POST: book places for all VMs named, or for none; 201 with the places and the end."""
     turn = Turn(request)
     body = read_hold(await turn.json())
+    for entry in body.entries:
+        require_size(turn.services.capabilities.get(entry.type), entry.cpu, entry.ram_mib)
     async with turn.store.read() as c:
         wish = await _wish(c, body)
     made = await _holder(turn).hold(wish, turn.caller)

@@ -4,6 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.api.request_checks import authority
 from gateway.api.services import SERVICES
 
 
@@ -17,7 +18,7 @@ class Linker:
     def of(cls, request: web.Request) -> "Linker":
         """Links as this client reached us: the configured public URL, or the request's host."""
         public = request.app[SERVICES].public_url
-        return cls(public.rstrip("/") if public else f"{request.scheme}://{request.host}")
+        return cls(public.rstrip("/") if public else f"{request.scheme}://{authority(request)}")
 
     def href(self, path: str) -> str:
         """The absolute address of a path below /api."""

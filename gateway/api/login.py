@@ -99,5 +99,7 @@ def _type(turn: Turn, name: str) -> dict[str, object]:
         "gracefulShutdown": able.graceful_shutdown,
         "deallocation": able.deallocation,
         "redeploy": able.redeploy,
-        "links": [turn.links.link("self", f"config/hypervisortypes/{name}", "hypervisortype")],
+        "links": [
+            turn.links.link("self", f"config/hypervisortypes/{name}", "hypervisortype", name)
+        ],
     }

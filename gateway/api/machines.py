@@ -163,11 +163,14 @@ def _taken(other: AddressRow) -> Denied:
 
 def _new(turn: Turn, body: Mapping[str, Any], rack: Rack) -> NewHost:
     name = text(body, "name", NAME_MAX)
-    address = text(body, "ip", ADDRESS_MAX) or text(body, "ipService", ADDRESS_MAX)
+    service = text(body, "ipService", ADDRESS_MAX)
+    address = text(body, "ip", ADDRESS_MAX) or service
     if not name or not name.strip():
         raise invalid("name", "a name is needed")
     if not address:
         raise invalid("ip", "the address at which the hypervisor answers is needed")
+    if service not in (None, "", address):
+        raise invalid("ipService", "a host has one address here; leave it out, or as ip")
     hypervisor = _hypervisor(turn, body)
     return NewHost(
         rack_id=rack.id,
@@ -190,6 +193,8 @@ def _hypervisor(turn: Turn, body: Mapping[str, Any]) -> str:
     if named is not None:
         if named not in known:
             raise invalid("hypervisor", f"one of {', '.join(sorted(known))}")
+        if body.get("type") not in (None, known[named]):
+            raise invalid("type", f"the hosts of {named} are of type {known[named]}")
         return named
     fitting = [name for name, type_ in known.items() if type_ == body.get("type")]
     if not fitting:

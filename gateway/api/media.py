@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from gateway.api import bodies
+from gateway.api import body_reader
+from gateway.api.body_reader import BODY_MAX as BODY_MAX
 from gateway.denial import Denied, Kind
 
 VERSION = "5.1"
@@ -76,18 +77,18 @@ async def json_body(request: web.Request, *, optional: bool = False) -> object:
 
     Raises Denied: 415 for another type, 400 for what is no JSON, 413 for too much.
     """
-    raw = await bodies.read(request)
+    raw = await body_reader.read(request)
     if not raw.strip():
         if optional:
             return None
-        raise bodies.invalid("The body is empty; it must be JSON")
+        raise body_reader.invalid("The body is empty; it must be JSON")
     _require_json_type(request)
-    return bodies.json_of(raw)
+    return body_reader.json_of(raw)
 
 
 async def text_or_json(request: web.Request) -> object:
     """The body as JSON where its type says so, else as text; None without one."""
-    raw = await bodies.read(request)
+    raw = await body_reader.read(request)
     if not raw:
         return None
     name, _ = _parse(request.headers.get("Content-Type", "text/plain"))
@@ -95,11 +96,11 @@ async def text_or_json(request: web.Request) -> object:
         return await json_body(request)
     if name not in ("text/plain", "*/*", "application/octet-stream"):
         raise _unsupported("text/plain, or JSON")
-    return bodies.text_of(raw)
+    return body_reader.text_of(raw)
 
 
 def reply(
-    request: web.Request,
+    request: web.Request | None,
     kind: str,
     body: Mapping[str, Any],
     status: int = 200,

@@ -10,6 +10,13 @@ KINDS = ("drain", "rebalance", "consolidate")
 PLAN_MOVES_MAX = 10_000
 PLAN_PINNED_MAX = 1000
 REST_MAX_S = 604_800
+_OPTIONS = {
+    "restInSeconds": ("rebalance", "consolidate"),
+    "movesMaxPercent": ("rebalance", "consolidate"),
+    "gainMinPercent": ("rebalance",),
+    "savedMin": ("consolidate",),
+}
+"""The kinds of plan that each option goes with."""
 
 
 def read_plan(body: object) -> tuple[PlanQuestion, int | None]:
@@ -25,6 +32,9 @@ def read_plan(body: object) -> tuple[PlanQuestion, int | None]:
         raise invalid(f"links[{needed}]", f"a link to a {needed} is needed")
     host = id_of(found["machine"], "machines") if kind == "drain" else None
     datacenter = 0 if kind == "drain" else id_of(found["datacenter"], "datacenters")
+    for name, of in _OPTIONS.items():
+        if given.get(name) is not None and kind not in of:
+            raise invalid(name, f"it goes with {' and '.join(of)} only")
     question = PlanQuestion(
         str(kind),
         datacenter,

@@ -8,9 +8,9 @@ from typing import Any
 from aiohttp import web
 
 from gateway.api import media
-from gateway.api.bodies import BODY_MAX
 from gateway.api.links import Linker
 from gateway.api.representations.decisions import decision_link
+from gateway.api.request_checks import check_request
 from gateway.denial import Denied, Kind
 from gateway.store.pool import CommitUnknown, StoreError
 
@@ -24,9 +24,11 @@ STATUS = {
     Kind.ABSENT: 404,
     Kind.NOT_ACCEPTABLE: 406,
     Kind.CONFLICT: 409,
+    Kind.PRECONDITION: 412,
     Kind.UNSUPPORTED: 415,
     Kind.UNAVAILABLE: 503,
     Kind.TOO_MANY: 429,
+    Kind.TIMEOUT: 408,
 }
 _ROUTER = {
     400: "400-BAD-REQUEST",
@@ -40,13 +42,8 @@ RETRY_AFTER_S = 1
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn what handlers and the router raise into errors+json."""
-    # PostgreSQL has no text with a null character, so nothing can be called so.
-    if "\x00" in request.path:
-        return _answer(request, 404, _problem("404-NOT-FOUND", _ROUTER_MESSAGES[404]))
-    if any("\x00" in each for each in request.query.values()):
-        said = "The query holds a null character, which no name has"
-        return _answer(request, 400, _problem("400-BAD-REQUEST", said))
     try:
+        check_request(request)
         return await handler(request)
     except Denied as denied:
         return _denied(request, denied)
@@ -84,7 +81,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 _ROUTER_MESSAGES = {
     404: "There is nothing at this address",
     405: "This address does not take that method",
-    413: f"The body is larger than {BODY_MAX} bytes",
+    413: f"The body is larger than {media.BODY_MAX} bytes",
 }
 
 
@@ -103,6 +100,12 @@ def _denied(request: web.Request, denied: Denied) -> web.Response:
     if denied.decision is not None:
         links.append(decision_link(Linker.of(request), denied.decision))
     return _answer(request, STATUS[denied.kind], problem, headers, links)
+
+
+def refusal(status: int, code: str, message: str) -> web.Response:
+    """An errors+json answer to what never became a request of ours."""
+    body = {"links": [], "collection": [_problem(code, message)]}
+    return media.reply(None, "errors", body, status)
 
 
 def _problem(code: str, message: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
+from drivers.facts import AT_POWER_ON
 from gateway.api.hold_body import hold_of
 from gateway.api.hold_reading import require_hold
 from gateway.api.representations.relocation import machines
@@ -12,7 +13,7 @@ from gateway.api.vm_body import as_object, id_of, invalid, links
 from gateway.api.vm_reading import conflict, find_vm, require_free, require_unprotected
 from gateway.api.vm_turn import Turn
 from gateway.denial import Denied, Kind
-from gateway.lifecycle import Operation, require
+from gateway.lifecycle import Operation, VmState, require
 from gateway.store import headroom
 from gateway.store.vms import Vm
 from gateway.tasks.advising import refuse_on_record
@@ -31,6 +32,7 @@ _CODES = {
 }
 _REL = "links[machine]"
 _MAY_MOVE_AGAIN = "{} moves virtual machines here by itself: it may move this one again"
+_MAY_START_ELSEWHERE = "{}: when it starts, this one may be placed on another machine"
 
 
 async def candidates(request: web.Request) -> web.Response:
@@ -60,6 +62,7 @@ async def relocate(request: web.Request) -> web.Response:
     require_unprotected(vm, turn.caller)
     _require_relocatable(turn, vm)
     hold = None if body is None else hold_of(body)
+    _require_one_target(body, anywhere=anywhere, held=hold is not None)
     host = None if anywhere or hold is not None else _target(body)
     if host is not None:
         await _require_fitting(turn, vm, host)
@@ -72,15 +75,28 @@ async def relocate(request: web.Request) -> web.Response:
         payload["hold"] = str(hold)
     done = await submit(turn.store, Order(Operation.RELOCATE, vm.id, payload), turn.caller)
     turn.services.wake()
-    warning = _MAY_MOVE_AGAIN.format(mover) if mover else None
-    return turn.accepted(accepted(turn.links, [(vm, done)]), warning)
+    return turn.accepted(accepted(turn.links, [(vm, done)]), _warning(mover, vm))
+
+
+def _warning(mover: str, vm: Vm) -> str | None:
+    """What somebody else may make of the move; who only places VMs at power on leaves one alone
+    that runs."""
+    if mover.endswith(AT_POWER_ON):
+        return None if vm.state is VmState.ON else _MAY_START_ELSEWHERE.format(mover)
+    return _MAY_MOVE_AGAIN.format(mover) if mover else None
 
 
 def _anywhere(turn: Turn) -> bool:
-    target = turn.query_text("target")
-    if target not in (None, "any"):
-        raise invalid("target", "only `any` is known; a machine is named by a link")
-    return target == "any"
+    return turn.query_text("target") == "any"
+
+
+def _require_one_target(body: object, *, anywhere: bool, held: bool) -> None:
+    """Refuse a request that says twice where to go: one of them would be passed over."""
+    if anywhere and held:
+        raise invalid("hold", "the hold says where to go, so it does not go with target=any")
+    given = () if body is None else links(as_object(body))
+    if (anywhere or held) and any(link.rel == "machine" for link in given):
+        raise invalid(_REL, "it goes neither with target=any nor with a hold")
 
 
 def _require_relocatable(turn: Turn, vm: Vm) -> None:

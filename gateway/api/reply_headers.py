@@ -2,8 +2,12 @@
 
 from aiohttp import web
 
+SERVER = "vmgate"
+"""The name without a version: that would tell which faults to try."""
 
-async def set_reply_headers(request: web.Request, response: web.StreamResponse) -> None:
+
+async def set_reply_headers(_: web.BaseRequest, response: web.StreamResponse) -> None:
     """Set them; for `on_response_prepare`. A reply may hold a token, a cookie or tenants' VMs."""
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Server"] = SERVER

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.api.vm_body import Link, as_object, flag, id_of, links, path_of
+from gateway.api.vm_body import Link, as_number, as_object, flag, id_of, links, path_of
 from gateway.denial import Denied, Kind
 from gateway.store.rules import NewRule, Rule
 
@@ -53,6 +53,16 @@ def wrong(code: str, field: str, message: str) -> Denied:
 def wrong_link(kind: str, message: str, rel: str | None = None) -> Denied:
     """A refusal of what a rule is about."""
     return wrong(_LINK_CODES[kind], "links" if rel is None else f"links[{rel}]", message)
+
+
+def with_numbers(body: object) -> object:
+    """A rule with its percentages as numbers where a client wrote them as decimal text."""
+    if not isinstance(body, Mapping):
+        return body
+    return {
+        name: as_number(value) if name.endswith("Percentage") else value
+        for name, value in body.items()
+    }
 
 
 def read_rule(kind: str, body: object) -> GivenRule:

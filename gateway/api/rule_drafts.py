@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.api import bodies, rulesets
+from gateway.api import body_reader, rulesets
 from gateway.api.representations import rulesets as shown
 from gateway.api.ruleset_body import parse, read_rules, read_tests
 from gateway.api.rulesets import comment_of, require_tag, with_tag
@@ -58,7 +58,7 @@ async def read(request: web.Request) -> web.Response:
 async def create(request: web.Request) -> web.Response:
     """POST: a draft, based on the version in force. An empty body copies that."""
     turn = Turn(request)
-    raw = await bodies.read(request)
+    raw = await body_reader.read(request)
     given = await _given(request) if raw.strip() else None
     async with turn.store.transaction() as c:
         newest = await rule_versions.in_force(c)

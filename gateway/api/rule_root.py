@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.api.representations import rules as shown
-from gateway.api.rule_body import GivenRule, read_rule, wrong, wrong_link
+from gateway.api.rule_body import GivenRule, read_rule, with_numbers, wrong, wrong_link
 from gateway.api.rule_events import tell_all
 from gateway.api.rules import ALONE, insert
 from gateway.api.vm_body import as_object
@@ -70,7 +70,7 @@ def _read(kind: str, body: Mapping[str, Any], field: str) -> list[GivenRule]:
     found = []
     for n, row in enumerate(_collection(body, field)):
         with _named(kind, n):
-            found.append(read_rule(kind, row))
+            found.append(read_rule(kind, with_numbers(row)))
     return found
 
 
@@ -101,7 +101,7 @@ async def _root(turn: Turn, c: Connection, datacenter_id: int | None) -> dict[st
         found = await _within(c, kind, datacenter_id)
         rows = [shown.rule(turn.links, one) for one in found]
         body[field] = {"links": [], "collection": rows}
-    return {**body, "links": [turn.links.link("edit", "admin/rules", "rules")]}
+    return {**body, "links": [turn.links.link("edit", "admin/rules", "rules", title="rules")]}
 
 
 async def _within(c: Connection, kind: str, datacenter_id: int | None) -> list[Rule]:

@@ -7,7 +7,14 @@ from aiohttp import web
 
 from gateway.api.representations import rules as shown
 from gateway.api.representations.rules import RULE_WORDS
-from gateway.api.rule_body import GivenRule, read_change, read_rule, require_agreement, wrong_link
+from gateway.api.rule_body import (
+    GivenRule,
+    read_change,
+    read_rule,
+    require_agreement,
+    with_numbers,
+    wrong_link,
+)
 from gateway.api.rule_events import tell_rule
 from gateway.api.vm_reading import conflict
 from gateway.api.vm_turn import Turn
@@ -55,7 +62,7 @@ def creator(kind: str) -> _Handler:
 
     async def create(request: web.Request) -> web.Response:
         turn = Turn(request)
-        given = read_rule(kind, await turn.json())
+        given = read_rule(kind, with_numbers(await turn.json()))
         async with turn.store.transaction() as c:
             await rules.hold(c)
             one = await insert(c, given)
@@ -72,7 +79,7 @@ def editor(kind: str) -> _Handler:
 
     async def edit(request: web.Request) -> web.Response:
         turn = Turn(request)
-        body = await turn.json()
+        body = with_numbers(await turn.json())
         async with turn.store.transaction() as c:
             await rules.hold(c)
             old = await _find(turn, c, kind)

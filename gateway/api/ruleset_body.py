@@ -11,7 +11,7 @@ from typing import Any
 import tomli_w
 from aiohttp import web
 
-from gateway.api import bodies
+from gateway.api import body_reader
 from gateway.api.rule_body import read_rule, wrong
 from gateway.api.rules import ALONE
 from gateway.api.vm_body import CAUSE_MAX, as_object, checked_text
@@ -62,8 +62,8 @@ async def parse(request: web.Request) -> Mapping[str, Any]:
     """The body as its media type says: TOML or JSON."""
     kind = request.headers.get("Content-Type", "")
     if kind.partition(";")[0].strip().lower() == TOML:
-        return await bodies.toml(request)
-    return as_object(bodies.json_of(await bodies.read(request) or b"{}"))
+        return await body_reader.toml(request)
+    return as_object(body_reader.json_of(await body_reader.read(request) or b"{}"))
 
 
 def read_rules(body: Mapping[str, Any]) -> Body:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from gateway.api.representations.tasks import task
 from gateway.api.vm_body import CAUSE_MAX, checked_text, invalid
-from gateway.api.vm_reading import conflict, find_task, find_vm
+from gateway.api.vm_reading import conflict, find_deletion, find_task, find_vm
 from gateway.api.vm_turn import Turn
 from gateway.store import tasks_view
 from gateway.store.pool import Store
@@ -39,12 +39,16 @@ async def pending(request: web.Request) -> web.Response:
 
 
 async def read(request: web.Request) -> web.Response:
-    """GET one task, as `task` or, for who asks so, as `taskextended`."""
+    """GET one task, as `task` or, for who asks so, as `taskextended`; also the one that deleted
+    its VM."""
     turn = Turn(request)
     async with turn.store.read() as c:
-        vm = await find_vm(c, turn.vm_path(), turn.caller)
+        gone = await find_deletion(c, turn.vm_path(), turn.task_id(), turn.caller)
+        vm = gone or await find_vm(c, turn.vm_path(), turn.caller)
         found = await find_task(c, vm, turn.task_id())
     body = task(turn.links, vm, found, turn.caller)
+    if gone is not None:
+        body["links"] = [link for link in body["links"] if link["rel"] in ("self", "user")]
     return turn.ok(turn.preferred("task", "taskextended"), body)
 
 

@@ -74,7 +74,7 @@ async def list_enterprises(request: web.Request) -> web.Response:
         only = None if one.open_to_all else one.id
         page = await tenants.enterprises(c, None, turn.query_text("has"), sort, tier_id=only)
     rows = [shown_tenants.enterprise(turn.links, each) for each in page.rows]
-    return turn.page("enterprises", rows, page.total, sort)
+    return turn.page("enterprises", rows, page, sort)
 
 
 async def admit_enterprises(request: web.Request) -> web.Response:

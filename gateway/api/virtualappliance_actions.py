@@ -6,6 +6,7 @@ from aiohttp import web
 
 from gateway.api.hold_reading import require_hold
 from gateway.api.representations.tasks import accepted
+from gateway.api.sizes import require_size
 from gateway.api.virtualmachine_actions import read_options
 from gateway.api.vm_reading import conflict, find_ground
 from gateway.api.vm_turn import Turn
@@ -37,6 +38,9 @@ async def _group(turn: Turn, operation: Operation) -> web.Response:
     wanted = concerned(members, operation)
     if not wanted:
         return turn.nothing()
+    if operation is Operation.DEPLOY:
+        for vm in wanted:
+            require_size(turn.services.capabilities.get(vm.type), vm.cpu, vm.ram_mib)
     held = {"hold": str(hold)} if hold is not None and operation is Operation.DEPLOY else {}
     if held:
         async with turn.store.read() as c:

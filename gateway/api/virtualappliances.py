@@ -30,7 +30,7 @@ async def list_of_vdc(request: web.Request) -> web.Response:
         vdc = await virtualdatacenters.find(turn, c)
         page = await tenants.virtualappliances(c, vdc.id, None, turn.query_text("has"), sort)
     rows = [_shown(turn, one) for one in page.rows]
-    return turn.page("virtualappliances", rows, page.total, sort)
+    return turn.page("virtualappliances", rows, page, sort)
 
 
 async def list_all(request: web.Request) -> web.Response:
@@ -41,7 +41,7 @@ async def list_all(request: web.Request) -> web.Response:
     async with turn.store.read() as c:
         page = await tenants.virtualappliances(c, None, only, turn.query_text("has"), sort)
     rows = [_shown(turn, one) for one in page.rows]
-    return turn.page("virtualappliances", rows, page.total, sort)
+    return turn.page("virtualappliances", rows, page, sort)
 
 
 async def read(request: web.Request) -> web.Response:

@@ -22,14 +22,19 @@ _NETWORK_TAG = "default"
 
 
 async def list_all(request: web.Request) -> web.Response:
-    """GET: those of the caller's enterprise, or all."""
+    """GET: those of the caller's enterprise, or all; `enterprise` and `datacenter` narrow them."""
     turn = Turn(request)
     sort = turn.sort(NAME_SORTS, by="name", ascending=True)
     only = None if EVERYWHERE in turn.caller.privileges else turn.caller.enterprise_id
+    wanted, place = turn.query_number("enterprise"), turn.query_number("datacenter")
+    if wanted is not None:
+        turn.require_sight(wanted)
     async with turn.store.read() as c:
-        page = await tenants.virtualdatacenters(c, only, turn.query_text("has"), sort)
+        page = await tenants.virtualdatacenters(
+            c, only if wanted is None else wanted, turn.query_text("has"), sort, datacenter_id=place
+        )
     rows = [shown.virtualdatacenter(turn.links, one) for one in page.rows]
-    return turn.page("virtualdatacenters", rows, page.total, sort)
+    return turn.page("virtualdatacenters", rows, page, sort)
 
 
 async def find(turn: Turn, c: Connection) -> Virtualdatacenter:

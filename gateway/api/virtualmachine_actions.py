@@ -9,6 +9,7 @@ from gateway.api.hold_body import hold_of
 from gateway.api.hold_reading import require_hold
 from gateway.api.representations.consequences import consequences
 from gateway.api.representations.tasks import accepted
+from gateway.api.sizes import require_size
 from gateway.api.vm_body import flag, read_cause
 from gateway.api.vm_reading import conflict, find_vm, require_free
 from gateway.api.vm_turn import Turn
@@ -58,6 +59,8 @@ def _require_able(turn: Turn, vm: Vm, operation: Operation) -> None:
     if operation is Operation.RESET and able is not None and not able.reset:
         require_free(vm)
         raise conflict("VM-26", f"{able.type} cannot reset a virtual machine")
+    if operation is Operation.DEPLOY:
+        require_size(able, vm.cpu, vm.ram_mib)
     if operation is Operation.REDEPLOY and (able is None or not able.redeploy):
         require_free(vm)
         raise conflict("VM-REDEPLOY-1", f"{vm.type} cannot redeploy a virtual machine")

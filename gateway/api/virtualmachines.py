@@ -9,9 +9,8 @@ from gateway.api import vm_writes
 from gateway.api.representations.tasks import accepted
 from gateway.api.representations.virtualmachines import virtual_machine
 from gateway.api.vm_body import VmBody, invalid, read_vm, refuse_changed
-from gateway.api.vm_reading import find_ground, find_vdc, find_vm, require_unprotected
+from gateway.api.vm_reading import find_ground, find_vdc, find_vm
 from gateway.api.vm_turn import Turn
-from gateway.config.privileges import Privilege
 from gateway.lifecycle import Operation
 from gateway.store import nics, vms
 from gateway.store.vms import Scope, Vm
@@ -39,10 +38,14 @@ async def list_of_vdc(request: web.Request) -> web.Response:
 
 
 async def list_of_caller(request: web.Request) -> web.Response:
-    """GET the VMs of the caller's enterprise; `vmlabel` picks those of that label."""
+    """GET the VMs of the caller's enterprise."""
     turn = Turn(request)
-    label = turn.query_text("vmlabel")
-    return await _listing(turn, Scope(enterprise_id=turn.caller.enterprise_id, label=label))
+    return await _listing(turn, Scope(enterprise_id=turn.caller.enterprise_id))
+
+
+async def list_of_all(request: web.Request) -> web.Response:
+    """GET the VMs of every enterprise."""
+    return await _listing(Turn(request), Scope())
 
 
 async def list_of_enterprise(request: web.Request) -> web.Response:
@@ -78,7 +81,7 @@ async def _listing(turn: Turn, scope: Scope) -> web.Response:
         if n % _BREATH == 0:
             await asyncio.sleep(0)  # a page may hold every VM; others get their turn
         shown.append(virtual_machine(turn.viewer, vm, of.get(vm.id, ())))
-    return turn.page("virtualmachines", shown, page.total, sort)
+    return turn.page("virtualmachines", shown, page, sort)
 
 
 async def _shown(turn: Turn, vm: Vm) -> dict[str, Any]:
@@ -131,11 +134,14 @@ def _refuse_undriven(vm: Vm, body: VmBody, shown: dict[str, Any]) -> None:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """DELETE a VM that is not deployed; never an undeploy in disguise."""
+    """DELETE a VM: 204 once its record is gone, 202 with the task that undeploys it first. Who
+    takes an accepted request only gets one with a task that is done."""
     turn = Turn(request)
     async with turn.store.read() as c:
         vm = await find_vm(c, turn.vm_path(), turn.caller)
-        require_unprotected(vm, turn.caller)
-    may = Privilege.VM_DELETE_UNKNOWN in turn.caller.privileges
-    warning = await vm_writes.delete(turn.writer, vm.id, may_forget_unknown=may)
-    return turn.nothing(warning)
+    wants_task = turn.preferred("", "acceptedrequest") != ""
+    done = await vm_writes.delete(turn.writer, vm.id, wants_task=wants_task)
+    turn.services.wake()
+    if done.task is None:
+        return turn.nothing(done.warning)
+    return turn.accepted(accepted(turn.links, [(vm, done.task)]), done.warning)

@@ -21,6 +21,7 @@ WANTED_STATES = ("ON", "OFF", "PAUSED")
 AZURE_MODES = {"powerOff": False, "deallocate": True}
 """Of a power off, whether it also gives the VM's compute back."""
 
+_DECIMAL = re.compile(r"\s*[0-9]{1,15}\s*", re.ASCII)
 # Links that would change the VM's hardware; we build one disk and one interface ourselves.
 _HARDWARE = re.compile(
     r"(disk|nic|volume|firewall|loadbalancer|backup)[0-9]*"
@@ -106,9 +107,16 @@ def _unprintable(char: str) -> bool:
     return code < 32 or 127 <= code < 160 or 0xD800 <= code <= 0xDFFF
 
 
-def whole(body: Mapping[str, Any], field: str) -> int | None:
-    """A whole number from 1 to 2^31-1."""
-    value = body.get(field)
+def as_number(value: object) -> object:
+    """A whole number that a client of Abiquo's wrote as text, as a number; all else as it is."""
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return int(value)
+    return value
+
+
+def whole(body: Mapping[str, Any], field: str, *, texts: bool = False) -> int | None:
+    """A whole number from 1 to 2^31-1; with `texts` also as decimal text."""
+    value = as_number(body.get(field)) if texts else body.get(field)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
@@ -165,7 +173,7 @@ def id_of(link: Link, resource: str) -> int:
 
 
 def read_vm(body: object) -> VmBody:
-    """A VM's body, for POST and PUT alike; what vmgate does not drive is passed over."""
+    """A VM's body, for POST and PUT alike; what vmgate does not drive was looked at before."""
     given = as_object(body)
     label = text(given, "label", LABEL_MAX)
     if label is not None and not label.strip():
@@ -173,9 +181,9 @@ def read_vm(body: object) -> VmBody:
     return VmBody(
         label=label,
         description=text(given, "description", DESCRIPTION_MAX, lines=True),
-        cpu=whole(given, "cpu"),
-        ram_mib=whole(given, "ram"),
-        cores_per_socket=whole(given, "coresPerSocket"),
+        cpu=whole(given, "cpu", texts=True),
+        ram_mib=whole(given, "ram", texts=True),
+        cores_per_socket=whole(given, "coresPerSocket", texts=True),
         variables=_variables(given),
         links=links(given),
     )
@@ -223,7 +231,12 @@ def read_state(body: object) -> StateBody:
     if state not in WANTED_STATES:
         raise invalid("state", f"one of {', '.join(WANTED_STATES)} is needed")
     graceful = flag(given, "gracefulShutdown")
-    return StateBody(VmState(state), graceful, _force_after(given), _release(given, state))
+    if graceful and state != "OFF":
+        raise invalid("gracefulShutdown", "it goes with the state OFF only")
+    force_after = _force_after(given)
+    if force_after is not None and not graceful:
+        raise invalid("forceAfter", "it goes with gracefulShutdown only")
+    return StateBody(VmState(state), graceful, force_after, _release(given, state))
 
 
 def _release(body: Mapping[str, Any], state: str) -> bool | None:

@@ -3,6 +3,7 @@
 What it may not see does not exist for it: the answer is the same VM-1.
 """
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from gateway.config.privileges import Privilege
@@ -12,7 +13,7 @@ from gateway.store.pool import Connection
 from gateway.store.tasks_view import Task
 from gateway.store.vm_making import Ground
 from gateway.store.vms import Vm
-from gateway.tasks.submission import Caller
+from gateway.tasks.submission import Caller, protected
 
 EVERYWHERE = Privilege.ENTERPRISE_ADMINISTER_ALL.value
 
@@ -47,7 +48,7 @@ def require_free(vm: Vm) -> None:
 def require_unprotected(vm: Vm, caller: Caller) -> None:
     """Denied VM-120, with the reason, when the VM is protected from this caller."""
     if vm.protected and Privilege.VM_PROTECT_ACTION not in caller.privileges:
-        raise conflict("VM-120", f"The virtual machine is protected: {vm.protected_cause}")
+        raise protected(vm.name, vm.protected_cause)
 
 
 async def find_vm(c: Connection, path: tuple[int, int, int], caller: Caller) -> Vm:
@@ -74,7 +75,26 @@ async def find_vdc(c: Connection, vdc: int, caller: Caller) -> None:
         raise Denied(Kind.ABSENT, "VDC-0", "The virtual datacenter does not exist")
 
 
-async def find_task(c: Connection, vm: Vm, task: UUID) -> Task:
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Where a VM was that is deleted."""
+
+    virtualdatacenter_id: int
+    virtualappliance_id: int
+    id: int
+
+
+async def find_deletion(
+    c: Connection, path: tuple[int, int, int], task: UUID, caller: Caller
+) -> Gone | None:
+    """Where the VM was that this task deleted; None when it did not, or is not for the caller."""
+    found = await tasks_view.get(c, path[2], task)
+    if found is None or not found.deletes or found.result != "success":
+        return None
+    return Gone(*path) if sees(caller, found.enterprise_id) else None
+
+
+async def find_task(c: Connection, vm: Vm | Gone, task: UUID) -> Task:
     """A task of the VM; Denied TASK-1 when there is no such."""
     found = await tasks_view.get(c, vm.id, task)
     if found is None:

@@ -32,6 +32,7 @@ _H = "/admin/datacenters/{dc}/racks/{rack}/machines/{machine}"
 # Below /api. None: whoever is logged in, within its own enterprise.
 VM_ROUTES: tuple[tuple[str, str, Handler, str | None], ...] = (
     ("GET", "/cloud/virtualmachines", virtualmachines.list_of_caller, None),
+    ("GET", "/admin/virtualmachines", virtualmachines.list_of_all, EVERYWHERE),
     ("GET", f"{_V}/action/virtualmachines", virtualmachines.list_of_vdc, None),
     ("GET", f"{_E}/action/virtualmachines", virtualmachines.list_of_enterprise, None),
     ("GET", f"{_U}/action/virtualmachines", virtualmachines.list_of_user, None),
@@ -45,6 +46,8 @@ VM_ROUTES: tuple[tuple[str, str, Handler, str | None], ...] = (
     ("DELETE", _M, virtualmachines.delete, EDIT),
     ("GET", f"{_M}/state", virtualmachine_state.read, None),
     ("PUT", f"{_M}/state", virtualmachine_state.change, ACT),
+    # One public client sends it so.
+    ("POST", f"{_M}/state", virtualmachine_state.change, ACT),
     ("POST", f"{_M}/action/deploy", virtualmachine_actions.deploy, ACT),
     ("POST", f"{_M}/action/undeploy", virtualmachine_actions.undeploy, ACT),
     ("POST", f"{_M}/action/reset", virtualmachine_actions.reset, ACT),

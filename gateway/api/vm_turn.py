@@ -1,14 +1,15 @@
 """What a handler of VMs needs of one request, in a few words: who, what path, what body."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from aiohttp import web
 
-from gateway.api import media, paging
+from gateway.api import media, paging, short_list
+from gateway.api.bodies import BODY
 from gateway.api.links import Linker
 from gateway.api.representations.virtualmachines import Viewer
 from gateway.api.services import CALLER, SERVICES
@@ -17,7 +18,7 @@ from gateway.api.vm_reading import sees
 from gateway.api.vm_writes import Writer
 from gateway.denial import Denied, Kind
 from gateway.events.event import Event, emit
-from gateway.store.paged import Sort
+from gateway.store.paged import Page, Sort
 from gateway.store.pool import Connection, Store
 from gateway.store.vms import Scope
 from gateway.tasks.submission import Caller
@@ -51,7 +52,7 @@ class Turn:
     @property
     def writer(self) -> Writer:
         """Who changes something, and where."""
-        return Writer(self.store, self.caller)
+        return Writer(self.store, self.caller, self.services.capabilities)
 
     @property
     def viewer(self) -> Viewer:
@@ -86,19 +87,26 @@ class Turn:
         given = self.request.query.get(name)
         return checked_text(given, name, _TEXT_MAX) if given else None
 
+    def query_number(self, name: str) -> int | None:
+        """A number of the query, which was checked before; None when it is not there."""
+        given = self.request.query.get(name)
+        return None if given is None else int(given)
+
     def require_sight(self, enterprise: int) -> None:
         """Denied EN-0 unless this enterprise exists for the caller."""
         if not sees(self.caller, enterprise):
             raise Denied(Kind.ABSENT, "EN-0", "The enterprise does not exist")
 
-    def sort(self, sorts: Mapping[str, str], *, by: str, ascending: bool) -> Sort:
+    def sort(self, sorts: Collection[str], *, by: str, ascending: bool) -> Sort:
         """Which page is asked for, sorted by one of `sorts`."""
         return paging.read(self.request.query, sorts, by=by, ascending=ascending)
 
-    def scoped(self, scope: Scope, sorts: Mapping[str, str]) -> tuple[Scope, Sort]:
-        """A scope narrowed by the query's `has`, and the page asked for."""
+    def scoped(self, scope: Scope, sorts: Collection[str]) -> tuple[Scope, Sort]:
+        """A scope narrowed by the query's `has`, `name` and `vmlabel`, and the page asked for."""
         sort = self.sort(sorts, by="name", ascending=True)
-        return replace(scope, has=self.query_text("has")), sort
+        text = self.query_text
+        narrowed = replace(scope, has=text("has"), name=text("name"), label=text("vmlabel"))
+        return narrowed, sort
 
     async def tell(self, c: Connection, event: Event) -> None:
         """Put an event about something that the caller did into the feed."""
@@ -107,11 +115,16 @@ class Turn:
 
     async def json(self) -> object:
         """The body as JSON of a media type of ours."""
+        if BODY in self.request:
+            return self.request[BODY]
         return await media.json_body(self.request)
 
     async def optional_json(self) -> Mapping[str, Any] | None:
         """The body as a JSON object; None for no body, and for `null`."""
-        body = await media.json_body(self.request, optional=True)
+        if BODY in self.request:
+            body = self.request[BODY]
+        else:
+            body = await media.json_body(self.request, optional=True)
         return None if body is None else as_object(body)
 
     async def text_or_json(self) -> object:
@@ -119,8 +132,10 @@ class Turn:
         return await media.text_or_json(self.request)
 
     def preferred(self, usual: str, other: str) -> str:
-        """`other` when the client asks for it by name, else `usual`."""
+        """`other` when the client asks for it by name and not for `usual`, else `usual`."""
         accept = self.request.headers.get("Accept", "")
+        if f"application/vnd.abiquo.{usual}+json" in accept:
+            return usual
         return other if f"application/vnd.abiquo.{other}+json" in accept else usual
 
     def ok(self, kind: str, body: Mapping[str, Any]) -> web.Response:
@@ -142,14 +157,14 @@ class Turn:
         return web.Response(status=204, headers=_header(warning))
 
     def whole(self, kind: str, rows: Sequence[Mapping[str, Any]]) -> web.Response:
-        """200 with a collection that is not paged."""
-        return self.ok(kind, {"links": [], "collection": rows})
+        """200 with a short collection: the part of it that the query asks for, or all."""
+        return self.ok(kind, short_list.body(self.request, self.links, rows))
 
     def page(
-        self, kind: str, rows: Sequence[Mapping[str, Any]], total: int, sort: Sort
+        self, kind: str, rows: Sequence[Mapping[str, Any]], page: Page[Any], sort: Sort
     ) -> web.Response:
-        """200 with one page of a collection."""
-        return self.ok(kind, paging.body(self.request, self.links, rows, total, sort))
+        """200 with one page of a collection, whose rows are shown so."""
+        return self.ok(kind, paging.body(self.request, self.links, rows, page, sort))
 
 
 def _header(warning: str | None) -> dict[str, str]:

@@ -1,30 +1,35 @@
 """Changes of a VM that need no task: each is one transaction that also puts its event out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
+from drivers.capabilities import Capabilities
+from gateway.api.sizes import require_size
 from gateway.api.vm_body import VmBody, id_of, invalid, refuse_hardware
 from gateway.api.vm_groups import group, join, tier_named
 from gateway.api.vm_reading import conflict, readable, require_free, require_unprotected
+from gateway.config.privileges import Privilege
 from gateway.denial import Denied, Kind
 from gateway.events.event import Event, Severity, emit
-from gateway.lifecycle import VmState
+from gateway.lifecycle import Operation, VmState
 from gateway.store import bookings, nics, tiers, vm_making, vms
 from gateway.store.pool import Connection, Store
 from gateway.store.vm_making import Ground, NewVm, Pattern
 from gateway.store.vms import Edit, Vm
-from gateway.tasks.submission import Caller
+from gateway.tasks.forgetting import DELETE, on_record
+from gateway.tasks.submission import Accepted, Caller, Order, submit_in
 
 PROTECTABLE = (VmState.ON, VmState.PAUSED, VmState.OFF)
 
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Who changes something, and in which store."""
+    """Who changes something, in which store, and what hypervisors can do by their types."""
 
     store: Store
     caller: Caller
+    capabilities: Mapping[str, Capabilities] = field(default_factory=dict)
 
 
 def _protection(vm: Vm) -> dict[str, object]:
@@ -61,6 +66,7 @@ async def create(writer: Writer, ground: Ground, body: VmBody) -> Vm:
     async with writer.store.transaction() as c:
         pattern = await vm_making.pattern(c, template_id)
         made = _new_vm(_usable(pattern, ground), ground, body, writer.caller)
+        require_size(writer.capabilities.get(ground.type), made.cpu, made.ram_mib)
         vm_id = await vm_making.insert(c, made)
         if vm_id is None:
             raise Denied(Kind.ABSENT, "VAPP-0", "The virtual appliance does not exist")
@@ -123,6 +129,8 @@ async def edit(writer: Writer, vm_id: int, body: VmBody) -> tuple[int, int] | No
     async with writer.store.transaction() as c:
         vm = await locked(c, writer, vm_id)
         cpu, ram_mib = body.cpu or vm.cpu, body.ram_mib or vm.ram_mib
+        if (cpu, ram_mib) != (vm.cpu, vm.ram_mib):
+            require_size(writer.capabilities.get(vm.type), cpu, ram_mib)
         moved = await group(c, vm, body)
         if vm.state is not VmState.NOT_ALLOCATED and (cpu, ram_mib) != (vm.cpu, vm.ram_mib):
             if moved:
@@ -157,35 +165,49 @@ async def _write(c: Connection, writer: Writer, vm: Vm, to: Edit, moved: Sequenc
     await emit(c, vm_event(writer.caller, vm, "MODIFY", f"{vm.name} was edited"))
 
 
-async def delete(writer: Writer, vm_id: int, *, may_forget_unknown: bool) -> str | None:
-    """Forget a VM that is not deployed; a sentence of warning when it was UNKNOWN.
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What became of a request to delete: the task that does it or did it, None for none, and a
+    sentence of warning where a copy may remain."""
+
+    task: Accepted | None = None
+    warning: str | None = None
+
+
+async def delete(writer: Writer, vm_id: int, *, wants_task: bool) -> Deletion:
+    """Forget a VM that is not deployed; have a deployed one undeployed and then forgotten, by one
+    task and with the checks of an undeploy.
 
     One that is UNKNOWN may still be on a hypervisor: it takes a privilege of its own, and the
-    event says where to look for a copy.
+    event says where to look for a copy. `wants_task`: a task is made also where there is nothing
+    to wait for.
     """
     async with writer.store.transaction() as c:
         vm = readable(await vms.lock(c, vm_id), writer.caller)
         if vm.open_task is not None:
             raise conflict("VM-8", "The virtual machine is locked", task=str(vm.open_task))
         require_unprotected(vm, writer.caller)
+        warning = None
         if vm.state is VmState.UNKNOWN:
-            return await _forget(c, writer, vm, may_forget_unknown)
-        if vm.state is not VmState.NOT_ALLOCATED:
-            raise conflict(
-                "VM-8", f"The virtual machine is deployed ({vm.state}); undeploy it first"
-            )
-        await vms.delete(c, vm.id)
-        await emit(c, vm_event(writer.caller, vm, "DELETE", f"{vm.name} was deleted"))
-    return None
+            warning = await _forget(c, writer, vm)
+        elif vm.state is VmState.NOT_ALLOCATED:
+            await vms.delete(c, vm.id)
+            await emit(c, vm_event(writer.caller, vm, "DELETE", f"{vm.name} was deleted"))
+        else:
+            _require(writer.caller, Privilege.VAPP_PERFORM_ACTIONS)
+            order = Order(Operation.UNDEPLOY, vm.id, {DELETE: True})
+            return Deletion(await submit_in(c, order, writer.caller))
+        return Deletion(await on_record(c, vm, writer.caller) if wants_task else None, warning)
 
 
-async def _forget(c: Connection, writer: Writer, vm: Vm, may: bool) -> str:
-    if not may:
-        raise Denied(
-            Kind.FORBIDDEN,
-            "403-FORBIDDEN",
-            "Deleting a virtual machine whose state is unknown needs a privilege of its own",
-        )
+def _require(caller: Caller, needs: Privilege) -> None:
+    if needs not in caller.privileges:
+        message = f"This needs the privilege {needs} for a virtual machine in this state"
+        raise Denied(Kind.FORBIDDEN, "403-FORBIDDEN", message, field=needs)
+
+
+async def _forget(c: Connection, writer: Writer, vm: Vm) -> str:
+    _require(writer.caller, Privilege.VM_DELETE_UNKNOWN)
     await bookings.release_all(c, vm.id)
     await vms.forget(c, vm.id)
     told = f"{vm.name} was deleted while UNKNOWN; a copy may remain"

@@ -44,11 +44,11 @@ class Client:
                 raise StepFailed(f"GET {where} answered {answer.status}: {found}")
             return found
 
-    async def is_there(self, where: str) -> bool:
-        """Whether there is something at this path for who asks."""
+    async def is_there(self, where: str, *, no: tuple[int, ...] = (404,)) -> bool:
+        """Whether there is something at this path for who asks; these statuses say no."""
         url = f"{self.base}/api/{where}"
         async with self._session.get(url, headers=self._headers) as answer:
-            if answer.status not in (200, 404):
+            if answer.status not in (200, *no):
                 raise StepFailed(f"GET {where} answered {answer.status}")
             return answer.status == 200
 

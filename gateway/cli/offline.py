@@ -9,6 +9,7 @@ from uuid import UUID
 
 from cyclopts import Parameter
 
+from gateway.api import strict_json
 from gateway.config import ConfigError
 from scheduler.advice.changes import Advice
 from scheduler.advice.in_cluster import advice_in
@@ -25,6 +26,9 @@ from scheduler.sizes import bytes_of, mib_of
 
 T = TypeVar("T")
 PLACED, REFUSED = 0, 1
+CLUSTER_MAX = 512 * 1024 * 1024
+"""Bytes of a cluster's file, which may come from a stranger."""
+CLUSTER_VALUES_MAX = 50_000_000
 _VM = UUID(int=0)
 """The VM in question; who it is never changes a decision."""
 
@@ -100,9 +104,13 @@ NO_WISH, PLAINLY = Wish(), Told()
 
 def read_cluster(path: Path) -> Cluster:
     """The cluster in a file; ConfigError names the file and the place of what is wrong."""
+    with path.open("rb") as file:
+        raw = file.read(CLUSTER_MAX + 1)
+    if len(raw) > CLUSTER_MAX:
+        raise ConfigError(f"{path}: more than {CLUSTER_MAX} bytes")
     try:
-        mapping = json.loads(path.read_bytes(), object_pairs_hook=_once)
-    except (ValueError, RecursionError) as wrong:
+        mapping = strict_json.decode(raw, values_max=CLUSTER_VALUES_MAX)
+    except ValueError as wrong:
         raise ConfigError(f"{path}: no JSON: {wrong}") from wrong
     if not isinstance(mapping, dict):
         raise ConfigError(f"{path}: $: an object is needed")

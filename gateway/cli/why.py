@@ -10,6 +10,7 @@ from gateway.cli.client import Client, StepFailed
 from gateway.cli.remote import asking
 
 _ROOT = "admin/decisions"
+_ALL, _OWN = "admin/virtualmachines", "cloud/virtualmachines"
 
 
 async def why(about: str, environ: Mapping[str, str]) -> int:
@@ -32,14 +33,24 @@ async def _found(client: Client, about: str) -> str:
     elif about.isascii() and about.isdigit():
         found = await _latest(client, vm=about)
     else:
-        vms = await client.collection(f"cloud/virtualmachines?{urlencode({'has': about})}")
-        named = [one for one in vms if about in (one["name"], one["label"])]
-        if len(named) != 1:
-            raise StepFailed(f"{len(named)} virtual machines are called {about}")
-        found = await _latest(client, vm=named[0]["id"])
+        found = await _latest(client, vm=await _called(client, about))
     if found is None:
         raise StepFailed(f"there is no decision, task or virtual machine {about} with a decision")
     return found
+
+
+async def _called(client: Client, name: str) -> int:
+    """The number of the only VM of that name or label, of all that the caller may see."""
+    everywhere = await client.is_there(f"{_ALL}?limit=1", no=(403, 404))
+    root = _ALL if everywhere else _OWN
+    named: dict[int, str] = {}
+    for field in ("name", "vmlabel"):
+        for one in await client.collection(f"{root}?{urlencode({field: name})}"):
+            named[one["id"]] = f"{one['id']} ({one['name']})"
+    if len(named) != 1:
+        which = f": say which by its number, {', '.join(named.values())}" if named else ""
+        raise StepFailed(f"{len(named)} virtual machines are called {name}{which}")
+    return next(iter(named))
 
 
 async def _latest(client: Client, **wanted: Any) -> str | None:

@@ -11,15 +11,29 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
+Deadline = Annotated[float, Meta(ge=1, le=3600)]
+
+
 class Server(Section, frozen=True):
     """The API's listener. With both TLS files it speaks HTTPS. `public_url` is what links name
-    when clients reach us through a proxy."""
+    when clients reach us through a proxy.
+
+    `clients_max` and `clients_per_address` cap the open connections. The deadlines are for
+    a request's headers, for its body, for the next request on a kept connection, and for taking
+    each 64 KiB of a response.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 8009
     public_url: str | None = None
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+    clients_max: Annotated[int, Meta(ge=16, le=100_000)] = 2048
+    clients_per_address: Annotated[int, Meta(ge=8, le=100_000)] = 512
+    headers_s: Deadline = 15.0
+    body_s: Deadline = 20.0
+    idle_s: Deadline = 75.0
+    response_s: Deadline = 30.0
 
 
 class Probes(Section, frozen=True):

@@ -17,7 +17,7 @@ from drivers.faults import Fault
 from gateway.reconcile import elsewhere
 from gateway.reconcile.guarded import Observed
 from gateway.reconcile.recording import Look, record_places, record_silence, record_vms
-from gateway.store import observations
+from gateway.store import objections, observations
 from gateway.store.observations import Believed
 from gateway.store.pool import Store, StoreError
 
@@ -67,6 +67,7 @@ class Observer:
         self._committed = committed
         self._poked = asyncio.Event()
         self._silent_since_s: dict[str, float] = {}
+        self._objections = True  # there may be some on record
 
     def poke(self) -> None:
         """Something changed there."""
@@ -99,6 +100,7 @@ class Observer:
             )
         if epoch is None:
             self._silent_since_s.clear()
+            self._objections = True
             return
         hosts = self._driver.endpoints().get(at.name, ())
         async with self._at.turns, self._store.read() as c:
@@ -119,6 +121,8 @@ class Observer:
             changed, moves = await record_vms(c, look)
             if facts is not None:
                 changed = await record_places(c, at.hypervisor, facts, moves) or changed
+                if self._objections or any(vm.fixed or vm.kept for vm in facts.vms):
+                    self._objections = await objections.write(c, at.hypervisor, facts.vms)
             if silent:
                 changed = await record_silence(c, at.hypervisor, silent, why) or changed
         if changed:

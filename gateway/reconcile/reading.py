@@ -1,7 +1,8 @@
 """What a look makes of a VM's record: its state, and the host it is on; pure.
 
-Seen on one host, that is where it is, whoever moved it. Seen on two, nobody knows which is the one
-that counts, so it is UNKNOWN; so is what was not seen, and another VM of its id without our mark.
+Seen on one host, that is where it is, whoever moved it; so is the one host that runs it where the
+others have no more than a definition. Else, seen on two, nobody knows which is the one that counts,
+so it is UNKNOWN; so is what was not seen, and another VM of its id without our mark.
 """
 
 from collections.abc import Sequence
@@ -58,6 +59,9 @@ def _in_place(vm: Believed, seen: Sighting) -> bool:
 def read(vm: Believed, sightings: Sequence[Sighting]) -> Reading:
     """What these sightings, all there are, make of the VM."""
     hosts = tuple(sorted(each.host for each in sightings))
+    live = [each for each in sightings if each.state is not PowerState.OFF]
+    if len(live) == 1:
+        sightings = live  # a definition that does not run is none of it
     if not sightings:
         return Reading(VmState.UNKNOWN, NOT_SEEN, reason="no hypervisor reports it")
     if len(sightings) > 1:

@@ -16,6 +16,7 @@ from gateway.store import deleted_vms, ledger, moved, observations
 from gateway.store.moved import Move, Place
 from gateway.store.observations import Believed, HostSeen, Link, Observed
 from gateway.store.pool import Connection
+from gateway.tasks.words import PROTECTED, although, protection
 
 READ_AT_ONCE = 1000
 """VMs that are compared without a pause: a few ms."""
@@ -286,18 +287,21 @@ async def _tell_state(
         evidence["reason"] = reason
     state = f"{vm.name} is {_named(observed)}"
     public = f"{state}: {public_reason(reason)}" if reason else state
+    payload = {} if vm.protected_cause is None else {PROTECTED: vm.protected_cause}
     await emit(
         c,
         Event(
             "VIRTUAL_MACHINE",
             "VSM_CHANGE_STATE",
             vm.id,
-            message=f"{state}: {reason} ({was})" if reason else f"{state} ({was})",
-            told=f"{public} ({public_reason(was)})",
+            message=f"{state}: {reason} ({was}){although(payload)}"
+            if reason
+            else f"{state} ({was}){although(payload)}",
+            told=f"{public} ({public_reason(was)}){although(payload)}",
             severity=Severity.WARN if lost or reason else Severity.INFO,
             enterprise_id=vm.enterprise_id,
             entity_name=vm.name,
-            details=evidence,
+            details={**evidence, **protection(payload)},
         ),
     )
 

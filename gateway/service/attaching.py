@@ -30,7 +30,9 @@ class Attaching:
         async with self._store.read() as c:
             rows = await places.links(c)
         found = {
-            (row.hypervisor, row.name): HostLink(row.name, row.address, row.networks, row.pools)
+            (row.hypervisor, row.name): HostLink(
+                row.name, row.address, row.networks, row.pools, row.shared
+            )
             for row in rows
             if row.hypervisor in self._drivers
         }

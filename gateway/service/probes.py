@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram
@@ -11,6 +12,8 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.api.reply_headers import set_reply_headers
+from gateway.service.connections import ConnectionMetrics
 from gateway.store.pool import Store, StoreError
 from gateway.tasks.granting import Tally
 
@@ -47,10 +50,13 @@ class Health:
     started: bool = False
     draining: bool = False
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    connections: ConnectionMetrics = field(default_factory=ConnectionMetrics)
     lag: Histogram = field(init=False)
     tasks: Gauge = field(init=False)
     hosts: Gauge = field(init=False)
     held_now: Gauge = field(init=False)
+    store_up: Gauge = field(init=False)
+    _looks: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.lag = Histogram(
@@ -66,7 +72,11 @@ class Health:
         self.held_now = Gauge(
             "vmgate_worker_tasks", "Tasks this process runs now", registry=self.registry
         )
+        self.store_up = Gauge(
+            "vmgate_store_up", "Whether the store answers and can write", registry=self.registry
+        )
         self.registry.register(_Claims(self.claims))
+        self.registry.register(self.connections)
 
     async def measure_lag(self) -> None:
         """Until cancelled."""
@@ -75,8 +85,37 @@ class Health:
             await asyncio.sleep(LAG_EACH_S)
             self.lag.observe(max(0.0, time.perf_counter() - began - LAG_EACH_S))
 
+    async def store_trouble(self) -> str:
+        """Why the store cannot be used now; empty when it can."""
+        return await self._within("probe", self.store.probe)
+
     async def count(self) -> None:
-        """Read the counts that live in the store."""
+        """Bring the metrics up to date; what the store alone knows is left out while it is away."""
+        self.held_now.set(self.held())
+        trouble = await self._within("count", self._count) or await self.store_trouble()
+        self.store_up.set(0 if trouble else 1)
+        if trouble:
+            self.tasks.clear()
+            self.hosts.clear()
+
+    async def _within(self, name: str, look: Callable[[], Coroutine[Any, Any, None]]) -> str:
+        """Look, with one look of each name at a time: a frozen server also holds up the end of
+        what is cancelled. What went wrong within the time of a probe, empty for nothing."""
+        running = self._looks.get(name)
+        if running is None or running.done():  # what an old one found may be past
+            running = self._looks[name] = asyncio.create_task(look())
+            running.add_done_callback(lambda one: one.cancelled() or one.exception())
+        done, _ = await asyncio.wait({running}, timeout=READY_WITHIN_S)
+        if not done:
+            return "the store does not answer"
+        trouble = running.exception()
+        if trouble is None:
+            return ""
+        if not isinstance(trouble, StoreError | TimeoutError):
+            raise trouble
+        return f"the store does not answer as it should: {trouble}"
+
+    async def _count(self) -> None:
         async with self.store.read() as c:
             rows = await c.fetch(
                 "select state, count(*) from task where state <> 'done' group by 1"
@@ -88,7 +127,6 @@ class Health:
             self.tasks.labels(state).set(states.get(state, 0))
         for reachable in (True, False):
             self.hosts.labels(str(reachable).lower()).set(hosts.get(reachable, 0))
-        self.held_now.set(self.held())
 
 
 HEALTH = web.AppKey("health", Health)
@@ -97,6 +135,7 @@ HEALTH = web.AppKey("health", Health)
 def build_probes(health: Health) -> web.Application:
     """The application of the probe listener."""
     app = web.Application()
+    app.on_response_prepare.append(set_reply_headers)
     app[HEALTH] = health
     app.router.add_get("/livez", _live)
     app.router.add_get("/readyz", _ready)
@@ -110,7 +149,7 @@ async def _live(request: web.Request) -> web.Response:
 
 
 async def _ready(request: web.Request) -> web.Response:
-    """Started, not draining, and the store answers in time."""
+    """Started, not draining, and the store answers in time and can write."""
     health = request.app[HEALTH]
     reason = ""
     if not health.started:
@@ -118,24 +157,16 @@ async def _ready(request: web.Request) -> web.Response:
     elif health.draining:
         reason = "draining"
     else:
-        try:
-            async with asyncio.timeout(READY_WITHIN_S), health.store.read() as c:
-                await c.fetchval("select 1")
-        except (StoreError, TimeoutError):
-            reason = "the store does not answer"
+        reason = await health.store_trouble()
     if reason:
         return web.json_response({"status": "not ready", "reason": reason}, status=503)
     return web.json_response({"status": "ready"})
 
 
 async def _metrics(request: web.Request) -> web.Response:
-    """Prometheus text; counts of the store are left at their last values while it is away."""
+    """Prometheus text; counts of the store are absent while it is away."""
     health = request.app[HEALTH]
-    try:
-        async with asyncio.timeout(READY_WITHIN_S):
-            await health.count()
-    except (StoreError, TimeoutError):
-        health.held_now.set(health.held())
+    await health.count()
     return web.Response(
         body=generate_latest(health.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
     )

@@ -1,17 +1,16 @@
 """Serving: everything one process runs, started in order and drained in reverse."""
 
 import asyncio
+import ipaddress
 import logging
 import secrets
 import signal
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-
-from aiohttp import web
 
 from drivers.capabilities import HypervisorType
 from drivers.contract import Driver
@@ -21,8 +20,11 @@ from gateway.api.services import LoginTerms, Services
 from gateway.config import Config, ConfigError
 from gateway.config.reading import secret
 from gateway.service.addresses import Addresses
+from gateway.service.connections import ConnectionLimits, ConnectionTable
 from gateway.service.declare import declare
+from gateway.service.descriptors import for_clients, raise_limit
 from gateway.service.engine import Engine
+from gateway.service.listener import Endpoint, listening
 from gateway.service.login_metrics import LoginMetrics
 from gateway.service.probes import Health, build_probes
 from gateway.store import migrate
@@ -30,7 +32,7 @@ from gateway.store.locate import Source
 from gateway.store.pool import Store, StoreSettings
 
 _log = logging.getLogger(__name__)
-CLOSE_S = 5.0
+_PROBES = {"connections_max": 64, "connections_per_address": 32}
 
 
 class Role(StrEnum):
@@ -81,6 +83,7 @@ async def serve(
     """Serve until SIGTERM, SIGINT or `stop`; then drain. Raises ConfigError, StoreError and
     OSError."""
     stop = stop or asyncio.Event()
+    raise_limit()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -147,16 +150,56 @@ async def _listening(
 ) -> AsyncIterator[Serving]:
     """The listeners, probes last to go: they tell of the draining."""
     async with AsyncExitStack() as stack:
-        probes = build_probes(health)
-        probe_port = await _site(stack, probes, config.probes.host, config.probes.port, None)
+        limits = _connection_limits(config)
+        probes = ConnectionTable("probes", replace(limits, **_PROBES))
+        health.connections.tables.append(probes)
+        at = Endpoint(config.probes.host, config.probes.port)
+        probe_port = await stack.enter_async_context(listening(build_probes(health), at, probes))
         api_port = 0
         if role is not Role.WORKER:
             services = _services(config, engine)
             health.registry.register(LoginMetrics(services.logins.counts))
+            table = ConnectionTable("api", limits)
+            health.connections.tables.append(table)
+            at = Endpoint(config.server.host, config.server.port, _tls(config))
             app = build_app(services)
-            server = config.server
-            api_port = await _site(stack, app, server.host, server.port, _tls(config))
+            api_port = await stack.enter_async_context(listening(app, at, table))
+            _warn_of_hosts(config)
         yield Serving(api_port, probe_port)
+
+
+def _connection_limits(config: Config) -> ConnectionLimits:
+    """The configured limits, as far as the descriptors of this process allow."""
+    server = config.server
+    most = for_clients(raise_limit())
+    if most < server.clients_max:
+        _log.warning("server.clients_max is %d by the limit of open files", most)
+    return ConnectionLimits(
+        connections_max=min(server.clients_max, most),
+        connections_per_address=min(server.clients_per_address, most),
+        headers_s=server.headers_s,
+        body_s=server.body_s,
+        idle_s=server.idle_s,
+        response_s=server.response_s,
+    )
+
+
+def _warn_of_hosts(config: Config) -> None:
+    """Without a public URL, links name whatever host a request names."""
+    server = config.server
+    if server.public_url is None and not _is_loopback(server.host):
+        _log.warning(
+            "server.public_url is not set: links name the Host of each request; set it, since "
+            "server.host %s is reachable from other computers",
+            server.host,
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _services(config: Config, engine: Engine) -> Services:
@@ -177,6 +220,7 @@ def _services(config: Config, engine: Engine) -> Services:
         two_person=config.rules.two_person,
         recompute=engine.thinker.recompute,
         logins=LoginTerms(config.logins.remembered_s, config.logins.session_s),
+        body_s=config.server.body_s,
     )
 
 
@@ -190,15 +234,3 @@ def _tls(config: Config) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"server.tls_certificate: {error}") from error
     return context
-
-
-async def _site(
-    stack: AsyncExitStack, app: web.Application, host: str, port: int, tls: ssl.SSLContext | None
-) -> int:
-    """Listen; the port, chosen by the system for 0."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_S)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, host, port, ssl_context=tls, backlog=1024).start()
-    address = runner.addresses[0]
-    return int(address[1])

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from gateway.store.paged import Page, Sort
+from gateway.store.paged import Key, Page, Sort, fields, paged, part
 from gateway.store.pool import Connection
 
 _ADVISE = "update decision set advice = $2 where id = $1"
@@ -119,6 +119,8 @@ class Filter:
     since: datetime | None = None
 
 
+_ID = Key("decision.id", "uuid")
+SORTS: Mapping[str, Key] = {"timestamp": Key("decision.at", "timestamptz")}
 OF_NO_VM = 0
 """In place of the number of a VM, where a place is held for one to come."""
 
@@ -182,16 +184,14 @@ async def get(c: Connection, id: UUID) -> Stored | None:
 async def page(c: Connection, wanted: Filter, sort: Sort) -> Page[Stored]:
     """One page by time, newest first unless ascending."""
     bounds = (wanted.enterprise_id, wanted.vm_id, wanted.task, wanted.outcome, wanted.since)
-    way = "asc" if sort.ascending else "desc"
     total = await c.fetchval(f"select count(*) from decision {_MATCHES}", *bounds)
+    of = part(sort, SORTS[sort.by], _ID, len(bounds))
     rows = await c.fetch(
-        f"""select {_COLUMNS} {_FROM} {_MATCHES}
-            order by decision.at {way}, decision.id {way} offset $6 limit $7""",
+        f"select {_COLUMNS}, {of.columns} {_FROM} {_MATCHES} {of.condition} {of.order}",
         *bounds,
-        sort.start,
-        sort.limit or None,
+        *of.values,
     )
-    return Page(tuple(Stored(**row) for row in rows), int(total))
+    return paged(rows, total, sort, lambda row: Stored(**fields(row)))
 
 
 async def first_position(c: Connection, days: float) -> int | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gateway.store.paged import Page, Sort, like
+from gateway.store.paged import Key, Page, Sort, fields, like, paged, part
 from gateway.store.pool import Connection
 
 _MATCHES = """
@@ -29,7 +29,7 @@ select page.position, page.entity, page.entity_id, page.payload, page.at,
   enterprise.name as enterprise_name, task.user_id as task_user_id,
   vm.virtualappliance_id, vm.virtualdatacenter_id,
   virtualdatacenter.name as virtualdatacenter_name,
-  virtualappliance.name as virtualappliance_name
+  virtualappliance.name as virtualappliance_name {more}
 from page
   left join enterprise on enterprise.id = (page.payload->>'enterprise_id')::bigint
   left join vm on vm.id =
@@ -38,6 +38,9 @@ from page
   left join virtualappliance on virtualappliance.id = vm.virtualappliance_id
   left join task on task.id = nullif(page.payload->>'task_id', '')::uuid
 """
+
+
+SORTS: Mapping[str, Key] = {"timestamp": Key("feed.position", "bigint")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +99,14 @@ async def page(c: Connection, wanted: Filter, sort: Sort) -> Page[Seen]:
     bounds = _bounds(wanted)
     way = "asc" if sort.ascending else "desc"
     total = await c.fetchval(f"select count(*) from feed {_MATCHES}", *bounds)
+    of = part(sort, SORTS[sort.by], SORTS[sort.by], len(bounds))
     rows = await c.fetch(
-        f"""with page as (select * from feed {_MATCHES}
-             order by position {way} offset $12 limit $13)
-            {_NAMED} order by page.position {way}""",
+        f"""with page as (select *, {of.columns} from feed {_MATCHES} {of.condition} {of.order})
+            {_NAMED.format(more=", page.page_value, page.page_id")} order by page.position {way}""",
         *bounds,
-        sort.start,
-        sort.limit or None,
+        *of.values,
     )
-    return Page(tuple(Seen(**row) for row in rows), int(total))
+    return paged(rows, total, sort, lambda row: Seen(**fields(row)))
 
 
 async def get(c: Connection, position: int, enterprise_id: int | None) -> Seen | None:
@@ -112,7 +114,7 @@ async def get(c: Connection, position: int, enterprise_id: int | None) -> Seen |
     row = await c.fetchrow(
         f"""with page as (select * from feed where topic = 'event' and position = $1
              and ($2::bigint is null or (payload->>'enterprise_id')::bigint = $2))
-            {_NAMED}""",
+            {_NAMED.format(more="")}""",
         position,
         enterprise_id,
     )

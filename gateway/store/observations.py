@@ -16,7 +16,7 @@ REASON_MAX = 500
 class Believed:
     """A VM as it was recorded before the look. `last_task` is the newest of its tasks then,
     `seen_on` where it was when it was seen on several hosts at once, `pool` what its host calls
-    the datastore of its disk."""
+    the datastore of its disk, `protected_cause` why it is protected, None for one that is not."""
 
     id: int
     uuid: UUID
@@ -32,6 +32,8 @@ class Believed:
     seen_on: tuple[str, ...] = ()
     reason: str = ""
     pool: str = ""
+
+    protected_cause: str | None = None
 
     @property
     def observed(self) -> "Observed":
@@ -99,6 +101,7 @@ async def fence(c: Connection, hypervisor: str, endpoint: str, epoch: int) -> bo
 _BELIEVED = """
 select v.id, v.uuid, v.name, v.enterprise_id, h.name host, v.state, v.known_state, v.version,
   v.deallocated, v.host_id, v.state_reason reason, coalesce(d.pool, '') pool,
+  case when v.protected then v.protected_cause end protected_cause,
   coalesce((select max(t.n) from task t where t.vm_id = v.id), 0) last_task,
   case when v.state = 'UNKNOWN' then coalesce(v.seen->'hosts', '[]') else '[]' end seen_on
 from vm v join host h on h.id = v.host_id left join datastore d on d.id = v.datastore_id

@@ -141,6 +141,13 @@ async def datacenters(c: Connection) -> list[Datacenter]:
     return [Datacenter(*row.values()) for row in rows]
 
 
+async def regions(c: Connection, type_: str) -> list[Datacenter]:
+    """The datacenters that have hosts of this type and of no other, by name."""
+    only = "(select datacenter_id from host group by 1 having bool_and(type = $1))"
+    rows = await c.fetch(f"{_DATACENTER} where d.id in {only} order by d.name", type_)
+    return [Datacenter(*row.values()) for row in rows]
+
+
 async def datacenter(c: Connection, datacenter_id: int) -> Datacenter | None:
     """One datacenter."""
     row = await c.fetchrow(_DATACENTER + "where d.id = $1", datacenter_id)
@@ -262,25 +269,28 @@ async def set_datastore_enabled(c: Connection, datastore_id: int, enabled: bool)
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How a driver reaches a host; `pools` are the host's own names of its datastores."""
+    """How a driver reaches a host; `pools` are the host's own names of its datastores, `shared`
+    those of them that other hosts see too."""
 
     hypervisor: str
     name: str
     address: str
     networks: dict[str, str]
     pools: tuple[str, ...]
+    shared: tuple[str, ...]
 
 
 async def links(c: Connection) -> list[Reach]:
     """How to reach each host."""
     rows = await c.fetch(
         """select h.hypervisor, h.name, h.address, h.networks,
-             coalesce(array_agg(d.pool order by d.id) filter (where d.id is not null), '{}') pools
+             coalesce(array_agg(d.pool order by d.id) filter (where d.id is not null), '{}') pools,
+             coalesce(array_agg(d.pool order by d.id) filter (where d.shared), '{}') shared
            from host h left join host_datastore hd on hd.host_id = h.id
            left join datastore d on d.id = hd.datastore_id group by h.id order by h.id"""
     )
     return [
-        Reach(row["hypervisor"], row["name"], row["address"], row["networks"], tuple(row["pools"]))
+        Reach(**{**row, "pools": tuple(row["pools"]), "shared": tuple(row["shared"])})
         for row in rows
     ]
 

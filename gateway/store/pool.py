@@ -43,6 +43,10 @@ _UNREADABLE = (
     "the address of the database cannot be read; it is postgresql://USER:PASSWORD@HOST:PORT/NAME,"
     " with / : @ [ ] ? # and % of the password written as %2F %3A %40 %5B %5D %3F %23 %25"
 )
+_ROLLBACK_S = 2.0
+_UNFIT_FOR_S = 5.0
+# Its rows are kept before they are counted: a quarter of a MiB, four times the memory they have.
+_SPILL = "select count(*) from generate_series(1, 20000)"
 _Pool: TypeAlias = "asyncpg.pool.Pool[asyncpg.Record]"
 
 
@@ -55,6 +59,7 @@ class Store:
         self._listen_url = settings.listen_url or url
         self.url = url
         self.home = settings.home
+        self._unfit = ("", float("-inf"))
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -107,6 +112,21 @@ class Store:
                 told = sessions.at_commit(trouble, _is_lost(connection))
                 raise told from (None if told is trouble else trouble)
 
+    async def probe(self) -> None:
+        """Raises StoreError unless the store can read and write now.
+
+        A list that spills shows whether the disk takes anything. Something that failed a moment
+        ago for want of disk or memory counts, too: what is small may still find a place.
+        """
+        said, at_s = self._unfit
+        if time.monotonic() - at_s < _UNFIT_FOR_S:
+            raise StoreUnavailable(said)
+        async with self.transaction() as c:
+            await c.execute("set local work_mem = '64kB'")
+            if await c.fetchval("select current_setting('transaction_read_only')") == "on":
+                raise StoreUnavailable("the database is read-only")
+            await c.fetchval(_SPILL)
+
     async def listen(self, channel: str) -> AsyncGenerator[str, None]:
         """Payloads of NOTIFY on `channel`, on a session of their own, for as long as you iterate.
 
@@ -130,15 +150,24 @@ class Store:
             lost = not await _rolled_back(connection, transaction)
             if isinstance(trouble, asyncpg.ReadOnlySQLTransactionError) and not readonly:
                 await self._pool.expire_connections()
+            if not readonly or not isinstance(trouble, asyncpg.ReadOnlySQLTransactionError):
+                self._note(trouble)
             told = sessions.in_transaction(trouble, lost)
             if told is trouble:
                 raise
             raise told from trouble
-        except BaseException:
+        except BaseException as trouble:
+            self._note(trouble)
             await _rolled_back(connection, transaction)
             raise
         finally:
             await self._release(connection)
+
+    def _note(self, trouble: BaseException) -> None:
+        """Remember that the server is unfit; `trouble` may have been told in our words already."""
+        cause = trouble if isinstance(trouble, asyncpg.PostgresError) else trouble.__cause__
+        if sessions.is_unfit(cause):
+            self._unfit = (f"the database cannot work: {cause}", time.monotonic())
 
     async def _begin(self, isolation: Any, readonly: bool) -> tuple[Connection, Any]:
         """A session with its transaction begun; nothing is lost by trying again until here."""
@@ -149,7 +178,7 @@ class Store:
                 left = max(end - time.monotonic(), _PAUSE_S)
                 connection = await self._pool.acquire(timeout=left)
                 transaction = connection.transaction(isolation=isolation, readonly=readonly)
-                await transaction.start()
+                await _start(connection, transaction, max(end - time.monotonic(), _PAUSE_S))
                 return connection, transaction
             except BaseException as trouble:
                 if connection is not None:
@@ -192,17 +221,37 @@ class Store:
             self._pool.terminate()
 
 
+async def _start(connection: Connection, transaction: Any, within_s: float) -> None:
+    """Begin a transaction; a server that does not answer in time is hung up on."""
+    try:
+        async with asyncio.timeout(within_s):
+            await transaction.start()
+    except TimeoutError:
+        _abandon(connection)
+        raise
+
+
 async def _rolled_back(connection: Connection, transaction: Any) -> bool:
     """Whether the session still obeys; if not, the server rolls back by itself."""
     if _is_lost(connection):
         return False
     try:
-        await transaction.rollback()
+        async with asyncio.timeout(_ROLLBACK_S):
+            await transaction.rollback()
+    except TimeoutError:
+        _abandon(connection)
+        return False
     except asyncpg.InterfaceError:  # COMMIT was answered with a no, which ended the transaction
         return not _is_lost(connection) and not connection.is_in_transaction()
     except sessions.TROUBLE:
         return False
     return True
+
+
+def _abandon(connection: Connection) -> None:
+    """Hang up on a server that does not answer, rather than ask it to cancel."""
+    with contextlib.suppress(*sessions.TROUBLE):
+        connection.terminate()
 
 
 def _is_lost(connection: Connection) -> bool:

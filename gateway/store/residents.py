@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from drivers.facts import AT_POWER_ON
 from gateway.store.pool import Connection
 
 _SELECT = """
@@ -14,7 +15,9 @@ select v.id, v.uuid, v.name, v.type, b.cpu, b.ram_mib, v.disk_bytes, v.datacente
     select from task t where t.vm_id = v.id and t.state in ('queued', 'running', 'stuck')),
   coalesce($1 > 0 and exists (
     select from task t where t.vm_id = v.id and t.kind = 'RELOCATE' and t.result = 'success'
-      and t.updated_at > clock_timestamp() - make_interval(secs => $1)), false)
+      and t.updated_at > clock_timestamp() - make_interval(secs => $1)), false),
+  coalesce((select o.moving from vm_objection o where o.vm_id = v.id and o.host = (
+    select h.name from host h where h.id = v.host_id)), '')
 from vm v join booking b on b.vm_id = v.id and b.host_id = v.host_id
 where v.datastore_id is not null and ($2::bigint is null or v.id = $2)
 order by v.id
@@ -24,7 +27,8 @@ order by v.id
 @dataclass(frozen=True, slots=True)
 class ResidentRow:
     """A VM where it lives; `clear` says that its state allows a move, `locked` that a task has
-    it now, `shown` is its state on record, `state` the last one that was seen."""
+    it now, `shown` is its state on record, `state` the last one that was seen,
+    `fixed` what stands against moving it."""
 
     id: int
     uuid: UUID
@@ -46,6 +50,7 @@ class ResidentRow:
     clear: bool
     locked: bool
     just_moved: bool
+    fixed: str
 
     @property
     def movable(self) -> bool:
@@ -59,9 +64,9 @@ async def all_of(c: Connection, rest_s: float) -> list[ResidentRow]:
 
 
 async def movers(c: Connection) -> dict[int, str]:
-    """Who else moves VMs of hosts by itself, by host; of all others nobody does."""
+    """Who else moves VMs of hosts while they run, by host; of all others nobody does."""
     rows = await c.fetch("select id, mover from host where mover <> '' order by id")
-    return {row["id"]: row["mover"] for row in rows}
+    return {row["id"]: row["mover"] for row in rows if not row["mover"].endswith(AT_POWER_ON)}
 
 
 async def one(c: Connection, vm_id: int) -> ResidentRow | None:

@@ -39,8 +39,16 @@ _CONFLICTS = (
     asyncpg.LockNotAvailableError,
     asyncpg.InvalidCachedStatementError,  # the schema moved under a prepared statement
 )
-# A leader that was demoted under us: the next connect finds the new one.
-_REFUSALS = (asyncpg.QueryCanceledError, asyncpg.ReadOnlySQLTransactionError)
+# The server lives and cannot do it now: no disk, no memory, read-only (a leader that was demoted
+# under us: the next connect finds the new one), an error of its own files, rights taken away.
+_UNFIT = (
+    asyncpg.InsufficientResourcesError,  # class 53
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.PostgresSystemError,  # class 58: I/O errors, missing files
+    asyncpg.InternalServerError,  # class XX: corrupted pages among them
+    asyncpg.InsufficientPrivilegeError,
+)
+_REFUSALS = (asyncpg.OperatorInterventionError, *_UNFIT)  # class 57: cancelled, shut down
 # The server ends slow statements first; this ends those whose server fell silent.
 _SILENCE_S = 5.0
 
@@ -103,6 +111,11 @@ def is_away(trouble: Exception) -> bool:
     return isinstance(trouble, _AWAY) or not isinstance(
         trouble, (asyncpg.PostgresError, asyncpg.ClientConfigurationError)
     )
+
+
+def is_unfit(trouble: BaseException | None) -> bool:
+    """Whether the server answered that it cannot work now, as with a full disk."""
+    return isinstance(trouble, _UNFIT) and not isinstance(trouble, _AWAY)
 
 
 def in_transaction(trouble: Exception, lost: bool) -> Exception:

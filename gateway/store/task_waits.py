@@ -19,8 +19,8 @@ async def show(c: Connection, task: UUID, epoch: int, text: str, tell_after_s: f
              waiting_since = case when $3 = '' then null
                              else coalesce(waiting_since, clock_timestamp()) end,
              waiting_told = case when told.now then $3 else waiting_told end
-           from (select id, $3 <> '' and waiting_told <> $3 and extract(epoch from
-                   clock_timestamp() - coalesce(waiting_since, clock_timestamp())) >= $4 as now
+           from (select id, $3 <> '' and waiting_told <> $3 and ($4::float8 <= 0 or coalesce(
+                   waiting_since <= clock_timestamp() - make_interval(secs => $4), false)) as now
                  from task where id = $1 and epoch = $2 and state = 'running' for update) told
            where task.id = told.id
            returning told.now, vm_id, vm_name, enterprise_id, user_id""",

@@ -13,6 +13,7 @@ select task.id, task.kind, task.vm_id, task.vm_name, task.user_id, task.enterpri
   task.attempts, task.waiting, task.waiting_since, task.ends_by,
   case when task.cancel_at is null then '' else task.cancel_by end cancelled_by, task.left_open,
   coalesce((task.payload->>'release')::boolean, false) as release,
+  coalesce((task.payload->>'delete')::boolean, false) as deletes,
   task.created_at, task.updated_at, coalesce(app_user.nick, '') as user_nick,
   (select id from decision where decision.task_id = task.id order by at desc limit 1)
     as decision_id,
@@ -44,7 +45,7 @@ class Task:
     `told` is why it failed, for who may not know of hosts, empty where that was not written;
     `waiting` is what a task waits for, `ends_by` when one that somebody cancelled ends at the
     latest, `left_open` that what it left is taken up later; `release` that a power off gives
-    compute back.
+    compute back, `deletes` that the VM's record goes with an undeploy.
     """
 
     id: UUID
@@ -66,6 +67,7 @@ class Task:
     cancelled_by: str
     left_open: bool
     release: bool
+    deletes: bool
     created_at: datetime
     updated_at: datetime
     user_nick: str

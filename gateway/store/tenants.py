@@ -1,13 +1,11 @@
 """What tenants own and see: enterprises, virtual datacenters, appliances, networks, templates."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from gateway.store.paged import Page, Sort, like
+from gateway.store.paged import Key, Page, Sort, cells, like, paged, part
 from gateway.store.pool import Connection
 
-NAME_SORTS = {"name": "name", "id": "id"}
+NAME_SORTS = ("name", "id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +72,10 @@ class Template:
     tier: str | None
 
 
-_ENTERPRISES = """
-select id, name, workflow, reservation_restricted, count(*) over () total from enterprise
-"""
 _VDC = """
 select v.id, v.name, v.enterprise_id, v.datacenter_id, d.name, v.type, n.id,
   coalesce(n.name, ''), coalesce(host(n.address), ''), coalesce(masklen(n.address), 0),
-  coalesce(host(n.gateway), ''), v.tier_id, r.name
+  coalesce(host(n.gateway), ''), v.tier_id, r.name {more}
 from virtualdatacenter v join datacenter d on d.id = v.datacenter_id
 left join tier r on r.id = v.tier_id
 left join network n on n.virtualdatacenter_id = v.id and n.is_default
@@ -88,7 +83,7 @@ left join network n on n.virtualdatacenter_id = v.id and n.is_default
 _VAPP = """
 select a.id, a.name, a.description, a.icon_url, a.virtualdatacenter_id, a.enterprise_id,
   count(v.id), count(t.id), count(v.id) filter (where v.state = 'UNKNOWN' and t.id is null),
-  count(v.id) filter (where v.state in ('NOT_ALLOCATED', 'ALLOCATED') and t.id is null)
+  count(v.id) filter (where v.state in ('NOT_ALLOCATED', 'ALLOCATED') and t.id is null) {more}
 from virtualappliance a left join vm v on v.virtualappliance_id = a.id
 left join task t on t.vm_id = v.id and t.state in ('queued', 'running', 'stuck')
 """
@@ -103,19 +98,20 @@ async def enterprises(
     c: Connection, only: int | None, has: str | None, sort: Sort, *, tier_id: int | None = None
 ) -> Page[Enterprise]:
     """Enterprises whose name has `has`; `only` the one with that id, or those a tier names."""
+    where = """from enterprise e
+      where ($1::bigint is null or e.id = $1) and ($2::text is null or e.name ilike $2)
+        and ($3::bigint is null or e.id in (
+          select enterprise_id from tier_enterprise where tier_id = $3))"""
+    bounds = (only, like(has), tier_id)
+    of = part(sort, _key("e", sort.by), _key("e", "id"), len(bounds))
     rows = await c.fetch(
-        f"""{_ENTERPRISES}
-            where ($1::bigint is null or id = $1) and ($2::text is null or name ilike $2)
-            and ($5::bigint is null or id in (
-              select enterprise_id from tier_enterprise where tier_id = $5))
-            order by {_order(sort)} offset $3 limit nullif($4, 0)""",
-        only,
-        like(has),
-        sort.start,
-        sort.limit,
-        tier_id,
+        f"""select e.id, e.name, e.workflow, e.reservation_restricted, {of.columns}
+            {where} {of.condition} {of.order}""",
+        *bounds,
+        *of.values,
     )
-    return Page(tuple(Enterprise(*list(row.values())[:-1]) for row in rows), _total(rows, sort))
+    total = await c.fetchval(f"select count(*) {where}", *bounds)
+    return paged(rows, total, sort, lambda row: Enterprise(*cells(row)))
 
 
 async def enterprise(c: Connection, enterprise_id: int) -> Enterprise | None:
@@ -128,31 +124,31 @@ async def enterprise(c: Connection, enterprise_id: int) -> Enterprise | None:
 
 
 async def virtualdatacenters(
-    c: Connection, enterprise_id: int | None, has: str | None, sort: Sort
+    c: Connection,
+    enterprise_id: int | None,
+    has: str | None,
+    sort: Sort,
+    *,
+    datacenter_id: int | None = None,
 ) -> Page[Virtualdatacenter]:
-    """Virtual datacenters of one enterprise, or of all."""
-    found = await c.fetch(
-        _VDC
-        + f"""where ($1::bigint is null or v.enterprise_id = $1)
-              and ($2::text is null or v.name ilike $2)
-              order by v.{_order(sort)} offset $3 limit nullif($4, 0)""",
-        enterprise_id,
-        like(has),
-        sort.start,
-        sort.limit,
+    """Virtual datacenters of one enterprise, or of all; in one datacenter, or in all."""
+    where = """
+      where ($1::bigint is null or v.enterprise_id = $1) and ($2::text is null or v.name ilike $2)
+        and ($3::bigint is null or v.datacenter_id = $3)"""
+    bounds = (enterprise_id, like(has), datacenter_id)
+    of = part(sort, _key("v", sort.by), _key("v", "id"), len(bounds))
+    rows = await c.fetch(
+        _VDC.format(more=f", {of.columns}") + f"{where} {of.condition} {of.order}",
+        *bounds,
+        *of.values,
     )
-    total = await c.fetchval(
-        """select count(*) from virtualdatacenter where ($1::bigint is null or enterprise_id = $1)
-           and ($2::text is null or name ilike $2)""",
-        enterprise_id,
-        like(has),
-    )
-    return Page(tuple(Virtualdatacenter(*row.values()) for row in found), int(total))
+    total = await c.fetchval(f"select count(*) from virtualdatacenter v {where}", *bounds)
+    return paged(rows, total, sort, lambda row: Virtualdatacenter(*cells(row)))
 
 
 async def virtualdatacenter(c: Connection, vdc_id: int) -> Virtualdatacenter | None:
     """One virtual datacenter."""
-    row = await c.fetchrow(_VDC + "where v.id = $1", vdc_id)
+    row = await c.fetchrow(_VDC.format(more="") + "where v.id = $1", vdc_id)
     return Virtualdatacenter(*row.values()) if row else None
 
 
@@ -211,20 +207,20 @@ async def virtualappliances(
     """Appliances of a virtual datacenter, of an enterprise, or of all."""
     where = """where ($1::bigint is null or a.virtualdatacenter_id = $1)
       and ($2::bigint is null or a.enterprise_id = $2) and ($3::text is null or a.name ilike $3) """
-    values = (vdc_id, enterprise_id, like(has))
+    bounds = (vdc_id, enterprise_id, like(has))
+    of = part(sort, _key("a", sort.by), _key("a", "id"), len(bounds))
     rows = await c.fetch(
-        _VAPP + where + f"group by a.id order by a.{_order(sort)} offset $4 limit nullif($5, 0)",
-        *values,
-        sort.start,
-        sort.limit,
+        _VAPP.format(more=f", {of.columns}") + f"{where} {of.condition} group by a.id {of.order}",
+        *bounds,
+        *of.values,
     )
-    total = await c.fetchval("select count(*) from virtualappliance a " + where, *values)
-    return Page(tuple(Virtualappliance(*row.values()) for row in rows), int(total))
+    total = await c.fetchval("select count(*) from virtualappliance a " + where, *bounds)
+    return paged(rows, total, sort, lambda row: Virtualappliance(*cells(row)))
 
 
 async def virtualappliance(c: Connection, vapp_id: int) -> Virtualappliance | None:
     """One appliance."""
-    row = await c.fetchrow(_VAPP + "where a.id = $1 group by a.id", vapp_id)
+    row = await c.fetchrow(_VAPP.format(more="") + "where a.id = $1 group by a.id", vapp_id)
     return Virtualappliance(*row.values()) if row else None
 
 
@@ -288,9 +284,5 @@ async def template(c: Connection, template_id: int) -> Template | None:
     return Template(*row.values()) if row else None
 
 
-def _order(sort: Sort) -> str:
-    return f"{NAME_SORTS[sort.by]} {'asc' if sort.ascending else 'desc'}"
-
-
-def _total(rows: Sequence[Any], sort: Sort) -> int:
-    return int(rows[0]["total"]) if rows else sort.start
+def _key(table: str, by: str) -> Key:
+    return Key(f"{table}.{by}", "bigint" if by == "id" else "text")

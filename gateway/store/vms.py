@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway.lifecycle import VmState
-from gateway.store.paged import Page, Sort, like
+from gateway.store.paged import Key, Page, Sort, fields, like, paged, part
 from gateway.store.pool import Connection
 
 _SELECT = """
@@ -54,16 +54,18 @@ where ($1::bigint is null or vm.virtualappliance_id = $1)
   and ($5::text is null or vm.label = $5)
   and ($6::text is null or vm.label ilike $6 or vm.name ilike $6)
   and ($7::bigint is null or vm.user_id = $7)
+  and ($8::text is null or vm.name = $8)
 """
 
-SORTS: Mapping[str, str] = {
-    "name": "vm.name",
-    "label": "vm.label",
-    "id": "vm.id",
-    "state": "vm.state",
-    "cpu": "vm.cpu",
-    "ram": "vm.ram_mib",
-    "creationTimestamp": "vm.created_at",
+_ID = Key("vm.id", "bigint")
+SORTS: Mapping[str, Key] = {
+    "name": Key("vm.name", "text"),
+    "label": Key("vm.label", "text"),
+    "id": _ID,
+    "state": Key("vm.state", "text"),
+    "cpu": Key("vm.cpu", "bigint"),
+    "ram": Key("vm.ram_mib", "bigint"),
+    "creationTimestamp": Key("vm.created_at", "timestamptz"),
 }
 
 
@@ -132,7 +134,8 @@ class Vm:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which VMs a listing covers; None leaves that side open. `label` is compared whole."""
+    """Which VMs a listing covers; None leaves that side open. `label` and `name` are compared
+    whole."""
 
     virtualappliance_id: int | None = None
     virtualdatacenter_id: int | None = None
@@ -141,6 +144,7 @@ class Scope:
     label: str | None = None
     has: str | None = None
     user_id: int | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,17 +187,16 @@ async def page(c: Connection, scope: Scope, sort: Sort) -> Page[Vm]:
         scope.label,
         like(scope.has),
         scope.user_id,
+        scope.name,
     )
     total = await c.fetchval(f"select count(*) from vm {_MATCHES}", *bounds)
-    way = "asc" if sort.ascending else "desc"
+    of = part(sort, SORTS[sort.by], _ID, len(bounds))
     rows = await c.fetch(
-        f"""{_SELECT}{_FROM}{_MATCHES}
-        order by {SORTS[sort.by]} {way}, vm.id {way} offset $8 limit $9""",
+        f"{_SELECT}, {of.columns} {_FROM}{_MATCHES} {of.condition} {of.order}",
         *bounds,
-        sort.start,
-        sort.limit or None,
+        *of.values,
     )
-    return Page(tuple(_vm(row) for row in rows), int(total))
+    return paged(rows, total, sort, lambda row: _vm(fields(row)))
 
 
 async def edit(c: Connection, vm_id: int, to: Edit) -> None:

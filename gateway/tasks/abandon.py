@@ -12,24 +12,24 @@ from drivers.contract import Driver
 from gateway.events.event import Severity
 from gateway.lifecycle import Operation, VmState
 from gateway.store import cancels, tasks, vm_record
-from gateway.tasks import whereabouts
+from gateway.tasks import fresh_look
 from gateway.tasks.cancellation import because
 from gateway.tasks.deploy import leave
+from gateway.tasks.fresh_look import FreshLook
 from gateway.tasks.record import Page, TaskRecord
 from gateway.tasks.saga import Entry, Mode, Step, begun
-from gateway.tasks.whereabouts import Whereabouts
 from gateway.tasks.words import TITLES
 
 
 async def abandon(record: TaskRecord, drivers: Mapping[str, Driver], why: str) -> None:
     """End the task as cancelled, with the VM as it is seen now; raises as `fenced` does."""
-    vm, looks = await whereabouts.look(record, drivers)
-    found = whereabouts.read(vm, looks)
+    vm, looks = await fresh_look.look(record, drivers)
+    found = fresh_look.read(vm, looks)
     async with record.fenced() as page:
         at = await page.situation()
         by = {"by": record.observer, "task": str(record.task.id)}
         if looks and found.state is not None:
-            await whereabouts.write(page.c, at.vm, found, by)
+            await fresh_look.write(page.c, at.vm, found, by)
             await _follow(page, found)
         elif looks and record.task.operation in (Operation.DEPLOY, Operation.UNDEPLOY):
             await leave(page.c, at)
@@ -40,7 +40,7 @@ async def abandon(record: TaskRecord, drivers: Mapping[str, Driver], why: str) -
         await _end(page, found, why)
 
 
-async def _follow(page: Page, found: Whereabouts) -> None:
+async def _follow(page: Page, found: FreshLook) -> None:
     """A move whose end was not recorded yet, and that is seen done, names the new place."""
     vm = (await page.situation()).vm
     if found.at is None or found.at.host_id == vm.host_id or found.silent:
@@ -55,7 +55,7 @@ async def _follow(page: Page, found: Whereabouts) -> None:
         await vm_record.record_decision(page.c, vm.id, moved.get("decision"))
 
 
-async def _end(page: Page, found: Whereabouts, why: str) -> None:
+async def _end(page: Page, found: FreshLook, why: str) -> None:
     record = page.record
     step = _last_step(page)
     places = sorted({*found.left, *found.silent})

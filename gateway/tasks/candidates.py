@@ -6,19 +6,20 @@ from scheduler.placement import HostVerdict
 from scheduler.reason import Lack
 from scheduler.values import replace
 
-_OF_TENANTS = (Lack.RESERVED, Lack.EXCLUDED)
+_OF_TENANTS = (Lack.RESERVED, Lack.EXCLUDED, Lack.REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Hosts a VM may be relocated to, gladdest first, and why the others may not."""
+    """Hosts a VM may be relocated to, gladdest first, and why the others may not. REFUSED by all:
+    the VM cannot be moved as it is."""
 
     fitting: tuple[int, ...]
     rejected: tuple[HostVerdict, ...]
     current: int | None
 
     def without_tenants(self) -> "Candidates":
-        """The same, and no reason names another tenant."""
+        """The same, and no reason names another tenant or has words of a host."""
         rejected = tuple(
             replace(
                 each,

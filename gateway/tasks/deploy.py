@@ -1,4 +1,5 @@
-"""Deploy places a VM, creates it powered off, and powers it on; undeploy goes the way back."""
+"""Deploy places a VM, creates it powered off, and powers it on; undeploy goes the way back,
+and forgets the VM where it was to be deleted."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +8,7 @@ from drivers.contract import Deploy, Order, Outcome, Power, PowerRequest, Remove
 from gateway.lifecycle import VmState
 from gateway.store import bookings, vm_record
 from gateway.store.pool import Connection
+from gateway.tasks.forgetting import DELETE, forget
 from gateway.tasks.saga import begun, failure
 from gateway.tasks.steps import (
     Behaviour,
@@ -37,22 +39,28 @@ def _power_off(at: Situation) -> Order:
     return Power(at.vm.uuid, place_of(at.vm).host, PowerRequest.OFF)
 
 
-def _power_off_to_remove(at: Situation) -> Order:
+def _power_off_made(at: Situation) -> Order | None:
+    """Nothing is powered off that was not made yet: the record has its place only. Nor is what
+    cannot be removed afterwards."""
+    if at.vm.state is VmState.ALLOCATED:
+        return None
     host = place_of(at.vm).host
     return Power(at.vm.uuid, host, PowerRequest.OFF, then=_remove(at))
 
 
 def _power_back(at: Situation) -> Order | None:
-    """A VM that ran is powered on again when its removal is cancelled before that began."""
+    """A VM that ran is powered on again: its removal was cancelled before it began, or refused."""
     failed = failure(at.journal)
-    cancelled = failed is not None and bool(failed.detail.get("cancelled"))
-    ran = at.state_before("power") == VmState.ON
-    return _power_on(at) if cancelled and ran and not begun(at.journal, "remove") else None
+    if failed is None or at.state_before("power") != VmState.ON:
+        return None
+    cancelled = bool(failed.detail.get("cancelled")) and not begun(at.journal, "remove")
+    kept = failed.step == "remove" and not failed.detail.get("clean")
+    return _power_on(at) if cancelled or (kept and at.vm.state is VmState.OFF) else None
 
 
 async def _put_back(c: Connection, at: Situation, outcome: Outcome) -> None:
     if outcome.sighting is not None:
-        await record_seen(c, at, outcome, VmState.ON)
+        await record_seen(c, at, outcome, at.vm.state)
 
 
 async def _created(c: Connection, at: Situation, outcome: Outcome) -> None:
@@ -81,6 +89,8 @@ async def leave(c: Connection, at: Situation) -> None:
 
 async def _release(c: Connection, at: Situation) -> Mapping[str, Any]:
     await leave(c, at)
+    if at.task.payload.get(DELETE):
+        await forget(c, at)
     return {}
 
 
@@ -91,7 +101,7 @@ DEPLOY: Mapping[str, Behaviour] = {
 }
 UNDEPLOY: Mapping[str, Behaviour] = {
     "power": Call(
-        _power_off_to_remove, _stopped, undo=_power_back, undo_effect=_put_back, look_first=True
+        _power_off_made, _stopped, undo=_power_back, undo_effect=_put_back, look_first=True
     ),
     "remove": Call(_remove, _removed),
     "release": Write(_release),

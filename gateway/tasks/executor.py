@@ -15,20 +15,22 @@ from drivers.contract import Driver, LeaseLost, Outcome, Ticket, Verdict
 from drivers.faults import Fault
 from gateway.store import vm_record
 from gateway.store.pool import StoreConflict, StoreUnavailable
-from gateway.tasks import policy, resolution
+from gateway.tasks import following, policy, resolution
 from gateway.tasks.abandon import abandon
+from gateway.tasks.aftermath import forbidden, rule
 from gateway.tasks.calling import Keeping
 from gateway.tasks.cancellation import GivenUp, Stopper, Withdrawn, because, must_turn, turned
 from gateway.tasks.lease import Lease
-from gateway.tasks.looking import carry_out, look
+from gateway.tasks.looking import carry_out
 from gateway.tasks.operations import BEHAVIOURS
 from gateway.tasks.parking import Parked, get_stuck, park
-from gateway.tasks.policy import Then
 from gateway.tasks.record import Page, TaskRecord
 from gateway.tasks.reserving import Contended
-from gateway.tasks.saga import Act, End, Entry, Move, Step, next_move, tries
+from gateway.tasks.ruling import Fate, Ruling, Scene
+from gateway.tasks.saga import ABSENT, Act, End, Entry, Move, Step, next_move, tries
 from gateway.tasks.steps import Behaviour, Call, Reserve, StepFailed, Write
 from gateway.tasks.tools import Tools
+from gateway.tasks.whereabouts import Word
 
 _log = logging.getLogger(__name__)
 Pending = tuple[Move, Ticket]
@@ -165,7 +167,7 @@ class Executor:
         if order is None:
             return None
         ticket = Ticket(self.record.task.id, move.step.name, order)
-        await page.intend(move, ticket, situation.vm.state)
+        await page.intend(move, ticket, situation.vm.known_state)
         return ticket
 
     async def _call(self, move: Move) -> Move | End:
@@ -180,9 +182,10 @@ class Executor:
         if ticket is None:
             return await self._done(move, Outcome(Verdict.DONE))
         if behaviour.look_first or move.act is Act.UNDO:
-            outcome = await self._look(move, ticket)
-            if outcome.verdict is not Verdict.ABSENT:
-                return await self._settled(move, ticket, outcome)
+            ruling = await forbidden(await self._scene(move), move, ticket)
+            ruling = ruling or await rule(await self._scene(move), move, ticket)
+            if ruling.fate is not Fate.ABSENT:
+                return await self._ruled(move, ticket, ruling)
         return await self._begin(move, ticket)
 
     async def _begin(self, move: Move, ticket: Ticket) -> Move | End:
@@ -194,60 +197,61 @@ class Executor:
         except Withdrawn:
             return await self._settle(move, keeping.ticket)
         except Fault as fault:
-            return await self._after(fault, move, keeping.ticket)
+            return await self._settle(move, keeping.ticket, fault)
         if move.step.blind:
             return await self._done(move, Outcome(Verdict.DONE))
         return await self._settle(move, keeping.ticket)
 
-    async def _after(self, fault: Fault, move: Move, ticket: Ticket) -> Move | End:
+    async def _settle(self, move: Move, ticket: Ticket, fault: Fault | None = None) -> Move | End:
+        """Whatever an error is called, what is seen decides."""
+        ruling = await rule(await self._scene(move), move, ticket, fault)
+        return await self._ruled(move, ticket, ruling)
+
+    async def _ruled(self, move: Move, ticket: Ticket, ruling: Ruling) -> Move | End:
         vain = tries(self.record.lines, move.step.name)
-        counted = 0 if policy.no_way_back(move) else vain
-        match policy.after(fault, counted, self.tools.limits):
-            case Then.LOOK:
-                return await self._settle(move, ticket, fault.message)
-            case Then.FAIL:
-                said = fault.message, policy.told(fault, ticket.order)
-                full = policy.no_capacity(fault)
-                return await self._fail(move, said, clean=policy.clean(fault), full=full)
-            case Then.AGAIN:
-                await self._absent(move)
-                await park(self.record, fault.message, vain)
-        raise AssertionError("a parked task goes nowhere")
-
-    async def _settle(self, move: Move, ticket: Ticket, unclear: str = "") -> Move | End:
-        if ticket.kept or not move.step.blind:
-            try:
-                return await self._settled(move, ticket, await self._look(move, ticket))
-            except Fault as untold:  # of a blind step: for others looking goes on later
-                unclear = untold.message
-        said = f"Indeterminate: {unclear}" if unclear else policy.NOBODY_KNOWS
-        return await self._fail(move, (said, policy.NOBODY_KNOWS), clean=False)
-
-    async def _look(self, move: Move, ticket: Ticket) -> Outcome:
-        return await look(await self._stopper(move), ticket)
-
-    async def _settled(self, move: Move, ticket: Ticket, outcome: Outcome) -> Move | End:
-        match outcome.verdict:
-            case Verdict.DONE:
-                return await self._done(move, outcome)
-            case Verdict.FAILED:
-                said = outcome.reason, policy.REFUSED
-                return await self._fail(move, said, clean=False, full=outcome.no_capacity)
-            case _:
-                await self._absent(move, gone=move.step.commits and outcome.sighting is None)
-                vain = tries(self.record.lines, move.step.name)
-                if policy.spent(move, vain, self.tools.limits):
-                    reason = outcome.reason or policy.without_effect(vain, outcome.sighting)
+        match ruling.fate:
+            case Fate.DONE:
+                return await self._done(move, ruling.outcome)
+            case Fate.LEFT:
+                return await self._done(move, ruling.outcome, (ticket, ruling.said))
+            case Fate.FOLLOW | Fate.LOST:
+                async with self.record.fenced() as page:
+                    await following.write(page, move, ticket.order, ruling)
+                    then = await self._next(page)
+                self.tools.look_at(self.record.task.vm_id)
+                return then
+            case Fate.FAILED:
+                said = ruling.said, ruling.told
+                return await self._fail(move, said, clean=ruling.clean, full=ruling.full)
+            case Fate.AGAIN:
+                await self._absent(move, gone=_is_gone(move, ruling))
+                await park(self.record, ruling.said, vain)
+            case Fate.ABSENT:
+                await self._absent(move, gone=_is_gone(move, ruling))
+                if policy.spent(move, vain + 1, self.tools.limits):
+                    effect = policy.without_effect(vain + 1, ruling.outcome.sighting)
+                    reason = ruling.said or effect
                     return await self._fail(move, (reason, policy.IN_VAIN), clean=True)
-                return next_move(self.record.saga, self.record.lines)
+        return next_move(self.record.saga, self.record.lines)
 
-    async def _done(self, move: Move, outcome: Outcome) -> Move | End:
+    async def _scene(self, move: Move) -> Scene:
+        async with self.record.store.read() as c:
+            vm = await vm_record.load(c, self.record.task.vm_id)
+        return Scene(self.record, vm, await self._stopper(move))
+
+    async def _done(
+        self, move: Move, outcome: Outcome, left: tuple[Ticket, str] | None = None
+    ) -> Move | End:
         behaviour = self._behaviour(move.step)
         assert isinstance(behaviour, Call)
         async with self.record.fenced() as page:
             effect = behaviour.undo_effect if move.undoing else behaviour.effect
+            if left is not None:
+                await following.leave(page, left[0].order, left[1])
             await effect(page.c, await page.situation(), outcome)
-            await page.write(move.step, Entry.UNDONE if move.undoing else Entry.DONE, {})
+            gone = move.step.name == "power" and outcome.sighting is None
+            entry = Entry.UNDONE if move.undoing else Entry.DONE
+            await page.write(move.step, entry, {ABSENT: True} if gone else {})
             return await self._next(page)
 
     async def _absent(self, move: Move, *, gone: bool = False) -> None:
@@ -293,3 +297,9 @@ class Executor:
         if driver is None:
             await park(self.record, f"this process has no driver called {self._hypervisor}")
         return driver
+
+
+def _is_gone(move: Move, ruling: Ruling) -> bool:
+    """Whether a step past which nothing can be taken back was seen to have taken the VM away."""
+    seen = ruling.fate is Fate.ABSENT and ruling.outcome.sighting is None
+    return move.step.commits and (seen or ruling.reading.word is Word.NOWHERE)

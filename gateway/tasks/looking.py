@@ -4,10 +4,8 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from drivers.contract import Outcome, Permit, Ticket, Verdict
-from drivers.faults import Busy, Fault, Unreachable
 from gateway.tasks.calling import Keeping, begin, progress_shown
 from gateway.tasks.cancellation import Stopper
-from gateway.tasks.parking import look_later, park
 from gateway.tasks.waiting import show_running
 
 
@@ -20,8 +18,8 @@ async def carry_out(stopper: Stopper, keeping: Keeping) -> None:
         await stopper.run(call, lambda: keeping.ticket)
 
 
-async def look(stopper: Stopper, ticket: Ticket) -> Outcome:
-    """Settle, waiting while the call still runs; parks when looking does not decide."""
+async def settled(stopper: Stopper, ticket: Ticket) -> Outcome:
+    """Return the driver's verdict once the call runs no more; raises the faults of `settle`."""
     async with AsyncExitStack() as while_running:
         outcome = await _once(stopper, ticket)
         if outcome.verdict is Verdict.RUNNING:
@@ -39,11 +37,4 @@ async def look(stopper: Stopper, ticket: Ticket) -> Outcome:
 
 async def _once(stopper: Stopper, ticket: Ticket) -> Outcome:
     stopper.lease.check()
-    try:
-        return await stopper.driver.settle(ticket)
-    except (Unreachable, Busy) as away:
-        await park(stopper.record, away.message)
-    except Fault as unclear:
-        if stopper.move.step.blind:
-            raise  # there is nothing to look at, later either
-        await look_later(stopper.record, stopper.limits, unclear)
+    return await stopper.driver.settle(ticket)

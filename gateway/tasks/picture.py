@@ -58,6 +58,7 @@ def resident(row: ResidentRow) -> Resident:
         protected=row.protected,
         pinned=_pinned(row),
         live=row.state in ("ON", "PAUSED"),
+        fixed=row.fixed,
     )
 
 

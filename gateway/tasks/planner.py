@@ -14,7 +14,8 @@ from msgspec import structs
 
 from gateway.denial import Denied, Kind
 from gateway.events.sequencer import Sequencer
-from gateway.store import feed, inventory, rule_set, vm_record
+from gateway.lifecycle import Operation
+from gateway.store import feed, inventory, objections, rule_set, vm_record
 from gateway.store.feed import Change
 from gateway.store.ledger import Row
 from gateway.store.pool import Connection, Store, StoreError
@@ -38,6 +39,7 @@ from scheduler.placement import HostVerdict, Placement, Refusal
 from scheduler.plan.moves import Move
 from scheduler.plan.resident import Resident, Terms
 from scheduler.plan.validity import surprises
+from scheduler.reason import Lack, Reason
 from scheduler.rows import from_mapping, used
 from scheduler.share import Share
 from scheduler.values import replace
@@ -215,6 +217,7 @@ class Planner:
                 vm = await vm_record.load(c, vm_id)
             except LookupError:
                 raise Denied(Kind.ABSENT, "VM-1", "The virtual machine does not exist") from None
+            said = await objections.against(c, vm_id, Operation.RELOCATE)
         demand = demand_of(vm, moving=True)
         fitting: list[int] = []
         rejected: list[HostVerdict] = []
@@ -222,6 +225,8 @@ class Planner:
         for n, (host, _, reasons) in enumerate(one_by_one(self._fleet, demand, policy), 1):
             if n % LISTED_AT_ONCE == 0:
                 await asyncio.sleep(0)
+            if said and host.id != vm.host_id:
+                reasons = (*reasons, Reason(Lack.REFUSED, spare=said))
             if reasons:
                 rejected.append(HostVerdict(host.id, host.name, reasons))
             else:

@@ -16,7 +16,7 @@ from gateway.tasks.cancel_signal import CancelSignal
 from gateway.tasks.policy import Limits, elsewhere
 from gateway.tasks.saga import SAGAS, Entry, Line, Move, Saga, Step, failure, refusals
 from gateway.tasks.steps import Situation, StepFailed
-from gateway.tasks.words import ENDED, FAILED, TITLES, UNTOLD
+from gateway.tasks.words import ENDED, FAILED, TITLES, UNTOLD, although, protection
 
 SAID_MAX = 300
 """Characters kept of what a hypervisor said."""
@@ -110,15 +110,15 @@ class Page:
                 "VIRTUAL_MACHINE",
                 action,
                 task.vm_id,
-                message=said[0],
-                told=said[1],
+                message=said[0] + although(task.payload),
+                told=said[1] + although(task.payload),
                 severity=severity,
                 enterprise_id=task.enterprise_id,
                 user_id=task.user_id,
                 user=str(task.payload.get("nick", "")),
                 entity_name=task.vm_name,
                 task_id=str(task.id),
-                details=dict(details or {}),
+                details={**protection(task.payload), **(details or {})},
             ),
         )
 

@@ -10,11 +10,11 @@ from drivers.facts import PowerState
 from gateway.lifecycle import Operation
 from gateway.store import tasks
 from gateway.store.vm_record import VmRecord
-from gateway.tasks import unforeseen, whereabouts
+from gateway.tasks import fresh_look, unforeseen
+from gateway.tasks.fresh_look import FreshLook, Look
 from gateway.tasks.parking import Parked, get_stuck
 from gateway.tasks.record import Page, TaskRecord
 from gateway.tasks.saga import End, Entry, Move, next_move, this_time
-from gateway.tasks.whereabouts import Look, Whereabouts
 from gateway.tasks.words import EXPECTED
 
 NOT_DONE = "NOT_DONE"
@@ -29,7 +29,7 @@ async def asked_for(
     if why := unforeseen.killed(record):
         await get_stuck(record, why)
     if record.cancel.requested and record.waits_for:
-        _, looks = await whereabouts.look(record, drivers)
+        _, looks = await fresh_look.look(record, drivers)
         record.silent = not all(one.answered for one in looks)
     if isinstance(move, Move) and record.task.resolved_as:
         return await not_done(record, drivers, move)
@@ -39,8 +39,8 @@ async def asked_for(
 async def not_done(record: TaskRecord, drivers: Mapping[str, Driver], move: Move) -> Move | End:
     """Turn the task back, or end it where it was turning back already; it is stuck again, with the
     reason, when a host does not answer or the look contradicts."""
-    vm, looks = await whereabouts.look(record, drivers)
-    found = whereabouts.read(vm, looks)
+    vm, looks = await fresh_look.look(record, drivers)
+    found = fresh_look.read(vm, looks)
     async with record.fenced() as page:
         against = _contradicts(page, vm, looks, found)
         if not against:
@@ -49,7 +49,7 @@ async def not_done(record: TaskRecord, drivers: Mapping[str, Driver], move: Move
     raise Parked
 
 
-async def _turn(page: Page, move: Move, found: Whereabouts) -> Move | End:
+async def _turn(page: Page, move: Move, found: FreshLook) -> Move | End:
     said: dict[str, Any] = {
         "reason": "resolved as not done",
         "told": "resolved as not done",
@@ -61,7 +61,7 @@ async def _turn(page: Page, move: Move, found: Whereabouts) -> Move | End:
         return next_move(page.record.saga, page.lines)
     vm = (await page.situation()).vm
     if found.state is not None and found.at is not None:
-        await whereabouts.write(page.c, vm, found, {"by": page.record.observer})
+        await fresh_look.write(page.c, vm, found, {"by": page.record.observer})
         await page.write(move.step, Entry.ABANDONED, {**said, "left": list(found.left)})
         await page.finish(False, said["reason"])
         return End(success=False, reason=str(said["reason"]))
@@ -69,7 +69,7 @@ async def _turn(page: Page, move: Move, found: Whereabouts) -> Move | End:
     return next_move(page.record.saga, page.lines)
 
 
-def _contradicts(page: Page, vm: VmRecord, looks: list[Look], found: Whereabouts) -> str:
+def _contradicts(page: Page, vm: VmRecord, looks: list[Look], found: FreshLook) -> str:
     """Why the operation cannot be taken as not done, empty when nothing speaks against it."""
     silent = [one.host for one in looks if not one.answered]
     if silent:
@@ -91,7 +91,7 @@ def _contradicts(page: Page, vm: VmRecord, looks: list[Look], found: Whereabouts
     return ""
 
 
-def _moved(page: Page, looks: list[Look], found: Whereabouts) -> str:
+def _moved(page: Page, looks: list[Look], found: FreshLook) -> str:
     reserved = next(
         (line.detail for line in reversed(this_time(page.lines)) if "target" in line.detail), None
     )

@@ -11,6 +11,9 @@ from typing import Any
 
 from gateway.lifecycle import Operation
 
+ABSENT = "absent"
+"""What a step journals that was done because the VM was positively gone."""
+
 
 class Mode(StrEnum):
     """Whether a step changes only our record, or asks a hypervisor."""
@@ -23,7 +26,8 @@ class Entry(StrEnum):
     """The words of the journal. ABSENT: the call of the intent was seen not to have begun. An
     intent is written again when the driver has something kept with its ticket. AGAIN: all was
     taken back, and the saga begins anew. ABANDONED: a cancelled task ended before all was looked
-    at; the line says what may be left, and nothing follows it."""
+    at; the line says what may be left, and nothing follows it. OVER: what was seen of the VM ends
+    the task, here and without taking anything back."""
 
     INTENT = "INTENT"
     ABSENT = "ABSENT"
@@ -34,6 +38,7 @@ class Entry(StrEnum):
     UNDONE = "UNDONE"
     AGAIN = "AGAIN"
     ABANDONED = "ABANDONED"
+    OVER = "OVER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +137,11 @@ def next_move(saga: Saga, journal: Sequence[Line]) -> Move | End:
 
 
 def _over(journal: Sequence[Line]) -> End | None:
+    """The end that the last line says, where it is one that nothing follows."""
     last = journal[-1] if journal else None
-    if last is None or last.entry is not Entry.ABANDONED:
+    if last is None or last.entry not in (Entry.ABANDONED, Entry.OVER):
         return None
-    return End(success=False, reason=str(last.detail.get("reason", "")))
+    return End(bool(last.detail.get("success")), str(last.detail.get("reason", "")))
 
 
 def this_time(journal: Sequence[Line]) -> Sequence[Line]:
@@ -145,8 +151,11 @@ def this_time(journal: Sequence[Line]) -> Sequence[Line]:
 
 
 def failure(journal: Sequence[Line]) -> Line | None:
-    """The line that turned the saga back this time."""
-    return next((line for line in this_time(journal) if line.entry is Entry.FAILED), None)
+    """The line that turned the saga back this time, or ended it."""
+    lines = this_time(journal)
+    if lines and lines[-1].entry is Entry.OVER:
+        return lines[-1]
+    return next((line for line in lines if line.entry is Entry.FAILED), None)
 
 
 def _forward(saga: Saga, standing: Mapping[str, Line]) -> Move | End:
@@ -208,6 +217,8 @@ def returns(saga: Saga, journal: Sequence[Line], step: Step) -> bool:
 def turning(saga: Saga, journal: Sequence[Line], move: Move | End) -> Line | None:
     """The line that a cancellation writes in place of `move`, None where it changes nothing: the
     task is on its way back, past the point of no return, or a call has to be settled first."""
+    if _over(this_time(journal)) is not None:
+        return None
     match move:
         case End(success=True) if saga.steps[-1].undo is not None:
             return Line(saga.steps[-1].name, Entry.FAILED, {"clean": False})

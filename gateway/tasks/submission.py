@@ -1,7 +1,7 @@
 """An order that passes all checks becomes a task row; once committed it is never lost."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,10 +9,10 @@ from gateway import lifecycle
 from gateway.denial import Denied, Kind
 from gateway.events.event import Event, Severity, emit
 from gateway.lifecycle import Operation, VmState
-from gateway.store import cancels, tasks
+from gateway.store import cancels, objections, tasks
 from gateway.store.pool import Connection, Store
 from gateway.tasks.saga import SAGAS
-from gateway.tasks.words import REQUESTED, TITLES
+from gateway.tasks.words import PROTECTED, REQUESTED, TITLES, although, protection
 
 PROTECTED_PRIVILEGE = "VM_PROTECT_ACTION"
 HOSTS_PRIVILEGE = "PHYS_DC_ENUMERATE"
@@ -51,6 +51,11 @@ class Accepted:
     vm_name: str
 
 
+def protected(name: str, cause: str) -> Denied:
+    """The refusal of a change of a VM that is protected from who asks."""
+    return Denied(Kind.CONFLICT, "VM-120", f"The virtual machine {name} is protected: {cause}")
+
+
 async def submit(store: Store, order: Order, caller: Caller) -> Accepted:
     """Accept one order; raises Denied when the VM is absent, locked, protected or in a state
     that does not allow it."""
@@ -72,17 +77,21 @@ async def submit_group(store: Store, orders: Sequence[Order], caller: Caller) ->
 
 async def _accept(c: Connection, order: Order, caller: Caller, group: UUID | None) -> Accepted:
     vm = await c.fetchrow(
-        "select name, state, protected, enterprise_id from vm where id = $1 for update",
+        """select name, state, protected, protected_cause, enterprise_id
+           from vm where id = $1 for update""",
         order.vm_id,
     )
     if vm is None:
         raise Denied(Kind.ABSENT, "VM-1", "The virtual machine does not exist")
     await _not_locked(c, order.vm_id)
     if vm["protected"] and PROTECTED_PRIVILEGE not in caller.privileges:
-        raise Denied(Kind.CONFLICT, "VM-120", "The virtual machine is protected")
+        raise protected(vm["name"], vm["protected_cause"])
     releasing = bool(order.payload.get("release"))
     lifecycle.require(order.operation, VmState(vm["state"]), releasing=releasing)
     await _not_doubted(c, order)
+    await _no_objection(c, order, caller)
+    if vm["protected"]:
+        order = replace(order, payload={**order.payload, PROTECTED: vm["protected_cause"]})
     task = _new_task(order, caller, vm["name"], vm["enterprise_id"], group)
     if not await tasks.insert(c, task):
         await _not_locked(c, order.vm_id)
@@ -93,12 +102,13 @@ async def _accept(c: Connection, order: Order, caller: Caller, group: UUID | Non
             "VIRTUAL_MACHINE",
             REQUESTED[order.operation],
             order.vm_id,
-            message=f"{TITLES[order.operation]} requested",
+            message=f"{TITLES[order.operation]} requested{although(order.payload)}",
             enterprise_id=vm["enterprise_id"],
             user_id=caller.user_id,
             user=caller.nick,
             entity_name=vm["name"],
             task_id=str(task.id),
+            details=protection(order.payload),
         ),
     )
     await tasks.notify_work(c)
@@ -116,6 +126,21 @@ async def _not_doubted(c: Connection, order: Order) -> None:
             "A cancelled relocation is cleared up once its hosts answer; until then the virtual "
             "machine can be undeployed, not moved or resized",
         )
+
+
+_OBJECTIONS = {
+    Operation.RELOCATE: ("VM-RELOCATE-10", "The virtual machine cannot be moved as it is"),
+    Operation.UNDEPLOY: ("VM-121", "The virtual machine cannot be removed as it is"),
+}
+
+
+async def _no_objection(c: Connection, order: Order, caller: Caller) -> None:
+    """Denied where its host was seen to have something against the operation."""
+    said = await objections.against(c, order.vm_id, order.operation)
+    if said:
+        code, sentence = _OBJECTIONS[order.operation]
+        why = said if caller.sees_hosts else "administrators see why"
+        raise Denied(Kind.CONFLICT, code, f"{sentence}: {why}")
 
 
 async def _not_locked(c: Connection, vm_id: int) -> None:

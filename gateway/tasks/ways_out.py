@@ -35,7 +35,7 @@ async def cancel(store: Store, task: UUID, caller: Caller) -> None:
             return
         if row["cancel_at"] is not None:
             return
-        if row["state"] == "running":
+        if row["state"] == "running" and not row["waiting"]:
             await _may_return(c, task, Operation(row["kind"]))
         await cancels.request(c, task, caller.nick, ENDS_WITHIN_S)
         await tell_of_task(c, row, "CANCEL_TASK", "Cancellation requested", caller)

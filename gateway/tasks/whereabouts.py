@@ -1,128 +1,146 @@
-"""Where a VM is, by a fresh look at every host it is booked on, and what that says of its record.
+"""Where a VM is, as all hosts that may have it were seen: one host alone never decides.
 
-Nothing here asks a hypervisor to change anything. A host that does not answer is no evidence: what
-may be there stays booked, and the VM is UNKNOWN unless it is seen running elsewhere.
+The hosts that a call named are looked at first, and then, where none of them has the VM, all
+others of the block. What a look cannot tell is no absence: a host that does not answer is silent.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from uuid import UUID
 
 from drivers.contract import Driver
 from drivers.facts import PowerState, Sighting
 from drivers.faults import Fault
-from gateway.lifecycle import VmState
-from gateway.store import bookings, vm_record
-from gateway.store.pool import Connection
-from gateway.store.vm_record import VmRecord
-from gateway.tasks.record import TaskRecord
 
-LOOK_S = 2.5
-_RUNS = (PowerState.ON, PowerState.PAUSED)
-_BEFORE_POWER = (VmState.CONFIGURED, VmState.ALLOCATED)
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A look at one host the VM is booked on; `answered` without a sighting: it is not there."""
-
-    host_id: int
-    host: str
-    sighting: Sighting | None = None
-    answered: bool = True
-
-    @property
-    def lives(self) -> bool:
-        """Whether the VM is seen there, as more than the half-made copy of a move."""
-        return self.sighting is not None and not self.sighting.arriving
+_log = logging.getLogger(__name__)
+AT_ONCE = 16
+"""Hosts that are looked at at the same time."""
+_LIVE = (PowerState.ON, PowerState.PAUSED)
 
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """What the looks come to: the state to record, the host it is at, the hosts whose bookings go,
-    and the hosts where something may be left. No `state`: it is positively nowhere."""
+    """What each host showed: `seen` by its name, `silent` with why it could not be looked at."""
 
-    state: VmState | None
-    at: Look | None
-    free: tuple[Look, ...] = ()
-    left: tuple[str, ...] = ()
-    silent: tuple[str, ...] = ()
+    seen: Mapping[str, Sighting] = field(default_factory=dict)
+    silent: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def sure(self) -> bool:
-        """Whether every host answered, and the VM is on one of them or on none."""
-        return not self.silent and self.state is not VmState.UNKNOWN
+    def without(self, hosts: Iterable[str]) -> "Whereabouts":
+        """The same, where it does not matter that these are silent."""
+        left = {host: why for host, why in self.silent.items() if host not in set(hosts)}
+        return replace(self, silent=left)
 
-
-async def look(record: TaskRecord, drivers: Mapping[str, Driver]) -> tuple[VmRecord, list[Look]]:
-    """The VM's record, and a look at each of its hosts, begun after the record was read."""
-    async with record.store.read() as c:
-        vm = await vm_record.load(c, record.task.vm_id)
-        places = await bookings.hosts_of(c, vm.id)
-    looks = [_look(drivers.get(place.hypervisor), vm, place) for place in places]
-    return vm, list(await asyncio.gather(*looks))
+    def also(self, more: "Whereabouts") -> "Whereabouts":
+        """Both together."""
+        return Whereabouts({**self.seen, **more.seen}, {**self.silent, **more.silent})
 
 
-async def _look(driver: Driver | None, vm: VmRecord, place: bookings.BookedHost) -> Look:
-    silent = Look(place.host_id, place.host, answered=False)
-    if driver is None:
-        return silent
-    try:
-        async with asyncio.timeout(LOOK_S):
-            seen = await driver.look(vm.uuid, place.host)
-    except (Fault, TimeoutError):
-        return silent
-    if seen is not None and seen.state is PowerState.UNKNOWN:
-        return silent
-    return Look(place.host_id, place.host, seen)
+class Word(StrEnum):
+    """What the looks say. UNCLEAR: a host is silent, or cannot read the VM."""
+
+    AT = "AT"
+    NOWHERE = "NOWHERE"
+    DOUBLED = "DOUBLED"
+    UNCLEAR = "UNCLEAR"
 
 
-def read(vm: VmRecord, looks: Sequence[Look]) -> Whereabouts:
-    """What the looks at all its hosts say of a VM."""
-    silent = tuple(one.host for one in looks if not one.answered)
-    there = [one for one in looks if one.lives]
-    runs = [one for one in there if _state(one) in _RUNS]
-    one = _only(runs) or (_only(there) if not runs else None)
-    if one is not None and (runs or not silent):
-        others = tuple(each for each in looks if each is not one and each.answered)
-        left = tuple(each.host for each in others if each.sighting is not None)
-        return Whereabouts(_recorded(vm, one), one, () if silent else others, left, silent)
-    if not there and not silent:
-        left = tuple(each.host for each in looks if each.sighting is not None)
-        return Whereabouts(None, None, (), left, ())
-    left = tuple(each.host for each in there)
-    return Whereabouts(VmState.UNKNOWN, None, (), left, silent)
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The VM is `AT` the host of `sighting`, and `idle` have a definition that does not run;
+    `said` tells why nobody knows where it is."""
+
+    word: Word
+    sighting: Sighting | None = None
+    idle: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    said: str = ""
 
 
-def _only(looks: Sequence[Look]) -> Look | None:
-    return looks[0] if len(looks) == 1 else None
+def read(found: Whereabouts, home: str, *, one_disk: bool = True) -> Reading:
+    """What these looks make of a VM that is recorded on `home`.
+
+    Where it runs, that is where it is. Where it runs nowhere and is defined twice, that is its
+    home, unless each definition has a disk of its own (not `one_disk`): nobody knows which counts.
+    """
+    here = [each for each in found.seen.values() if not each.arriving]
+    blurred = [each.host for each in here if each.state is PowerState.UNKNOWN]
+    if blurred:
+        return Reading(Word.UNCLEAR, said=f"{blurred[0]} cannot read the VM")
+    live = [each for each in here if each.state in _LIVE]
+    if len(live) > 1:
+        hosts = tuple(sorted(each.host for each in live))
+        return Reading(Word.DOUBLED, hosts=hosts, said=f"it runs on {' and on '.join(hosts)}")
+    one = live[0] if live else _at_rest(here, home, one_disk=one_disk)
+    if one is not None and (one.host == home or home not in found.silent):
+        idle = tuple(sorted(each.host for each in found.seen.values() if each.host != one.host))
+        return Reading(Word.AT, one, idle)
+    if found.silent:
+        return Reading(Word.UNCLEAR, said="; ".join(sorted(set(found.silent.values()))))
+    if here:
+        hosts = tuple(sorted(each.host for each in here))
+        said = f"it is defined on {' and on '.join(hosts)}, with a disk each"
+        return Reading(Word.DOUBLED, hosts=hosts, said=said)
+    return Reading(Word.NOWHERE, said="it is on none of the hosts, and all of them were seen")
 
 
-def _state(one: Look) -> PowerState | None:
-    return None if one.sighting is None else one.sighting.state
+def _at_rest(here: Sequence[Sighting], home: str, *, one_disk: bool) -> Sighting | None:
+    if len(here) == 1:
+        return here[0]
+    at_home = [each for each in here if each.host == home]
+    return at_home[0] if at_home and one_disk else None
 
 
-def _recorded(vm: VmRecord, at: Look) -> VmState:
-    assert at.sighting is not None
-    state = VmState(at.sighting.state.value)
-    before_power = vm.known_state in _BEFORE_POWER
-    return VmState.CONFIGURED if state is VmState.OFF and before_power else state
+async def look_around(
+    driver: Driver, vm: UUID, named: Sequence[str], *, widely: bool = False
+) -> Whereabouts:
+    """Look at the hosts that were named, and at all others where none of them has the VM, or
+    `widely`. Raises no fault."""
+    found = await _looks(driver, vm, named)
+    if found.seen and not widely:
+        return found
+    known = {host for hosts in driver.endpoints().values() for host in hosts}
+    # What carries no mark of ours elsewhere is another VM of that id, and nobody's to follow.
+    others = await _looks(driver, vm, sorted(known - set(named)))
+    marked = {host: each for host, each in others.seen.items() if each.task is not None}
+    return found.also(replace(others, seen=marked))
 
 
-async def write(c: Connection, vm: VmRecord, found: Whereabouts, by: Mapping[str, Any]) -> None:
-    """Record it: the state that was seen, and one booking where all hosts answered. The caller has
-    fenced the task, and handles a VM that is nowhere."""
-    assert found.state is not None
-    seen = {"state": found.state.value, "host": vm.host, **by}
-    if found.state is VmState.UNKNOWN:
-        seen["state"] = "NOT_SEEN"
-    if found.at is not None:
-        seen["host"] = found.at.host
-    gone = found.at is not None and bool(found.at.sighting and found.at.sighting.deallocated)
-    await vm_record.record_state(c, vm.id, found.state, seen, deallocated=gone)
-    if found.at is None:
-        return
-    booked = {one.host_id: one for one in await bookings.of_vm(c, vm.id)}
-    for each in found.free:
-        await bookings.release(c, booked[each.host_id], lives_on=booked[found.at.host_id])
+async def _looks(driver: Driver, vm: UUID, hosts: Iterable[str]) -> Whereabouts:
+    turns = asyncio.Semaphore(AT_ONCE)
+    seen: dict[str, Sighting] = {}
+    silent: dict[str, str] = {}
+
+    async def look(host: str) -> None:
+        try:
+            async with turns:
+                sighting = await driver.look(vm, host)
+        except Fault as blind:
+            silent[host] = blind.message
+        except Exception as bug:
+            _log.exception("looking at %s failed in an unforeseen way", host)
+            silent[host] = f"{host} cannot be looked at: {type(bug).__name__}"
+        else:
+            if sighting is not None:
+                seen[host] = sighting
+
+    await asyncio.gather(*(look(host) for host in hosts))
+    return Whereabouts(seen, silent)
+
+
+async def with_datastores(driver: Driver, sighting: Sighting) -> Sighting:
+    """The sighting with the datastores of its disks, which a listing of its host tells; without
+    them where none can be had."""
+    for endpoint, hosts in driver.endpoints().items():
+        if sighting.host not in hosts:
+            continue
+        try:
+            facts = await driver.survey(endpoint)
+        except Fault:
+            return sighting
+        for each in facts.vms:
+            if (each.vm, each.host) == (sighting.vm, sighting.host):
+                return replace(sighting, datastores=each.datastores)
+    return sighting

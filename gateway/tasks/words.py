@@ -1,6 +1,7 @@
 """What operations are called in events and job descriptions."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from gateway.lifecycle import Operation, VmState
 
@@ -31,6 +32,9 @@ FAILED: Mapping[Operation, str] = {Operation.RELOCATE: "STATE_CHANGE"}
 UNTOLD = "Administrators see the reason"
 """Why something failed, for who may not know of hosts, where nothing better was written."""
 
+PROTECTED = "protected_cause"
+"""In a task's payload: why its VM was protected when an administrator asked for it all the same."""
+
 EXPECTED: Mapping[Operation, VmState] = {
     Operation.POWER_ON: VmState.ON,
     Operation.RESUME: VmState.ON,
@@ -39,3 +43,15 @@ EXPECTED: Mapping[Operation, VmState] = {
     Operation.PAUSE: VmState.PAUSED,
 }
 """The state a power operation is to bring."""
+
+
+def although(payload: Mapping[str, Any]) -> str:
+    """The end of a sentence about a protected VM; nothing for one that is not."""
+    return (
+        f" (the virtual machine is protected: {payload[PROTECTED]})" if PROTECTED in payload else ""
+    )
+
+
+def protection(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for an event's details."""
+    return {"protected": True, PROTECTED: payload[PROTECTED]} if PROTECTED in payload else {}

@@ -9,7 +9,7 @@ from scheduler.placement import Refusal
 from scheduler.plan.blocking import blocked_by
 from scheduler.plan.moves import Blocked, Plan, Why
 from scheduler.plan.rehearsal import Rehearsal
-from scheduler.plan.resident import STILL, Resident, Terms
+from scheduler.plan.resident import FIXED, STILL, Resident, Terms
 from scheduler.policy import FitPolicy
 from scheduler.reason import Lack
 from scheduler.values import replace
@@ -36,7 +36,9 @@ def drain(
     for each in sorted(here, key=lambda one: _biggest(one, host)):
         still = each.still if host.reachable else Lack.UNREACHABLE.value
         if still is not None:
-            blocked.append(Blocked(each.vm, id, (still,), STILL[still]))
+            blocked.append(
+                Blocked(each.vm, id, (still,), each.fixed if still == FIXED else STILL[still])
+            )
             continue
         answer = rehearsal.ask(each.vm, None, policy)
         if isinstance(answer, Refusal):

@@ -26,6 +26,8 @@ STILL: Mapping[str, str] = {
     "UNREACHABLE": "The host does not answer.",
 }
 """The reasons that keep a VM where it is before any other host is considered, as sentences."""
+FIXED = "FIXED"
+"""Its host has something against moving it as it is, and says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class Resident:
     """A VM on a host: `demand` is what it holds there, as for a deployment (no origin).
 
     `protected` says that its owner forbids moves; `pinned` is another reason of `STILL` that keeps
-    it there, empty when there is none; `live` that it runs, so that its memory has to be copied.
+    it there, empty when there is none; `live` that it runs, so that its memory has to be copied;
+    `fixed` what its host has against moving it as it is, empty when it has nothing.
     """
 
     demand: Demand
@@ -42,6 +45,7 @@ class Resident:
     protected: bool = False
     pinned: str = ""
     live: bool = True
+    fixed: str = ""
 
     @property
     def vm(self) -> UUID:
@@ -53,7 +57,7 @@ class Resident:
         """Why no plan may move it; None when one may."""
         if self.protected:
             return PROTECTED
-        return self.pinned or None
+        return self.pinned or (FIXED if self.fixed else None)
 
 
 @dataclass(frozen=True, slots=True)

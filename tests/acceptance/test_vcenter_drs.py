@@ -1,15 +1,19 @@
 """B9: where DRS acts on a cluster vmgate says so and steps back from balancing, not from orders."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from aiohttp import encode_basic_auth
 
-from tests.acceptance.gateway import Gateway, gateways, href_of
+from tests.acceptance.gateway import Gateway, gateways, href_of, until
+from tests.acceptance.test_real_faults import host_of
 from tests.acceptance.vcenter_hosts import SHAPE, on_vcenter
+from tests.drivers.vsphere_rig import Admin
 from tests.lab.vcenter import VCenter, missing, vcenter
 
 
@@ -22,7 +26,8 @@ def vc(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[VCenter]:
 
 
 async def planned(gateway: Gateway, kind: str, rel: str, href: str) -> dict[str, Any]:
-    body = {"kind": kind, "gainMinPercent": 1, "movesMaxPercent": 100}
+    options = {"gainMinPercent": 1, "movesMaxPercent": 100} if kind == "rebalance" else {}
+    body: dict[str, Any] = {"kind": kind, **options}
     body["links"] = [{"rel": rel, "href": href}]
     status, plan = await gateway.call("POST", "admin/plans", body)
     assert status == 201, plan
@@ -41,6 +46,7 @@ async def test_drs_is_seen_shown_and_left_its_work(
         vms = [await gateway.make(appliance) for _ in range(2)]
         for vm in vms:
             await gateway.run("POST", f"{vm}/action/deploy")
+        await together(gateway, vc, vms)
         machines = [href_of(await gateway.get(vm), "machine") for vm in vms]
         assert machines[0] == machines[1]
         assert (await gateway.get(machines[0]))["movedBy"] == mover
@@ -57,6 +63,21 @@ async def test_drs_is_seen_shown_and_left_its_work(
         assert ("DRS moves virtual machines here by itself" in warning) is drs
         for vm in vms:
             await gateway.run("POST", f"{vm}/action/undeploy")
+
+
+async def together(gateway: Gateway, vc: VCenter, vms: list[str]) -> None:
+    """DRS has placed the second VM on the other host at power on: somebody brings it back."""
+    admin = Admin(vc, vc.home)
+    ids = [UUID((await gateway.get(vm))["uuid"]) for vm in vms]
+    first, second = [(await asyncio.to_thread(admin.vm, id_)).runtime.host.name for id_ in ids]
+    if first != second:
+        await asyncio.to_thread(admin.move, ids[1], first)
+
+    async def shown() -> bool:
+        return [await host_of(gateway, vm) for vm in vms] == [first, first]
+
+    await until(shown)
+    admin.close()
 
 
 async def moved(gateway: Gateway, vm: str) -> str:

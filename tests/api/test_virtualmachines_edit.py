@@ -64,13 +64,48 @@ async def test_links_that_would_mean_something_are_refused(api: Api, rel: str) -
     assert f"links[{rel}]" in answer.message
 
 
-async def test_delete_never_hides_an_undeploy(api: Api) -> None:
+@pytest.mark.parametrize("state", ["ALLOCATED", "CONFIGURED", "ON", "PAUSED", "OFF"])
+async def test_a_deployed_vm_is_undeployed_and_then_deleted(api: Api, state: str) -> None:
+    """C1: by one task, which whoever may not undeploy does not get; the record stays meanwhile."""
     vm = await api.make()
-    for state in ("ALLOCATED", "CONFIGURED", "ON", "PAUSED", "OFF"):
-        await api.put(vm, state, 1)
-        assert (await api.call("DELETE", vm)).status == 409
-    await api.put(vm, "NOT_ALLOCATED")
+    await api.put(vm, state, 1)
+    async with api.store.transaction() as c:
+        await c.execute(
+            """insert into app_user (id, nick, enterprise_id, password_hash, privileges) values
+                 (7, 'editor', 1, 'x', '{VAPP_CUSTOMISE_SETTINGS}')"""
+        )
+        await users.keep_token(c, "token-of-editor", 7, 3600)
+    refused = await api.call("DELETE", vm, user="editor")
+    assert (refused.status, refused.body["collection"][0]["field"]) == (403, "VAPP_PERFORM_ACTIONS")
+    answer = await api.call("DELETE", vm, user="actor")
+    assert answer.status == 202
+    assert answer.link("status")["type"] == "application/vnd.abiquo.task+json"
+    kind, payload = await api.row("select (kind, payload) from task")
+    assert (kind, payload["delete"]) == ("UNDEPLOY", True)
+    assert (await api.call("GET", vm)).body["state"] == "LOCKED"
+    again = await api.call("DELETE", vm)
+    assert (again.status, again.code) == (409, "VM-8")
+    assert again.link("status")["href"] == answer.link("status")["href"]
+
+
+async def test_a_vm_that_is_only_a_record_is_deleted_at_once(api: Api) -> None:
+    """C1: 204, or 202 with a task that is done for who takes an accepted request."""
+    wanting = await api.make()
+    accept = {"Accept": "application/vnd.abiquo.acceptedrequest+json"}
+    answer = await api.call("DELETE", wanting, headers=accept)
+    assert answer.status == 202
+    status = answer.link("status")["href"].partition("/api/")[2]
+    for media in ("task", "taskextended"):
+        kind = f"application/vnd.abiquo.{media}+json"
+        task = await api.call("GET", status, headers={"Accept": kind})
+        assert (task.status, task.body["state"]) == (200, "FINISHED_SUCCESSFULLY")
+        assert task.headers["Content-Type"].startswith(kind)
+    assert [one["rel"] for one in task.body["links"]] == ["self", "user"]
+    assert (await api.call("GET", status, user="stranger")).code == "VM-1"
+    assert (await api.call("GET", wanting)).code == "VM-1"
+    vm = await api.make()
     assert (await api.call("DELETE", vm)).status == 204
+    assert await api.row("select count(*) from task") == 1
     gone = await api.call("GET", vm)
     assert (gone.status, gone.code) == (404, "VM-1")
     assert await api.row("select count(*) from nic") == 0

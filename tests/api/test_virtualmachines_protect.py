@@ -37,6 +37,8 @@ async def test_protection_stops_who_lacks_the_privilege(
     assert (await api.call("POST", f"{vm}/action/protect", "audit")).status == 204
     answer = await api.call(method, f"{vm}{path}", body, user="actor")
     assert (answer.status, answer.code) == (409, "VM-120")
+    name = await api.row("select name from vm")
+    assert answer.message == f"The virtual machine {name} is protected: audit", "I13"
     assert await api.row("select count(*) from task") == 0
 
 
@@ -49,6 +51,24 @@ async def test_protection_lets_its_holder_act(api: Api, method: str, path: str, 
     await api.put(vm, "OFF" if "cpu" in (body or {}) else "ON", 1)
     await api.call("POST", f"{vm}/action/protect", "audit")
     assert (await api.call(method, f"{vm}{path}", body)).status in (202, 204)
+
+
+async def test_the_events_of_a_protected_vm_say_so(api: Api) -> None:
+    """I13: the request of who may; a VM that is not protected says nothing of it."""
+    vm, other = await api.make(), await api.make()
+    for path in (vm, other):
+        await api.put(path, "ON", 1)
+    await api.call("POST", f"{vm}/action/protect", "audit")
+    for path in (vm, other):
+        assert (await api.call("PUT", f"{path}/state", {"state": "OFF"})).status == 202
+    await api.sequence()
+    found = {
+        path: (await api.call("GET", f"{path}/events?action=POWEROFF")).body["collection"][0]
+        for path in (vm, other)
+    }
+    assert found[vm]["message"].endswith("requested (the virtual machine is protected: audit)")
+    assert found[vm]["details"] == {"protected": True, "protected_cause": "audit"}
+    assert "protected" not in str(found[other])
 
 
 @pytest.mark.parametrize("state", STORED)

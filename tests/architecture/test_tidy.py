@@ -20,7 +20,7 @@ VAGUE = re.compile(
 )
 NESTS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.Match)
 # The words of others: attributes and settings that are named elsewhere.
-NAMED_ELSEWHERE = {"data_dir", "INFO"}
+NAMED_ELSEWHERE = {"data_dir", "INFO", "data_received"}
 MODULES = sorted(
     path.relative_to(ROOT)
     for package in (*PACKAGES, "tests")

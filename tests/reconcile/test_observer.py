@@ -278,3 +278,22 @@ async def test_the_measured_load_is_recorded_and_is_no_news(store: Store) -> Non
             rows.append(dict(row))
     assert [(row["mhz"], row["mib"]) for row in rows] == [(1200, 4096), (1300, 4097), (None, None)]
     assert len({(row["told"], row["used"]) for row in rows}) == 1
+
+
+async def test_a_change_from_outside_says_that_the_vm_is_protected(store: Store) -> None:
+    """I13: somebody powers it off at the hypervisor; one that is not protected says nothing."""
+    async with observing(store) as (observer, _, world, uuid):
+        for cause, state in (("", "OFF"), ("audit", "ON")):
+            async with store.transaction() as c:
+                await c.execute(
+                    "update vm set protected = $1 <> '', protected_cause = $1 where id = 1", cause
+                )
+            world.set_state(uuid, state)
+            await observer.round()
+            async with store.read() as c:
+                told = await c.fetchval(
+                    """select payload from outbox where payload->>'action' = 'VSM_CHANGE_STATE'
+                       order by id desc limit 1"""
+                )
+            assert ("protected: audit" in told["message"]) is bool(cause)
+            assert told["details"].get("protected_cause", "") == cause

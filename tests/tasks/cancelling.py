@@ -6,7 +6,7 @@ point before a commit would be the one after it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +34,7 @@ class CancelPoint:
     refused: str = field(default="")
     at: str = field(default="")
     worker: Any = None
+    then: Callable[[], None] = lambda: None
 
     async def pass_by(self, where: str) -> None:
         """One point."""
@@ -47,6 +48,7 @@ class CancelPoint:
             except Denied as denied:
                 self.refused = denied.code
             else:
+                self.then()
                 await self._heard()
 
     async def _heard(self) -> None:

@@ -27,7 +27,16 @@ from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
 from gateway.store.pool import Store, StoreSettings
-from tests.tasks.rig import PATIENT, QUIET, leases_run_out, running, seen_again
+from tests.tasks.cancelling import CancellingDriver, CancellingStore, CancelPoint
+from tests.tasks.rig import (
+    PATIENT,
+    QUICK_ROUNDS,
+    QUIET,
+    ended,
+    leases_run_out,
+    running,
+    seen_again,
+)
 
 # One process is imported into for all stories, and forked for each death: the last list given
 # before the first death is the one that counts, so there is one, here.
@@ -39,10 +48,12 @@ _VERBS = ("deploy", "power", "reset", "reconfigure", "relocate", "remove", "clea
 class Doom:
     """What to do and when to die. `before` are operations run first, unharmed.
 
-    `faults` are planned in the world before `operation`, as (host, verb, kind). With `vcenter` or
+    `faults` are planned in the world before `operation`, as (host, verb, kind); the last of them
+    leaves the VM as `ending` says. With `vcenter` or
     `azure`, the options of its driver, the hosts are those of a vCenter or of Azure and not of
     the world. `unkept`: it dies when Azure has accepted a call, before that is kept. `busy`: it
-    keeps its leases and looks at its hosts all the time.
+    keeps its leases and looks at its hosts all the time. `cancel`: the task is cancelled at its own
+    point of that number, and the process dies at a point counted from then.
     """
 
     database_url: str
@@ -57,6 +68,8 @@ class Doom:
     azure: dict[str, Any] | None = None
     unkept: bool = False
     busy: bool = False
+    cancel: int = 0
+    ending: str = ""
 
     def store_settings(self) -> StoreSettings:
         """Those of it and of who takes over; to open a session costs more than to wait for one."""
@@ -95,6 +108,11 @@ class _Points:
         """The operation begins."""
         self._begun = True
         self.armed = not self._failing
+
+    def start_and_pass(self) -> None:
+        """The first point is now."""
+        self.begin()
+        self.pass_by()
 
     def called(self, verb: str) -> None:
         """It comes to a call."""
@@ -166,6 +184,8 @@ async def taking_over(doom: Doom, world: World) -> AsyncIterator[Store]:
 
     It is as patient as `doom` says, and never `busy`.
     """
+    # Who follows a VM leaves it to the next look at its host what else is used there.
+    looking = {"rounds": QUICK_ROUNDS} if doom.ending else {}
     async with Store.open(doom.store_settings()) as store:
         await leases_run_out(store)
         async with running(
@@ -173,7 +193,7 @@ async def taking_over(doom: Doom, world: World) -> AsyncIterator[Store]:
             world,
             options=doom.options,
             driver=doom.driver(),
-            **replace(doom, busy=False).pace(),
+            **{**replace(doom, busy=False).pace(), **looking},
         ):
             yield store
 
@@ -199,12 +219,14 @@ async def _live(doom: Doom) -> None:
     points = _Points(doom.point, {verb for _, verb, _ in doom.faults})
     world = World(doom.world)
     async with Store.open(doom.store_settings()) as store:
+        cancel = CancelPoint(store, doom.cancel, then=lambda: points.start_and_pass())
         doomed: Any = _DoomedStore(store, points, before=doom.vcenter is None)
+        doomed = CancellingStore(doomed, cancel)
         async with running(
             doomed,
             world,
             options=doom.options,
-            wrap=lambda d: _DoomedDriver(d, points, doom),
+            wrap=lambda d: CancellingDriver(_DoomedDriver(d, points, doom), cancel),
             driver=doom.driver(),
             **doom.pace(),
         ) as rig:
@@ -215,6 +237,15 @@ async def _live(doom: Doom) -> None:
                 assert done["result"] == "success", done
             for host, verb, kind in doom.faults:
                 world.plan(host, verb, kind)
-            points.begin()
-            await rig.run(1, doom.operation, **doom.payload)
+            if doom.ending:
+                (vm,) = world.rows("select distinct vm from vm")
+                world.plan_ending(vm["vm"], doom.ending)
+            if doom.cancel:
+                cancel.worker = rig.worker
+                accepted = await rig.submit(1, doom.operation, **doom.payload)
+                cancel.task = accepted.task
+                await ended(store, accepted.task)
+            else:
+                points.begin()
+                await rig.run(1, doom.operation, **doom.payload)
             points.armed = False

@@ -28,11 +28,13 @@ from tests.tasks.rig import (
     records_balance,
     running,
     seed,
+    seen_again,
     vm_row,
 )
 
 pytestmark = pytest.mark.long
 DEPLOY, OFF = Operation.DEPLOY, Operation.POWER_OFF
+GONE = "no record of the VM"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,19 @@ class Story:
     results: frozenset[str] = frozenset({"success"})
     options: SimulatedOptions = field(default_factory=SimulatedOptions)
     busy_points: int = 0
+    ending: str = ""
+
+
+def move(ending: str, *results: str, state: str = "ON") -> Story:
+    """A move that was refused, in words, and after which the VM is where `ending` says."""
+    return Story(
+        Operation.RELOCATE,
+        state,
+        payload={"host_id": 3},
+        faults=(("host-1", "relocate", "Rejected"),),
+        results=frozenset(results),
+        ending=ending,
+    )
 
 
 STORIES = {
@@ -70,6 +85,7 @@ STORIES = {
         DEPLOY, "ON", before=(), faults=(("host-1", "power", "NoCapacity"),)
     ),
     "undeploy": Story(Operation.UNDEPLOY, "NOT_ALLOCATED"),
+    "delete": Story(Operation.UNDEPLOY, GONE, payload={"delete": True}),
     "power off": Story(OFF, "OFF"),
     "deallocate": Story(
         OFF, "OFF", payload={"release": True}, options=SimulatedOptions(cloud=True)
@@ -89,6 +105,22 @@ STORIES = {
         payload={"host_id": 3},
         faults=(("host-1", "relocate", "Rejected"),),
         results=frozenset({"failure", "success"}),
+    ),
+    "relocate, moved though refused": move("on:host-3,also:host-1", "success"),
+    "relocate, refused and half made": move("on:host-1,also:host-3", "failure"),
+    "relocate, on a third host": move("on:host-2", "failure"),
+    "power on, on another host": Story(
+        Operation.POWER_ON,
+        "ON",
+        before=(DEPLOY, OFF),
+        faults=(("host-1", "power", "Rejected"),),
+        ending="on:host-2",
+    ),
+    "undeploy, undefined though refused": Story(
+        Operation.UNDEPLOY,
+        "NOT_ALLOCATED",
+        faults=(("host-1", "remove", "Rejected"),),
+        ending="nowhere",
     ),
 }
 
@@ -133,6 +165,7 @@ async def test_a_kill_anywhere_loses_nothing_and_repeats_nothing(
             point=point,
             options=story.options,
             busy=bool(story.busy_points),
+            ending=story.ending,
         )
         code = await asyncio.to_thread(run_to_death, doom)
         assert code in (0, -9)
@@ -148,6 +181,8 @@ async def survives(story: Story, doom: Doom) -> None:
     world = World(doom.world)
     async with taking_over(doom, world) as store:
         await ends_well(story, store)
+        if story.ending:
+            await seen_again(store)
         await books_balance(store)
         await records_balance(store)
     calls = Counter(
@@ -155,6 +190,7 @@ async def survives(story: Story, doom: Doom) -> None:
         for row in world.rows("select * from call")
     )
     assert all(count == 1 for count in calls.values()), calls
+    assert len(world.rows("select 1 from vm")) <= 1
     world.close()
 
 
@@ -167,8 +203,27 @@ async def ends_well(story: Story, store: Store) -> None:
     if not ends or ends[-1]["kind"] != story.operation.value or len(ends) <= len(story.before):
         return
     assert ends[-1]["result"] in story.results, ends[-1]
+    if story.state == GONE:
+        await gone(store)
+        return
     row = await vm_row(store, 1)
-    if ends[-1]["result"] == "success" or story.state == "NOT_ALLOCATED":
-        expected = "ON" if ends[-1]["result"] == "success" and story.faults else story.state
+    if ends[-1]["result"] == "success" or story.ending or story.state == "NOT_ALLOCATED":
+        placed = story.faults and not story.ending
+        expected = "ON" if ends[-1]["result"] == "success" and placed else story.state
         assert row["state"] == expected, (dict(row), ends[-1])
         assert row["deallocated"] is bool(story.payload.get("release"))
+
+
+async def gone(store: Store) -> None:
+    """C1: the VM, its interfaces and its booking are no more, and the feed says so once."""
+    async with store.read() as c:
+        left = await c.fetchval(
+            """select (select count(*) from vm where id = 1)
+                 + (select count(*) from nic where vm_id = 1)
+                 + (select count(*) from booking where vm_id = 1)"""
+        )
+        told = await c.fetchval(
+            """select count(*) from (select payload from outbox union all select payload from feed)
+               where payload->>'action' = 'DELETE'"""
+        )
+    assert (left, told) == (0, 1)

@@ -45,6 +45,28 @@ async def test_the_powers(rig):
         assert (task["result"], await state(rig)) == ("success", after), operation
 
 
+async def test_what_is_deleted_is_taken_off_its_host_first(rig):
+    """C1: the host has neither VM nor disk, and the record is gone with its booking."""
+    await rig.run(1, Operation.DEPLOY)
+    task = await rig.run(1, Operation.UNDEPLOY, delete=True)
+    assert task["result"] == "success"
+    assert rig.driver.world.rows("select * from vm") == []
+    async with rig.store.read() as c:
+        assert await c.fetchval("select count(*) from vm where id = 1") == 0
+    await books_balance(rig.store)
+
+
+async def test_a_vm_that_cannot_be_taken_off_is_not_deleted(rig):
+    """C1: the task fails, and the record stays with its booking."""
+    await rig.run(1, Operation.DEPLOY)
+    host = (await vm_row(rig.store, 1))["host_id"]
+    rig.driver.world.plan(f"host-{host}", "remove", "Rejected")
+    task = await rig.run(1, Operation.UNDEPLOY, delete=True)
+    assert task["result"] == "failure"
+    assert (await vm_row(rig.store, 1))["host_id"] == host
+    await books_balance(rig.store)
+
+
 async def test_a_reset_boots_once(rig):
     await rig.run(1, Operation.DEPLOY)
     await rig.run(1, Operation.RESET)

@@ -1,9 +1,19 @@
-"""Waiting for something to be in the store: on commits, not on time."""
+"""Waiting for something to be in the store, with pauses in which others have the processor."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from gateway.store.pool import Store
+
+_EACH_S = 0.03
+
+
+async def breath() -> None:
+    """Let others work between two looks."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_EACH_S):
+            await asyncio.Event().wait()
 
 
 async def until(store: Store, statement: str, *values: object, within_s: float = 20.0) -> Any:
@@ -14,4 +24,4 @@ async def until(store: Store, statement: str, *values: object, within_s: float =
                 found = await c.fetchval(statement, *values)
             if found:
                 return found
-            await asyncio.sleep(0)
+            await breath()

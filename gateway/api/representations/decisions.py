@@ -147,7 +147,10 @@ def _counts(counts: Mapping[Any, int]) -> dict[str, int]:
 
 def _links(links: Linker, stored: Stored, *, hosts: bool) -> list[dict[str, Any]]:
     path = decision_path(stored.id)
-    found = [links.link("self", path, MEDIA), links.link("text", path, "text/plain")]
+    found = [
+        links.link("self", path, MEDIA, title=str(stored.id)),
+        links.link("text", path, "text/plain"),
+    ]
     if hosts:
         found.append(links.link("table", f"{path}/table", "decisiontable"))
     if stored.virtualappliance_id is not None:

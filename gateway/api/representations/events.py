@@ -122,7 +122,8 @@ def _entity_uri(seen: Seen) -> str:
 
 
 def _links(links: Linker, seen: Seen) -> list[dict[str, Any]]:
-    found = [links.link("self", f"events/{seen.position}", "event")]
+    title = str(seen.payload.get("action") or seen.position)
+    found = [links.link("self", f"events/{seen.position}", "event", title=title)]
     path = _entity_path(seen)
     if path:
         found.append(links.link("entity", path, _ENTITY_MEDIA[seen.entity]))

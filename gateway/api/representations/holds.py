@@ -11,7 +11,7 @@ def hold(links: Linker, one: Hold) -> dict[str, Any]:
     """A hold with its places; those that a VM took over name it."""
     path = f"admin/holds/{one.id}"
     offered = [
-        links.link("edit", path, "hold"),
+        links.link("edit", path, "hold", title=one.name or str(one.id)),
         links.link("renew", f"{path}/action/renew", "hold"),
         links.link("datacenter", f"admin/datacenters/{one.datacenter_id}", "datacenter"),
     ]

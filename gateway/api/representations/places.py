@@ -22,10 +22,13 @@ def datacenter(links: Linker, one: Datacenter) -> dict[str, Any]:
         "name": one.name,
         "location": one.location,
         "links": [
-            links.link("edit", path, "datacenter"),
+            links.link("edit", path, "datacenter", title=one.name),
             links.link("racks", f"{path}/racks", "racks"),
             links.link("datastores", f"{path}/datastores", "datastores"),
             links.link("datastoretiers", f"{path}/datastoretiers", "datastoretiers"),
+            links.link("tiers", f"{path}/datastoretiers", "datastoretiers"),
+            links.link("network", f"{path}/network", "vlans"),
+            links.link("networkservicetypes", f"{path}/networkservicetypes", "networkservicetypes"),
             *default,
         ],
     }
@@ -39,7 +42,7 @@ def rack(links: Linker, one: Rack) -> dict[str, Any]:
         "name": one.name,
         "shortDescription": one.description,
         "links": [
-            links.link("edit", path, "rack"),
+            links.link("edit", path, "rack", title=one.name),
             links.link("datacenter", f"admin/datacenters/{one.datacenter_id}", "datacenter"),
             links.link("machines", f"{path}/machines", "machines"),
             links.link("clusters", f"{path}/clusters", "clusters"),
@@ -106,7 +109,7 @@ def machine(links: Linker, one: HostRow, stores: list[DatastoreRow]) -> dict[str
         },
         "networkInterfaces": {"links": [], "collection": []},
         "links": [
-            links.link("edit", path, "machine"),
+            links.link("edit", path, "machine", title=one.name),
             links.link("rack", _rack_path(one.datacenter_id, one.rack_id), "rack"),
             links.link("datacenter", f"admin/datacenters/{one.datacenter_id}", "datacenter"),
             links.link("datastores", f"{path}/datastores", "datastores"),
@@ -155,7 +158,7 @@ def datastore(links: Linker, one: DatastoreRow, host: HostRow | None = None) -> 
         "usedSize": one.used_bytes,
         "overLimit": one.over_limit,
         **seen,
-        "links": [links.link("edit", path, "datastore"), *more],
+        "links": [links.link("edit", path, "datastore", title=one.name), *more],
     }
 
 

@@ -13,7 +13,7 @@ def plan(links: Linker, one: StoredPlan, moves: Sequence[StoredMove] | None) -> 
     path = f"admin/plans/{one.id}"
     told, names = one.told["plan"], one.told["names"]
     offered = [
-        links.link("edit", path, "plan"),
+        links.link("edit", path, "plan", title=f"{one.kind} {one.id}"),
         links.link("datacenter", f"admin/datacenters/{one.datacenter_id}", "datacenter"),
     ]
     if one.state in ("PROPOSED", "RUNNING"):

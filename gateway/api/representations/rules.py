@@ -17,7 +17,8 @@ RULE_WORDS = {
 def rule(links: Linker, one: Rule) -> dict[str, Any]:
     """A workload rule and the element it is about."""
     resource, media = RULE_WORDS[one.kind]
-    edit = links.link("edit", f"admin/rules/{resource}/{one.id}", media)
+    path = f"admin/rules/{resource}/{one.id}"
+    edit = links.link("edit", path, media, title=f"{media} {one.id}")
     body: dict[str, Any] = {"id": one.id}
     match one.kind:
         case "machine_load":

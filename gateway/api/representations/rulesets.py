@@ -23,7 +23,7 @@ def version(links: Linker, one: Version, *, in_force: bool, whole: bool) -> dict
         "counts": _counts(one.rules, one.tests),
     }
     found = [
-        links.link("self", path, "ruleset"),
+        links.link("self", path, "ruleset", title=one.comment or f"version {one.version}"),
         links.link("diff", f"{path}/action/diff", "rulesetdiff"),
         links.link("rollback", f"{path}/action/rollback", "ruleset"),
     ]
@@ -43,7 +43,7 @@ def draft(links: Linker, one: Draft, *, whole: bool) -> dict[str, Any]:
         "counts": _counts(one.rules, one.tests),
     }
     actions = ("validate", "simulate", "diff", "activate")
-    found = [links.link("edit", path, "ruleset")]
+    found = [links.link("edit", path, "ruleset", title=one.comment or f"draft {one.id}")]
     found += [links.link(each, f"{path}/action/{each}", "ruleset") for each in actions]
     return {**head, **(content(one.rules, one.tests) if whole else {}), "links": found}
 

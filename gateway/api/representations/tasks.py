@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.api.links import Linker
 from gateway.api.representations.consequences import consequences
@@ -16,7 +16,23 @@ from gateway.tasks.submission import Accepted, Caller
 from gateway.tasks.words import UNTOLD
 
 
-def vm_path(vm: Vm) -> str:
+class Placed(Protocol):
+    """What says where a VM is below the API's root, or was."""
+
+    @property
+    def virtualdatacenter_id(self) -> int:
+        """Its virtual datacenter."""
+
+    @property
+    def virtualappliance_id(self) -> int:
+        """Its appliance."""
+
+    @property
+    def id(self) -> int:
+        """Its number."""
+
+
+def vm_path(vm: Placed) -> str:
     """The VM's own path below the API's root."""
     return (
         f"cloud/virtualdatacenters/{vm.virtualdatacenter_id}"
@@ -50,7 +66,7 @@ def accepted(links: Linker, done: Iterable[tuple[Vm, Accepted]]) -> dict[str, An
     }
 
 
-def task(links: Linker, vm: Vm, one: Task, caller: Caller) -> dict[str, Any]:
+def task(links: Linker, vm: Placed, one: Task, caller: Caller) -> dict[str, Any]:
     """A task with its jobs; also what clients ask for as `taskextended`.
 
     `progress` (percent), `error`, `stuck`, `attempts`, `consequences`, and what a task waits for or
@@ -60,7 +76,7 @@ def task(links: Linker, vm: Vm, one: Task, caller: Caller) -> dict[str, Any]:
     path = f"{vm_path(vm)}/tasks/{one.id}"
     finished = one.state == "done"
     offered = [
-        links.link("self", path, "task"),
+        links.link("self", path, "task", title=one.kind),
         links.link("parent", f"{vm_path(vm)}/tasks", "tasks"),
         links.link("result", vm_path(vm), "virtualmachine", title=one.vm_name),
         links.link(

@@ -35,7 +35,7 @@ def user(links: Linker, one: User, *, privileges: bool = False) -> dict[str, Any
         "firstLogin": False,
         "authType": "ABIQUO",
         "links": [
-            links.link("edit", path, "user"),
+            links.link("edit", path, "user", title=one.name or one.nick),
             links.link("enterprise", enterprise_path, "enterprise", title=one.enterprise),
             links.link("virtualmachines", f"{path}/action/virtualmachines", "virtualmachines"),
             links.link("pendingtasks", f"{path}/action/pendingtasks", "tasks"),
@@ -58,8 +58,9 @@ def enterprise(links: Linker, one: Enterprise) -> dict[str, Any]:
         "twoFactorAuthenticationMandatory": False,
         **unlimited(),
         "links": [
-            links.link("edit", path, "enterprise"),
+            links.link("edit", path, "enterprise", title=one.name),
             links.link("users", f"{path}/users", "users"),
+            links.link("limits", f"{path}/limits", "limits"),
             links.link("virtualmachines", f"{path}/action/virtualmachines", "virtualmachines"),
             links.link("reservedmachines", f"{path}/reservedmachines", "machines"),
             links.link(
@@ -70,8 +71,8 @@ def enterprise(links: Linker, one: Enterprise) -> dict[str, Any]:
     }
 
 
-def location(links: Linker, one: Datacenter) -> dict[str, Any]:
-    """A datacenter as tenants see it: read only."""
+def location(links: Linker, one: Datacenter, media: str = "datacenter") -> dict[str, Any]:
+    """A datacenter, or a region of a public cloud, as tenants see it: read only."""
     path = f"cloud/locations/{one.id}"
     return {
         "id": one.id,
@@ -79,7 +80,8 @@ def location(links: Linker, one: Datacenter) -> dict[str, Any]:
         "name": one.name,
         "location": one.location,
         "links": [
-            links.link("self", path, "datacenter"),
+            links.link("self", path, media, title=one.name),
+            links.link("location", path, media, title=one.name),
             links.link("templates", f"{path}/templates", "virtualmachinetemplates"),
             links.link("datastoretiers", f"{path}/datastoretiers", "datastoretiers"),
             links.link("compatibles", f"{path}/datastoretiers/action/compatibles", "links"),
@@ -101,7 +103,7 @@ def network(links: Linker, one: Virtualdatacenter) -> dict[str, Any]:
         "type": "INTERNAL",
         "defaultNetwork": True,
         "links": [
-            links.link("edit", edit, "vlan"),
+            links.link("edit", edit, "vlan", title=one.network),
             links.link("virtualdatacenter", path, "virtualdatacenter"),
         ],
     }
@@ -117,7 +119,7 @@ def virtualdatacenter(links: Linker, one: Virtualdatacenter) -> dict[str, Any]:
         "network": None if one.network_id is None else network(links, one),
         **unlimited(),
         "links": [
-            links.link("edit", path, "virtualdatacenter"),
+            links.link("edit", path, "virtualdatacenter", title=one.name),
             links.link("enterprise", f"admin/enterprises/{one.enterprise_id}", "enterprise"),
             links.link(
                 "location", f"cloud/locations/{one.datacenter_id}", "datacenter", one.datacenter
@@ -125,9 +127,25 @@ def virtualdatacenter(links: Linker, one: Virtualdatacenter) -> dict[str, Any]:
             links.link("virtualappliances", f"{path}/virtualappliances", "virtualappliances"),
             links.link("virtualmachines", f"{path}/action/virtualmachines", "virtualmachines"),
             links.link("templates", f"{path}/action/templates", "virtualmachinetemplates"),
+            links.link("privatenetworks", f"{path}/privatenetworks", "vlans"),
+            links.link("disks", f"{path}/disks", "harddisks"),
+            links.link("volumes", f"{path}/volumes", "volumes"),
+            links.link("purchased", f"{path}/publicips/purchased", "publicips"),
+            links.link("topurchase", f"{path}/publicips/topurchase", "publicips"),
+            links.link(
+                "tiers", f"cloud/locations/{one.datacenter_id}/datastoretiers", "datastoretiers"
+            ),
+            *_default_network(links, one),
             *_tier(links, "defaultdatastoretier", one),
         ],
     }
+
+
+def _default_network(links: Linker, one: Virtualdatacenter) -> list[dict[str, Any]]:
+    if one.network_id is None:
+        return []
+    path = f"cloud/virtualdatacenters/{one.id}/privatenetworks/{one.network_id}"
+    return [links.link("defaultvlan", path, "vlan", title=one.network)]
 
 
 def appliance_state(one: Virtualappliance) -> str:
@@ -163,7 +181,7 @@ def virtualappliance(links: Linker, one: Virtualappliance, *, may_act: bool) -> 
         "highDisponibility": 0,
         "restricted": False,
         "links": [
-            links.link("edit", path, "virtualappliance"),
+            links.link("edit", path, "virtualappliance", title=one.name),
             links.link("virtualdatacenter", vdc, "virtualdatacenter"),
             links.link("enterprise", f"admin/enterprises/{one.enterprise_id}", "enterprise"),
             links.link("virtualmachines", f"{path}/virtualmachines", "virtualmachines"),
@@ -181,7 +199,7 @@ def virtualappliance_state(links: Linker, one: Virtualappliance) -> dict[str, An
         "power": appliance_state(one),
         "links": [
             links.link("parent", path, "virtualappliance"),
-            links.link("edit", f"{path}/state", "virtualappliancestate"),
+            links.link("edit", f"{path}/state", "virtualappliancestate", title=one.name),
         ],
     }
 
@@ -193,7 +211,7 @@ def template(links: Linker, one: Template, enterprise_id: int) -> dict[str, Any]
     path = f"{repository}/virtualmachinetemplates/{one.id}"
     size_mib = one.disk_bytes // _MIB
     return {
-        "id": one.id,
+        "id": str(one.id),
         "name": one.name,
         "description": one.description,
         "cpuRequired": one.cpu,

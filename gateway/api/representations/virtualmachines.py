@@ -95,7 +95,7 @@ def virtual_machine_state(viewer: Viewer, vm: Vm) -> dict[str, Any]:
         "stateReason": state_reason(viewer.caller, vm),
         "links": [
             links.link("parent", vm_path(vm), "virtualmachine", title=vm.name),
-            links.link("edit", f"{vm_path(vm)}/state", "virtualmachinestate"),
+            links.link("edit", f"{vm_path(vm)}/state", "virtualmachinestate", title=vm.name),
         ],
     }
 
@@ -139,6 +139,10 @@ def _links(viewer: Viewer, vm: Vm, nics: Sequence[Nic]) -> list[dict[str, Any]]:
         link("tasks", f"{path}/tasks", "tasks"),
         link("events", f"{path}/events", "events"),
         link("nics", f"{path}/network/nics", "nics"),
+        link("harddisks", f"{path}/storage/disks", "harddisks"),
+        link("volumes", f"{path}/storage/volumes", "volumes"),
+        link("metadata", f"{path}/metadata", "metadata"),
+        link("tags", f"{path}/tags", "tags"),
         *_belongings(viewer.links, vm),
         *(_nic_link(viewer.links, vm, nic) for nic in nics),
     ]
@@ -224,7 +228,9 @@ def private_ip(links: Linker, vm: Vm, nic: Nic) -> dict[str, Any]:
         "quarantine": False,
         "ipv6": ":" in nic.address,
         "links": [
-            links.link("self", nic_path(nic), "privateip"),
+            links.link(
+                "self", nic_path(nic), "privateip", title=_address(vm, nic) or f"nic{nic.n}"
+            ),
             links.link("privatenetwork", network, "vlan", title=nic.network_name),
             links.link("virtualdatacenter", vdc, "virtualdatacenter"),
             links.link("virtualmachine", vm_path(vm), "virtualmachine", title=vm.name),
