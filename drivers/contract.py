@@ -122,7 +122,8 @@ class Power(msgspec.Struct, frozen=True, tag="power"):
     """Change the power of a VM; `grace_s` bounds a SHUTDOWN, `force` pulls the plug after it.
 
     `release`, with OFF or SHUTDOWN and the capability `deallocation`: the VM shall also give its
-    compute back; a VM that is off already gives it back too.
+    compute back; a VM that is off already gives it back too. `then`, with OFF: the removal that
+    follows; where something stands against it, nothing is begun.
     """
 
     vm: UUID
@@ -131,6 +132,7 @@ class Power(msgspec.Struct, frozen=True, tag="power"):
     grace_s: float = 0.0
     force: bool = False
     release: bool = False
+    then: "Remove | None" = None
 
 
 class Reset(msgspec.Struct, frozen=True, tag="reset"):

@@ -39,6 +39,17 @@ class Scene:
         return found
 
 
+def nic_path(scene: Scene, vm: UUID) -> str:
+    """Where the interface is that we make for a VM."""
+    name = marker.name_of(vm)
+    return scene.arm.of_group(f"providers/Microsoft.Network/networkInterfaces/{name}")
+
+
+def disk_path(scene: Scene, volume: str) -> str:
+    """Where a VM's disk is."""
+    return scene.arm.of_group(f"providers/Microsoft.Compute/disks/{volume}")
+
+
 async def see(scene: Scene, vm: UUID) -> Seen | None:
     """The VM wherever it is, by one look at it alone; None when it is positively not there."""
     group, name = scene.foreign.get(vm, ("", marker.name_of(vm)))

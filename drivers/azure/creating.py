@@ -5,16 +5,17 @@ stands. The VM's own name tells whose it is: two calls for one VM never make two
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from drivers.azure import acts, marker, removing
 from drivers.azure.acts import Scene
-from drivers.azure.arm import NETWORK_VERSION, Json, Operation
+from drivers.azure.arm import COMPUTE_DISKS_VERSION, NETWORK_VERSION, Json, Operation
 from drivers.azure.options import AzureOptions
 from drivers.azure.places import network_of, place_at
 from drivers.azure.reading import Seen
 from drivers.azure.sizes import Place, Size
+from drivers.azure.tags import beside
 from drivers.azure.transport import Guard
 from drivers.azure.trouble import NO_CAPACITY, Later, Reaction, Refused, Said, refusal_of
 from drivers.contract import Deploy, HostLink, Nic, VmSpec
@@ -27,7 +28,8 @@ _GIB = 2**30
 @dataclass(slots=True)
 class Deployment:
     """One deploy as it goes on. `refusal` is the last word of Azure's on a size; `remains` says
-    that a create failed, `finished` that no other size is tried."""
+    that a create failed, `finished` that no other size is tried, `tagged` that the disk's tags were
+    looked at."""
 
     order: Deploy
     task: UUID
@@ -36,6 +38,7 @@ class Deployment:
     refusal: Said | None = None
     remains: bool = False
     finished: bool = False
+    tagged: bool = False
 
     async def step(self, scene: Scene, guard: Guard) -> Operation | None:
         """Look, and send the next change; None when it is done. Raises what it must fail with
@@ -57,7 +60,21 @@ class Deployment:
         if acts.known(seen, link.name) is PowerState.ON:
             # Made and booted once; Azure makes no VM that is off.
             return await scene.arm.act(guard, "begin_power_off", seen.name, skip_shutdown=False)
-        return None
+        return await self._tag_disk(scene, guard)
+
+    async def _tag_disk(self, scene: Scene, guard: Guard) -> Operation | None:
+        """Give the disk the tags of the configuration that it did not get from its VM."""
+        volume, given = self.order.spec.disk.volume, scene.options.tags
+        if not given or self.tagged:
+            return None
+        self.tagged = True
+        path = acts.disk_path(scene, volume)
+        found = await scene.arm.found(path, COMPUTE_DISKS_VERSION)
+        has = (found or {}).get("tags") or {}
+        wanted = beside(has, given)
+        if found is None or wanted == has:
+            return None
+        return await scene.arm.send(guard, "PATCH", path, COMPUTE_DISKS_VERSION, {"tags": wanted})
 
     def failed(self, scene: Scene, said: Said) -> None:
         """The last change came to nothing: whether another size may do is in the table; else it
@@ -93,7 +110,11 @@ class Deployment:
         place = place_at(link)
         size = None if self.finished else await self._size(scene, place, spec)
         if size is None:
-            left = await removing.leftovers(scene, spec.vm, spec.disk.volume, guard)
+            try:
+                left = await removing.leftovers(scene, spec.vm, spec.disk.volume, guard)
+            except Later as held:
+                # The verdict stands meanwhile: whoever takes the deploy back waits for the rest.
+                raise self._no(link.name, spec, held.message) from held
             if left is not None:
                 return left
             raise self._no(link.name, spec)
@@ -103,18 +124,20 @@ class Deployment:
                 return left
         asked, network = network_of(link, spec.nics)
         there = "/networkinterfaces/" in network.lower()
-        nic = network.replace("{vm}", str(spec.vm)) if there else removing.nic_path(scene, spec.vm)
+        nic = network.replace("{vm}", str(spec.vm)) if there else acts.nic_path(scene, spec.vm)
         body = vm_of(spec, self.task, place, size.name, nic)
+        body["tags"] = beside(body["tags"], scene.options.tags)
         body["properties"] |= login(spec, scene.options)
         managed = {"storageAccountType": scene.options.disk_type}
         body["properties"]["storageProfile"]["osDisk"]["managedDisk"] = managed
         if not there and await scene.arm.found(nic, NETWORK_VERSION) is None:
             made = interface(spec, self.task, place, (asked, network))
+            made["tags"] = beside(made["tags"], scene.options.tags)
             try:
                 return await scene.arm.send(guard, "PUT", nic, NETWORK_VERSION, made)
             except Refused as no:
                 about = f"{asked.address or 'an address'} in network {asked.network}"
-                said = Said(no.said.code, f"{about}: {no.said.message}")
+                said = replace(no.said, message=f"{about}: {no.said.message}")
                 raise Refused(said, link.name) from no
         self.trying = size
         return await scene.arm.create(guard, marker.name_of(spec.vm), body)
@@ -126,12 +149,14 @@ class Deployment:
                 return size
         return None
 
-    def _no(self, host: str, spec: VmSpec) -> Fault:
+    def _no(self, host: str, spec: VmSpec, left: str = "") -> Fault:
+        """Why it is the end here; `left` says what is still to be deleted, and why it is not."""
         self.finished = True
+        more = f"; left for now: {left}" if left else ""
         if self.refusal is not None:
-            return refusal_of(self.refusal, host)
+            return refusal_of(self.refusal, host, more)
         said = acts.no_size(host, spec.cpu, spec.ram_mib)
-        return Rejected(f"{host}: no capacity: {said}", host=host, no_capacity=True)
+        return Rejected(f"{host}: no capacity: {said}{more}", host=host, no_capacity=True)
 
 
 def is_made(order: Deploy, seen: Seen) -> bool:

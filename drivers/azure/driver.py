@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from drivers.azure import acts, examining, removing, settling
+from drivers.azure import acts, examining, forbidding, removing, settling
 from drivers.azure.acts import Scene
 from drivers.azure.address import parse
 from drivers.azure.arm import Arm, Operation
@@ -19,7 +19,7 @@ from drivers.azure.loop import Loop
 from drivers.azure.marker import name_of
 from drivers.azure.operations import End, Operations, Stand
 from drivers.azure.options import AzureOptions
-from drivers.azure.patience import backoff_s
+from drivers.azure.pausing import Pauses
 from drivers.azure.resizing import Resizing
 from drivers.azure.sizes import Sizes
 from drivers.azure.surveying import Surveyor
@@ -31,6 +31,7 @@ from drivers.contract import (
     Clear,
     Deploy,
     HostLink,
+    Order,
     Outcome,
     Permit,
     Power,
@@ -46,14 +47,13 @@ from drivers.contract import (
 from drivers.examining import hosts_seen
 from drivers.facts import Facts, PowerState, Remark, Sighting
 from drivers.faults import Busy, Indeterminate, Rejected, Unreachable, Unsupported, begun
-from drivers.unable import NothingForeseen
 
 Step = Callable[[Scene, Guard], Coroutine[Any, Any, Operation | None]]
 """Looks, and sends at most one change; None when nothing is left to do."""
 Failed = Callable[[Said], None]
 
 
-class AzureDriver(NothingForeseen):
+class AzureDriver:
     """All places of one subscription."""
 
     def __init__(self, name: str, options: AzureOptions, credential: Callable[[], Any]) -> None:
@@ -70,6 +70,7 @@ class AzureDriver(NothingForeseen):
         self._surveying = asyncio.Lock()
         self._surveyed_s = float("-inf")
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+        self._pauses = Pauses(name, options.backoff_s)
         self.capabilities = Capabilities(
             type=HypervisorType.AZURE,
             live_relocation=False,
@@ -176,9 +177,15 @@ class AzureDriver(NothingForeseen):
             self._scene().link(host)
         raise Unsupported("Azure moves no VM, so nothing is left behind", host=order.at.host)
 
+    async def objections(self, order: Order) -> tuple[str, ...]:
+        """Locks of others, and rights that we lack, where a removal would be refused for them."""
+        scene = self._scene()
+        with _looking(self._name):
+            return await self._loop.run(lambda: forbidding.objections(scene, order))
+
     async def progress(self, ticket: Ticket) -> Progress:
-        """Azure does not say."""
-        return Progress(None)
+        """Azure does not say how far, but what for it has us wait."""
+        return Progress(None, self._pauses.told(settling.vm_of(ticket)))
 
     async def settle(self, ticket: Ticket) -> Outcome:
         """Ask for the operation that was kept, then for the VM."""
@@ -210,7 +217,7 @@ class AzureDriver(NothingForeseen):
         turn = self._turns.setdefault(vm, asyncio.Lock())
         until_s = time.monotonic() + self._options.throttled_timeout_s
         async with turn:
-            operation = await self._begin(permit, step, until_s)
+            operation = await self._begin(permit, vm, step, until_s)
             with begun():
                 while operation is not None:
                     self._surveyor.touched(name_of(vm))
@@ -219,12 +226,15 @@ class AzureDriver(NothingForeseen):
                         await permit.keep(operation.path)
                     stand = await self._ended(operation)
                     self._judge(stand, failed)
-                    operation = await self._begin(permit, step, until_s)
+                    await self._pauses.after(vm, stand, until_s)
+                    operation = await self._begin(permit, vm, step, until_s)
 
     async def _ended(self, operation: Operation) -> Stand:
         return await self._loop.run(lambda: self._operations.ended(operation))
 
-    async def _begin(self, permit: Permit, step: Step, until_s: float) -> Operation | None:
+    async def _begin(
+        self, permit: Permit, vm: UUID, step: Step, until_s: float
+    ) -> Operation | None:
         """One step; begun anew, with a new look, while Azure says to come back later."""
         vain = 0
         while True:
@@ -232,10 +242,7 @@ class AzureDriver(NothingForeseen):
             try:
                 return await self._loop.run(partial(_stepped, step, scene, guard))
             except Later as later:
-                wait_s = later.wait_s or backoff_s(self._options.backoff_s, vain)
-                if time.monotonic() + wait_s >= until_s:
-                    raise Busy(later.message, host=self._name) from later
-                await asyncio.sleep(wait_s)
+                await self._pauses.keep(vm, later, vain, until_s)
                 vain += 1
 
     def _judge(self, stand: Stand, failed: Failed | None) -> None:

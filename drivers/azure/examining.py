@@ -1,14 +1,12 @@
 """What an administrator should know of a subscription before VMs are made there; looks only."""
 
-import fnmatch
-from collections.abc import Iterable
 from uuid import UUID
 
 from drivers.azure import acts
 from drivers.azure.acts import Scene
-from drivers.azure.arm import PERMISSIONS_VERSION, Json
+from drivers.azure.arm import PERMISSIONS_VERSION
+from drivers.azure.forbidding import lacked
 from drivers.azure.places import place_at
-from drivers.azure.role import ACTIONS
 from drivers.azure.sizes import CORES
 from drivers.azure.trouble import Later
 from drivers.contract import HostLink
@@ -43,20 +41,6 @@ async def _rights(scene: Scene) -> Remark:
     if lacking:
         return Remark(False, name, f"our role lacks {', '.join(lacking)}")
     return Remark(True, name, "our role has all rights")
-
-
-def lacked(permissions: Iterable[Json]) -> list[str]:
-    """The rights that none of the permissions gives."""
-    held = list(permissions)
-    return [action for action in ACTIONS if not any(_gives(each, action) for each in held)]
-
-
-def _gives(permission: Json, action: str) -> bool:
-    def named(words: str) -> bool:
-        patterns = permission.get(words) or ()
-        return any(fnmatch.fnmatchcase(action.lower(), str(each).lower()) for each in patterns)
-
-    return named("actions") and not named("notActions")
 
 
 async def _place(scene: Scene, link: HostLink) -> list[Remark]:

@@ -10,10 +10,9 @@ from uuid import UUID
 
 from drivers.contract import VmSpec
 
-_PREFIX = "vmgate-"
-_VM, _TASK, _CPU, _RAM, _SIZE, _NAME = (
-    _PREFIX + each for each in ("vm", "task", "cpu", "ram-mib", "size", "name")
-)
+PREFIX = "vmgate-"
+OURS = tuple(PREFIX + each for each in ("vm", "task", "cpu", "ram-mib", "size", "name"))
+_VM, _TASK, _CPU, _RAM, _SIZE, _NAME = OURS
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Marker:
 
 def name_of(vm: UUID) -> str:
     """What Azure calls the VM, and its interface."""
-    return f"{_PREFIX}{vm}"
+    return f"{PREFIX}{vm}"
 
 
 def written(spec: VmSpec, task: UUID, size: str) -> dict[str, str]:

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from drivers.azure.tags import check_tags
 from drivers.options import read_options
 
 CREDENTIALS = ("workload", "managed", "secret", "token_file")
@@ -33,6 +34,7 @@ class AzureOptions:
     somebody else keeps fresh). `base_url`, `authority` and `scope` (empty: of `base_url`) differ
     in other clouds. A VM of a generalized image gets `admin_user` with one of `ssh_key_file`,
     `admin_password_env` and `admin_password_file`; with none of them no user is made.
+    `tags` are written to each VM, disk and interface that is made, beside our own.
 
     A call may take `call_timeout_s`; a change that is throttled, or meets another one, is begun
     anew for `throttled_timeout_s`; an operation may take `operation_timeout_s`. It is polled each
@@ -60,6 +62,7 @@ class AzureOptions:
     admin_password_env: str = ""
     admin_password_file: str = ""
     disk_type: str = "StandardSSD_LRS"
+    tags: dict[str, str] = field(default_factory=dict)
     concurrent: int = 32
     call_timeout_s: float = 60.0
     survey_timeout_s: float = 120.0
@@ -127,6 +130,7 @@ def parse(options: Mapping[str, Any]) -> AzureOptions:
     for name in _POSITIVE:
         if not getattr(found, name):
             raise ValueError(f"{name} must be more than 0")
+    check_tags(found.tags)
     _check_credential(found)
     ways = (found.ssh_key_file, found.admin_password_env, found.admin_password_file)
     if sum(map(bool, ways)) > 1:

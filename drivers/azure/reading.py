@@ -11,18 +11,9 @@ from uuid import UUID
 
 from drivers.azure import marker
 from drivers.azure.marker import Marker
+from drivers.azure.states import BUSY, CHANGING, power_of, reason_of
 from drivers.facts import PowerState, Sighting
 
-_POWER = {
-    "running": PowerState.ON,
-    "starting": PowerState.ON,
-    "stopping": PowerState.ON,
-    "deallocating": PowerState.ON,
-    "stopped": PowerState.OFF,
-    "deallocated": PowerState.OFF,
-}
-_CHANGING = ("starting", "stopping", "deallocating")
-_BUSY = ("creating", "updating", "deleting", "migrating")
 _NEVER_ALLOCATED = "provisioningstate/failed/"
 _OUTSIDE = ("id", "name", "location", "zones", "tags")
 _INSIDE = ("vmId", "hardwareProfile", "provisioningState", "instanceView")
@@ -51,19 +42,21 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One VM as one reply showed it. `power` is Azure's word, empty when none was said."""
+    """One VM as one reply showed it. `power` is Azure's word, empty when none was said, `reason`
+    why it is so, empty where that says it all."""
 
     record: Record
     mark: Marker
     power: str
     provisioning: str
     never_ran: bool
+    reason: str = ""
 
     @property
     def state(self) -> PowerState:
         """Its power in our words. One that is being made may be seen stopped for a moment: that
         is not off."""
-        found = _POWER.get(self.power, PowerState.UNKNOWN)
+        found = power_of(self.power)
         making = self.provisioning == "creating" and found is PowerState.OFF
         return PowerState.UNKNOWN if making else found
 
@@ -75,7 +68,7 @@ class Seen:
     @property
     def busy(self) -> bool:
         """Whether something is going on with it."""
-        return self.provisioning in _BUSY or self.power in _CHANGING
+        return self.provisioning in BUSY or self.power in CHANGING
 
     @property
     def failed(self) -> bool:
@@ -131,6 +124,7 @@ class Seen:
             task=mark.task,
             volumes=(self.disk,) if mark.vm is not None and self.disk else (),
             deallocated=self.deallocated,
+            reason=self.reason,
         )
 
 
@@ -138,15 +132,18 @@ def seen_in(record: Record, statuses: Record | None = None) -> Seen:
     """A VM from its record, or from that and a later one that holds its statuses only."""
     told = properties(statuses if statuses is not None else record)
     view = told.get("instanceView") or {}
-    codes = [str(each.get("code", "")).lower() for each in view.get("statuses") or ()]
+    listed = view.get("statuses") or ()
+    codes = [str(each.get("code", "")).lower() for each in listed]
     power = [code.partition("/")[2] for code in codes if code.startswith("powerstate/")]
     said = told.get("provisioningState") or properties(record).get("provisioningState") or ""
+    word, provisioning = power[-1] if power else "", str(said).lower()
     return Seen(
         record,
         marker.read_from(record),
-        power[-1] if power else "",
-        str(said).lower(),
+        word,
+        provisioning,
         not power and any(code.startswith(_NEVER_ALLOCATED) for code in codes),
+        reason_of(word, provisioning, listed),
     )
 
 

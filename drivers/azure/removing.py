@@ -5,26 +5,15 @@ Each step looks first and sends one change; what is gone stays gone.
 
 from uuid import UUID
 
-from drivers.azure import acts, marker
+from drivers.azure import acts, forbidding, marker
 from drivers.azure.acts import Scene
 from drivers.azure.arm import COMPUTE_DISKS_VERSION, NETWORK_VERSION, Json, Operation
 from drivers.azure.reading import Seen, properties
 from drivers.azure.transport import Guard
-from drivers.azure.trouble import Later
+from drivers.azure.trouble import Later, Refused
 from drivers.contract import Remove
 from drivers.facts import PowerState
 from drivers.faults import Rejected
-
-
-def nic_path(scene: Scene, vm: UUID) -> str:
-    """Where the interface is that we make for a VM."""
-    name = marker.name_of(vm)
-    return scene.arm.of_group(f"providers/Microsoft.Network/networkInterfaces/{name}")
-
-
-def disk_path(scene: Scene, volume: str) -> str:
-    """Where a VM's disk is."""
-    return scene.arm.of_group(f"providers/Microsoft.Compute/disks/{volume}")
 
 
 async def remove(scene: Scene, order: Remove, guard: Guard) -> Operation | None:
@@ -45,6 +34,9 @@ async def remove(scene: Scene, order: Remove, guard: Guard) -> Operation | None:
         return await scene.arm.act(guard, "begin_deallocate", seen.name)
     if not _is_off(seen, host):
         raise Rejected(f"a VM that is {seen.state} is not removed", host=host)
+    told = await forbidding.locked(scene, seen, order)
+    if told:  # else the VM might go and its disk stay
+        raise Rejected(f"{host}: {'; '.join(told)}", host=host)
     return await scene.arm.act(guard, "begin_delete", seen.name)
 
 
@@ -53,12 +45,17 @@ async def leftovers(scene: Scene, vm: UUID, volume: str, guard: Guard) -> Operat
     deleting = await disk(scene, volume, guard)
     if deleting is not None:
         return deleting
-    nic = await scene.arm.found(nic_path(scene, vm), NETWORK_VERSION)
+    nic = await scene.arm.found(acts.nic_path(scene, vm), NETWORK_VERSION)
     if nic is None or marker.read_from(nic).vm != vm:
         return None
     if properties(nic).get("virtualMachine"):
         raise Later("the interface still belongs to the VM")
-    return await scene.arm.send(guard, "DELETE", nic_path(scene, vm), NETWORK_VERSION)
+    try:
+        return await scene.arm.send(guard, "DELETE", acts.nic_path(scene, vm), NETWORK_VERSION)
+    except Refused as no:
+        if no.said.code.lower() != "nicinuse":
+            raise
+        raise Later(no.message) from no  # of a VM that is gone already: Network hears of it late
 
 
 async def disk(scene: Scene, volume: str, guard: Guard) -> Operation | None:
@@ -68,21 +65,23 @@ async def disk(scene: Scene, volume: str, guard: Guard) -> Operation | None:
         return None
     if found.get("managedBy"):
         raise Later(f"the disk {volume} still belongs to a VM")
-    return await scene.arm.send(guard, "DELETE", disk_path(scene, volume), COMPUTE_DISKS_VERSION)
+    return await scene.arm.send(
+        guard, "DELETE", acts.disk_path(scene, volume), COMPUTE_DISKS_VERSION
+    )
 
 
 async def is_gone(scene: Scene, vm: UUID, volume: str) -> bool:
     """Whether nothing is left of a VM that is gone itself."""
     if await _disk(scene, volume) is not None:
         return False
-    nic = await scene.arm.found(nic_path(scene, vm), NETWORK_VERSION)
+    nic = await scene.arm.found(acts.nic_path(scene, vm), NETWORK_VERSION)
     return nic is None or marker.read_from(nic).vm != vm
 
 
 async def _disk(scene: Scene, volume: str) -> Json | None:
     if not volume:
         return None
-    return await scene.arm.found(disk_path(scene, volume), COMPUTE_DISKS_VERSION)
+    return await scene.arm.found(acts.disk_path(scene, volume), COMPUTE_DISKS_VERSION)
 
 
 def _is_off(seen: Seen, host: str) -> bool:

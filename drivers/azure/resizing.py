@@ -13,6 +13,7 @@ from drivers.azure.arm import Operation
 from drivers.azure.places import place_at
 from drivers.azure.reading import Seen
 from drivers.azure.sizes import CORES, Size
+from drivers.azure.tags import beside
 from drivers.azure.transport import Guard
 from drivers.azure.trouble import NO_CAPACITY, Later, Reaction, Refused, Said
 from drivers.contract import Reconfigure
@@ -88,7 +89,7 @@ class Resizing:
         if not sizes:
             return await self._back(scene, guard, seen)
         self.trying, self.in_place, self.refusal = sizes[0], not seen.deallocated, None
-        tags = marker.resized(seen.tags, spec, sizes[0].name)
+        tags = beside(marker.resized(seen.tags, spec, sizes[0].name), scene.options.tags)
         try:
             return await self._sized(scene, guard, seen, (sizes[0].name, tags))
         except Later:

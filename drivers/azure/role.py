@@ -8,6 +8,7 @@ import json
 import sys
 
 READ = (
+    "Microsoft.Authorization/locks/read",
     "Microsoft.Authorization/permissions/read",
     "Microsoft.Compute/locations/operations/read",
     "Microsoft.Compute/locations/usages/read",

@@ -5,7 +5,8 @@ little: every 409 is of one class, and an operation that failed has the status 2
 """
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from email.utils import formatdate, parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
@@ -39,12 +40,24 @@ REACTIONS = {
     "OverconstrainedZonalAllocationRequest": Reaction.FULL,
     "QuotaExceeded": Reaction.QUOTA,
     "AnotherOperationInProgress": Reaction.LATER,
+    "AttachDiskWhileBeingDetached": Reaction.LATER,
     "CanceledAndSupersededDueToAnotherOperation": Reaction.LATER,
     "Conflict": Reaction.LATER,
+    "NicReservedForAnotherVm": Reaction.LATER,
     "OperationPreempted": Reaction.LATER,
+    "ReferencedResourceNotProvisioned": Reaction.LATER,
     "RetryableError": Reaction.LATER,
     "RetryableErrorDueToAnotherOperation": Reaction.LATER,
+    "SubscriptionRequestsThrottled": Reaction.LATER,
+    "TooManyRequests": Reaction.LATER,
 }
+_REACTIONS = {code.lower(): reaction for code, reaction in REACTIONS.items()}
+_PAUSE = re.compile(
+    r"\b(?:retry|try again)\b[^.]{0,40}?\b(?:after|in) (\d{1,6}) ?(second|minute)s?\b",
+    re.IGNORECASE,
+)
+_UNIT_S = {"second": 1.0, "minute": 60.0}
+_DETAILS_MAX = 20
 _GONE = ("NotFound", "ResourceNotFound")
 NO_CAPACITY = (Reaction.SIZE_OUT, Reaction.FULL, Reaction.QUOTA)
 _UNSURE = (408, 500, 502, 503, 504)
@@ -61,17 +74,32 @@ class Later(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """Azure's own words of a refusal, whether of a call or of an operation."""
+    """Azure's own words of a refusal, whether of a call or of an operation. `inner` are the codes
+    of its details: Network wraps what it means in a general one."""
 
     code: str
     message: str = ""
+    inner: tuple[str, ...] = ()
 
     @property
     def reaction(self) -> Reaction:
-        """By the table; that a quota is used up has a code of its own sometimes only."""
-        if self.code == "OperationNotAllowed" and "quota" in self.message.lower():
+        """By the table; that a quota is used up has a code of its own sometimes only. What names
+        a pause after which to come back is no end, whatever its code."""
+        if self.code.lower() == "operationnotallowed" and "quota" in self.message.lower():
             return Reaction.QUOTA
-        return REACTIONS.get(self.code, Reaction.FAIL)
+        for code in (self.code, *self.inner):
+            found = _REACTIONS.get(code.lower())
+            if found is not None:
+                return found
+        return Reaction.FAIL if self.pause_s is None else Reaction.LATER
+
+    @property
+    def pause_s(self) -> float | None:
+        """The seconds after which to come back, as the message names them; WAIT_MAX_S at most."""
+        found = _PAUSE.search(self.message)
+        if found is None:
+            return None
+        return min(WAIT_MAX_S, float(found[1]) * _UNIT_S[found[2].lower()])
 
     def words(self) -> str:
         """The code with the first line of the message."""
@@ -84,24 +112,57 @@ def said_in(body: Any) -> Said:
     error = body.get("error", body) if isinstance(body, dict) else {}
     if not isinstance(error, dict):
         error = {}
-    return Said(str(error.get("code") or ""), str(error.get("message") or ""))
+    message = str(error.get("message") or "")
+    policies = [_policy(each) for each in _dicts(error.get("additionalInfo"))]
+    named = ", ".join(dict.fromkeys(filter(None, policies)))
+    if named:
+        message = f"by {named}: {message}"
+    details = [each for each in _dicts(error.get("details")) if each.get("code")]
+    inner = tuple(str(each["code"]) for each in details)
+    if details and details[0].get("message"):
+        first = f"{details[0]['code']}: {details[0]['message']}"
+        message = f"{message.splitlines()[0].rstrip('.')}. {first}" if message else first
+    return Said(str(error.get("code") or ""), message, inner)
+
+
+def _dicts(found: Any) -> list[dict[str, Any]]:
+    listed = found[:_DETAILS_MAX] if isinstance(found, list) else []
+    return [each for each in listed if isinstance(each, dict)]
+
+
+def _policy(entry: dict[str, Any]) -> str:
+    """What an entry of `additionalInfo` calls the policy that forbids a request."""
+    told = entry.get("info")
+    if str(entry.get("type", "")).lower() != "policyviolation" or not isinstance(told, dict):
+        return ""
+    name, assigned = (
+        str(told.get(f"policy{part}DisplayName") or told.get(f"policy{part}Name") or "")
+        for part in ("Definition", "Assignment")
+    )
+    if name and assigned:
+        return f"policy '{name}' (assignment '{assigned}')"
+    return f"policy '{name or assigned}'" if name or assigned else ""
+
+
+class Denied(Unreachable):
+    """Our role may not look at that; nothing was seen."""
 
 
 class Refused(Rejected):
     """Azure's no, in its own words."""
 
-    def __init__(self, said: Said, where: str) -> None:
+    def __init__(self, said: Said, where: str, more: str = "") -> None:
         full = said.reaction in NO_CAPACITY
-        told = f"{where}: {'no capacity: ' if full else ''}{said.words()}"
+        told = f"{where}: {'no capacity: ' if full else ''}{said.words()}{more}"
         super().__init__(told, host=where, no_capacity=full)
         self.said = said
 
 
-def refusal_of(said: Said, where: str) -> Fault:
+def refusal_of(said: Said, where: str, more: str = "") -> Fault:
     """The fault of a change that Azure did not make, or that came to nothing."""
     if said.reaction is Reaction.LATER:
         return Busy(f"{where}: {said.words()}", host=where)
-    return Refused(said, where)
+    return Refused(said, where, more)
 
 
 def meaning(error: BaseException, name: str, guard: Guard | None, host: str | None) -> Exception:
@@ -159,17 +220,21 @@ def _is_azure(error: HttpResponseError, guard: Guard | None) -> bool:
 def _answered(response: Any, name: str, guard: Guard | None, where: str) -> Exception:
     said, status = said_in(body_of(response)), response.status_code
     told = f"{where}: {said.words()}" if said.code else f"{where}: status {status}"
+    named_s = wait_said(response)
+    wait_s = said.pause_s if named_s is None else named_s
     match status:
         case 429:
-            return Later(told, wait_said(response))
+            return Later(told, wait_s)
         case 401:
             return Unreachable(f"{name} refuses our token: {said.words()}", host=where)
         case 404 if said.code in _GONE:
             return Missing(told, host=where)
         case 404:
             return Unreachable(told, host=where)
-        case 409 if said.reaction is Reaction.LATER or wait_said(response) is not None:
-            return Later(told, wait_said(response))
+        case 409 if named_s is not None:
+            return Later(told, wait_s)
+        case 400 | 403 | 409 if said.reaction is Reaction.LATER:
+            return Later(told, wait_s)
         case 412:
             return Later(told)
     if status < 400:
@@ -178,9 +243,9 @@ def _answered(response: Any, name: str, guard: Guard | None, where: str) -> Exce
         if guard is None and status == 503:
             return Busy(told, host=where)
         return _unseen(told, where, guard)
-    if guard is None:
-        return Unreachable(told, host=where)  # who may not look has seen nothing
-    return refusal_of(Said(said.code or f"status {status}", said.message), where)
+    if guard is None:  # who may not look has seen nothing
+        return (Denied if status == 403 else Unreachable)(told, host=where)
+    return refusal_of(replace(said, code=said.code or f"status {status}"), where)
 
 
 def _first(error: BaseException) -> str:

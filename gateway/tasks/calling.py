@@ -25,7 +25,7 @@ from drivers.contract import (
     Reset,
     Ticket,
 )
-from drivers.faults import Fault, Indeterminate
+from drivers.faults import Fault, Indeterminate, Rejected
 from gateway.store import tasks
 from gateway.store.pool import StoreConflict, StoreUnavailable
 from gateway.tasks.record import TaskRecord
@@ -73,6 +73,8 @@ async def _verb(driver: Driver, permit: Permit, order: Order) -> None:
         case Deploy():
             await driver.deploy(permit, order)
         case Power():
+            if order.then is not None:
+                await _unobjected(driver, order.then)
             await driver.power(permit, order)
         case Reset():
             await driver.reset(permit, order)
@@ -88,6 +90,13 @@ async def _verb(driver: Driver, permit: Permit, order: Order) -> None:
             await driver.clear(permit, order)
         case _:
             assert_never(order)
+
+
+async def _unobjected(driver: Driver, removal: Remove) -> None:
+    """Raise Rejected for what stands against a removal, before its VM is powered off for it."""
+    told = await driver.objections(removal)
+    if told:
+        raise Rejected(f"it cannot be removed: {'; '.join(told)}", host=removal.at.host)
 
 
 @asynccontextmanager

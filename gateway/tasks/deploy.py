@@ -27,7 +27,7 @@ def _create(at: Situation) -> Order:
     return Deploy(spec_of(at.vm), place_of(at.vm))
 
 
-def _remove(at: Situation) -> Order:
+def _remove(at: Situation) -> Remove:
     return Remove(at.vm.uuid, place_of(at.vm), at.vm.volume)
 
 
@@ -40,8 +40,12 @@ def _power_off(at: Situation) -> Order:
 
 
 def _power_off_made(at: Situation) -> Order | None:
-    """Nothing is powered off that was not made yet: the record has its place only."""
-    return None if at.vm.state is VmState.ALLOCATED else _power_off(at)
+    """Nothing is powered off that was not made yet: the record has its place only. Nor is what
+    cannot be removed afterwards."""
+    if at.vm.state is VmState.ALLOCATED:
+        return None
+    host = place_of(at.vm).host
+    return Power(at.vm.uuid, host, PowerRequest.OFF, then=_remove(at))
 
 
 def _power_back(at: Situation) -> Order | None:

@@ -228,7 +228,7 @@ def test_the_example_of_azure_is_read_and_shows_every_option():
     assert list(options) == [one.name for one in fields(AzureOptions)]
     with pytest.raises(ValueError, match=r"^ssh_key_file: "):
         parse_azure(options)
-    defaults = {one.name: one.default for one in fields(AzureOptions)}
+    defaults = {one.name: getattr(AzureOptions(), one.name) for one in fields(AzureOptions)}
     for name in defaults.keys() - {"subscription", "resource_group", "sizes", "ssh_key_file"}:
         assert options[name] == defaults[name], name
 

@@ -38,10 +38,9 @@ def test_the_table_of_options_is_the_dataclass(module: str, name: str):
         (option.strip("`"), kind, ast.literal_eval(default.strip("`")), bool(meaning))
         for option, kind, default, meaning in table_after(f"{module}.{name}")
     ]
-    known = [
-        (one.name, type(one.default).__name__, one.default, True)
-        for one in fields(getattr(import_module(module), name))
-    ]
+    kind = getattr(import_module(module), name)
+    defaults = [(one.name, getattr(kind(), one.name)) for one in fields(kind)]
+    known = [(option, type(value).__name__, value, True) for option, value in defaults]
     assert told == known
 
 

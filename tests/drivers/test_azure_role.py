@@ -72,7 +72,9 @@ async def test_each_right_is_needed_and_named_where_it_is_missing(
     async with closing(rig.opened(silence_s=0.05)) as driver:
         remarks = await driver.examine()
         assert any(missing in each.said for each in remarks if not each.well)
-        if missing != "Microsoft.Authorization/permissions/read":  # which only examining asks
+        if missing.startswith("Microsoft.Authorization/"):  # we know less, and can do as much
+            await every_verb(rig, driver)
+        else:
             with pytest.raises(Fault, match=missing):
                 await every_verb(rig, driver)
     assert any(each.status == 403 for each in rig.arm.log)

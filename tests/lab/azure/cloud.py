@@ -9,7 +9,9 @@ from urllib.parse import urlencode
 
 from tests.lab.azure.faults import Faults
 from tests.lab.azure.limits import Limits
+from tests.lab.azure.locks import Locks
 from tests.lab.azure.operations import Operation, nothing
+from tests.lab.azure.policies import Policies
 from tests.lab.azure.replies import (
     Body,
     Call,
@@ -32,6 +34,8 @@ class Resource:
     id: str
     body: Body
     group: str
+    reserved_for: str = ""
+    reserved_until_s: float = 0.0
 
     @property
     def name(self) -> str:
@@ -47,12 +51,14 @@ class Resource:
 
 @dataclass(slots=True)
 class Vm(Resource):
-    """A VM; `power` is "" until it was ever on. `boots` counts its starts."""
+    """A VM; `power` is "" until it was ever on. `boots` counts its starts,
+    `codes` are statuses that it has beside those of its provisioning and power."""
 
     power: str = ""
     boots: int = 0
     operation: Operation | None = None
     born: str = ""
+    codes: list[str] = field(default_factory=list)
 
     @property
     def size(self) -> str:
@@ -77,17 +83,20 @@ class Vm(Resource):
 
 @dataclass(slots=True)
 class Pace:
-    """How long operations take: so many looks and so many seconds; what Retry-After says."""
+    """How long operations take: so many looks and so many seconds; what Retry-After says; for how
+    long the interface of a VM that was not made is kept for that VM: in Azure 180 s."""
 
     looks: int = 1
     seconds: float = 0.0
     retry_after_s: int | None = None
     page_size: int = 100
+    nic_reserved_s: int = 0
 
 
 @dataclass(slots=True)
 class Cloud:
-    """All of it. Ids are looked up in lower case, as ARM does."""
+    """All of it. Ids are looked up in lower case, as ARM does. `disks_inherit`: the disk of a new
+    VM gets the VM's tags, as people have seen."""
 
     subscription: str
     pace: Pace = field(default_factory=Pace)
@@ -95,6 +104,9 @@ class Cloud:
     limits: Limits = field(default_factory=Limits)
     faults: Faults = field(default_factory=Faults)
     rights: Rights = field(default_factory=Rights)
+    locks: Locks = field(default_factory=Locks)
+    policies: Policies = field(default_factory=Policies)
+    disks_inherit: bool = True
     groups: dict[str, Body] = field(default_factory=dict)
     resources: dict[str, Resource] = field(default_factory=dict)
     children: dict[str, dict[str, None]] = field(default_factory=dict)

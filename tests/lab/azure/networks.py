@@ -6,6 +6,8 @@ start gives others.
 
 import copy
 import ipaddress
+import math
+import time
 from typing import Any
 
 from tests.lab.azure.cloud import Cloud, Resource, Vm, etag, merge
@@ -84,6 +86,7 @@ def delete(cloud: Cloud, call: Call, kind: str) -> Reply:
         raise fault(
             400, "NicInUse", f"Network Interface {one.id} is used by existing resource {user}."
         )
+    unreserved(one)
     if "ipConfiguration" in one.properties:
         raise fault(
             400, "PublicIPAddressCannotBeDeleted", f"{one.id} is allocated to a configuration."
@@ -224,9 +227,25 @@ def detach(cloud: Cloud, vm: Vm) -> None:
         if one is None:
             continue
         one.properties.pop("virtualMachine", None)
+        if not vm.power and cloud.pace.nic_reserved_s:
+            one.reserved_for = vm.id
+            one.reserved_until_s = time.monotonic() + cloud.pace.nic_reserved_s
         if (each.get("properties") or {}).get("deleteOption") == "Delete":
             _let_addresses_go(cloud, one)
             cloud.remove(one)
+
+
+def unreserved(one: Resource, vm: str = "") -> None:
+    """Passes unless an interface is kept for another VM, whose making failed."""
+    left_s = math.ceil(one.reserved_until_s - time.monotonic())
+    if left_s <= 0 or one.reserved_for.lower() == vm.lower():
+        return
+    raise fault(
+        400,
+        "NicReservedForAnotherVm",
+        f"Nic(s) in request is reserved for another Virtual Machine for {left_s} seconds. Please "
+        f"provide another nic(s) or retry after {left_s} seconds. Reserved VM: {one.reserved_for}",
+    )
 
 
 def give_addresses(cloud: Cloud, vm: Vm) -> None:

@@ -93,6 +93,26 @@ class _Orders:
     def _elsewhere(self, sizes: list[str]) -> None:
         self.arm.sizes.elsewhere.update(sizes)
 
+    def _pace(self, **words: Any) -> None:
+        for name, value in words.items():
+            setattr(self.arm.pace, name, value)
+
+    def _lock(self, what: str, name: str, level: str = "CanNotDelete") -> None:
+        """On each resource of a kind, such as Microsoft.Compute/disks, or on the group."""
+        found = [one.id for one in self.arm.resources(what)]
+        group = [self.arm.cloud.groups["vmgate"]["id"]] if what == "group" else []
+        for scope in (*found, *group):
+            self.arm.cloud.locks.add(scope, name, level)
+
+    def _unlock(self, name: str) -> None:
+        self.arm.cloud.locks.remove(name)
+
+    def _require(self, tag: str, name: str) -> None:
+        self.arm.cloud.policies.require(tag, name)
+
+    def _tags(self, what: str) -> list[dict[str, str]]:
+        return [one.body.get("tags", {}) for one in self.arm.resources(what)]
+
     def _grant(self, actions: list[str]) -> None:
         self.arm.rights.grant(actions)
 

@@ -66,6 +66,11 @@ def _permissions(cloud: Cloud, call: Call) -> Reply:
     return cloud.rights.shown()
 
 
+def _locks(cloud: Cloud, call: Call) -> Reply:
+    cloud.group(call)
+    return Reply(200, {"value": cloud.locks.near(cloud.group(call)["id"])}, compact=True)
+
+
 def _skus(cloud: Cloud, call: Call) -> Reply:
     return Reply(200, cloud.sizes.listed(call.query.get("$filter", "")), compact=True)
 
@@ -96,7 +101,9 @@ def _network_routes() -> list[Route]:
             _route(f"DELETE {name}", one, "", partial(networks.delete, kind=kind)),
             _route(f"GET {name}s", path, "", partial(networks.every, kind=kind)),
         ]
-        if name != "disk":
+        if name == "disk":
+            found.append(_route("PATCH disk", one, "", vms.patch_disk))
+        else:
             found.append(_route(f"PUT {name}", one, "", partial(networks.put, kind=kind)))
             everywhere = path.replace(_GROUP, _SUBSCRIPTION)
             every = partial(networks.every, kind=kind)
@@ -130,6 +137,7 @@ ROUTES = [
         "",
         _permissions,
     ),
+    _route("GET locks", f"{_GROUP}/providers/Microsoft.Authorization/locks", "", _locks),
     _route("PUT group", _GROUP, "", _put_group),
     _route("GET group", _GROUP, "", _get_group),
     *_network_routes(),

@@ -207,6 +207,8 @@ class Simulator:
                 self.base_url,
             )
             self.rights.check(call)
+            self.cloud.locks.check(call)
+            self.cloud.policies.check(call)
             return await self._answer(request, route, call)
         except Refused as refused:
             return self._send(of or request.method, names, refused.reply)

@@ -99,7 +99,7 @@ def statuses(vm: Vm) -> list[Body]:
             "displayStatus": f"VM {vm.power}",
         }
         found.append(shown)
-    return found
+    return [*found, *({"code": code, "level": "Info"} for code in vm.codes)]
 
 
 def _provisioned(shown: str = "Provisioning succeeded", **more: str) -> list[Body]:

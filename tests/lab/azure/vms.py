@@ -60,6 +60,7 @@ def _new(cloud: Cloud, call: Call, group: Body) -> Vm:
         if card is None:
             message = f"Resource {each.get('id')} referenced by resource {vm.id} was not found."
             raise fault(400, "InvalidResourceReference", message)
+        networks.unreserved(card, vm.id)
         if "virtualMachine" in card.properties:
             raise fault(400, "NicInUse", f"Network Interface {card.id} is used by another VM.")
     views.complete(vm)
@@ -93,6 +94,8 @@ def _made(cloud: Cloud, vm: Vm, *, well: bool) -> None:
             body: Body = {"name": disk["name"], "id": where, "type": DISKS}
             body |= {"location": vm.location, "managedBy": vm.id}
             body["properties"] = {"provisioningState": "Succeeded", "diskState": "Attached"}
+            if cloud.disks_inherit and vm.body.get("tags"):
+                body["tags"] = dict(vm.body["tags"])
             cloud.put(Resource(DISKS, where, body, vm.group))
     if well:
         vm.power, vm.boots, vm.born = "running", 1, now()
@@ -102,6 +105,16 @@ def _made(cloud: Cloud, vm: Vm, *, well: bool) -> None:
 def patch(cloud: Cloud, call: Call) -> Reply:
     """Changes a VM."""
     return _change(cloud, call, cloud.find_vm(call))
+
+
+def patch_disk(cloud: Cloud, call: Call) -> Reply:
+    """Changes the tags of a disk."""
+    disk = cloud.find(call, DISKS)
+    if "tags" in call.body:
+        disk.body["tags"] = dict(call.body["tags"])
+    location = str(disk.body["location"])
+    operation = cloud.begin(call.names["of"], disk, location=location)
+    return accepted(operation, call, Reply(202, copy.deepcopy(disk.body)))
 
 
 def _change(cloud: Cloud, call: Call, vm: Vm) -> Reply:
