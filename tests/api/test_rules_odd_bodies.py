@@ -70,7 +70,7 @@ def calls(draw: st.DrawFn) -> dict[str, Any]:
     call: dict[str, Any] = {
         "method": method,
         "url": f"/api{path.format(**{part: draw(near) for part in parts})}",
-        "params": draw(st.sampled_from([{}, {}, {"force": "true"}, {"idDatacenter": "1"}])),
+        "params": draw(st.sampled_from([*[{}] * 8, {"force": "true"}, {"idDatacenter": "1"}])),
     }
     if method != "DELETE":
         call["json"] = draw(st.one_of(BODIES, _likely(path)))
@@ -116,7 +116,7 @@ async def test_a_refused_request_changes_nothing(api: Api) -> None:
     assert sum(answered.values()) >= REQUESTS
     accepted = sum(n for (_, status), n in answered.items() if status < 300)
     assert accepted > REQUESTS // 100, answered
-    assert {("POST", 409), ("PUT", 409), ("DELETE", 404), ("POST", 400)} <= set(answered)
+    assert {("POST", 409), ("DELETE", 404), ("POST", 400), ("PUT", 400)} <= set(answered)
 
 
 async def _checked(api: Api, call: dict[str, Any]) -> int:
