@@ -42,12 +42,12 @@ from drivers.esxi.watching import Watch
 from drivers.examining import hosts_seen
 from drivers.facts import Facts, Remark, Sighting
 from drivers.faults import Indeterminate, Missing, Rejected, Unreachable, begun
-from drivers.unable import NoRedeploy, NothingForeseen
+from drivers.unable import NoRedeploy
 
 _FINISHING_MAX = 4
 
 
-class EsxiDriver(NoRedeploy, NothingForeseen):
+class EsxiDriver(NoRedeploy):
     """All hosts of one vCenter."""
 
     capabilities = acts.CAPABILITIES

@@ -39,6 +39,9 @@ async def rule(at: Scene, move: Move, ticket: Ticket, fault: Fault | None = None
     """The fate of a step; parks where it cannot be known now. `fault` is what its call raised."""
     outcome, unclear = await _asked(at, move, ticket, fault)
     if outcome is not None and outcome.verdict is Verdict.DONE:
+        seen = outcome.sighting
+        if seen is not None and seen.host not in hosts_of(ticket.order):
+            return await _placed(at, follow(Reading(Word.AT, seen), ""))
         unseen = isinstance(ticket.order, Remove) and outcome.reason and _was_gone(at)
         return Ruling(Fate.LEFT if unseen else Fate.DONE, outcome, outcome.reason)
     vain = tries(at.record.lines, move.step.name) + 1

@@ -3,6 +3,7 @@ the VM at once; a person answers it, and then the task goes on."""
 
 import asyncio
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from tests.acceptance.gateway import gateways, until
@@ -32,7 +33,13 @@ async def test_a_question_is_told_at_once_and_the_task_goes_on_after_the_answer(
         shown = await gateway.get(task)
         assert shown["state"] == "STARTED"
         assert ASKED in shown["waitingFor"]
-        events = (await gateway.get("events?action=TASK_WAITS"))["collection"]
+        events: list[dict[str, Any]] = []
+
+        async def reported() -> bool:
+            events[:] = (await gateway.get("events?action=TASK_WAITS"))["collection"]
+            return bool(events)
+
+        await until(reported)
         assert [each["severity"] for each in events] == ["WARN"]
         assert ASKED in events[0]["message"]
         assert "AnswerVM" not in vc.calls()

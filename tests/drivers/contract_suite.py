@@ -44,7 +44,7 @@ class PlacesContract(Creating, Powering, Trouble, Refusing):
         """M-153: what the rest of the suite asks for is not for the driver to choose."""
         able = asdict(rig.driver.capabilities)
         assert able.pop("type") is self.kind
-        assert {name for name, value in able.items() if value} == HAS[self.kind]
+        assert {name for name, value in able.items() if value is True} == HAS[self.kind]
 
 
 class CloudContract(Releasing, PlacesContract):
