@@ -144,7 +144,7 @@ BODIES: Mapping[tuple[str, str], Body | Own] = {
     ("DELETE", f"{_C}/{{cluster}}"): EMPTY,
     ("POST", _H): Body(MACHINE),
     ("PUT", f"{_H}/{{machine}}"): Body(
-        Fields(takes("state description"), abiquo.MACHINE), of=f"{_H}/{{machine}}"
+        Fields(takes("state description ip ipService"), abiquo.MACHINE), of=f"{_H}/{{machine}}"
     ),
     ("DELETE", f"{_H}/{{machine}}"): EMPTY,
     ("POST", _S): Body(TIER),

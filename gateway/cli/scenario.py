@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.cli.client import Client, StepFailed, link
 
-TOO_MANY_CPUS = 100_000
+TOO_MANY_CPUS = 768  # the most that each kind of hypervisor could take; no host here has as many
 Shown = Callable[[str], None]
 Step = Callable[[Shown], Awaitable[str]]
 

@@ -37,6 +37,10 @@ _STARTS = (PowerRequest.ON, PowerRequest.RESUME)
 
 async def rule(at: Scene, move: Move, ticket: Ticket, fault: Fault | None = None) -> Ruling:
     """The fate of a step; parks where it cannot be known now. `fault` is what its call raised."""
+    if move.step.blind and not ticket.kept and fault is None:
+        # Whoever made the call is gone, and it leaves no trace: a look would tell nothing of it.
+        said = policy.NOBODY_KNOWS
+        return Ruling(Fate.FAILED, Outcome(Verdict.FAILED), said, said)
     outcome, unclear = await _asked(at, move, ticket, fault)
     if outcome is not None and outcome.verdict is Verdict.DONE:
         seen = outcome.sighting
