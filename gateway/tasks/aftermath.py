@@ -28,7 +28,7 @@ from gateway.tasks import policy
 from gateway.tasks.judging import as_said, judge, removing, why_not
 from gateway.tasks.looking import settled
 from gateway.tasks.parking import look_later, park
-from gateway.tasks.ruling import Fate, Ruling, Scene, follow, hosts_of
+from gateway.tasks.ruling import Fate, Ruling, Scene, follow, hosts_of, made
 from gateway.tasks.saga import ABSENT, Move, failure, tries
 from gateway.tasks.whereabouts import Reading, Word, look_around, read, with_datastores
 
@@ -144,7 +144,7 @@ async def forbidden(at: Scene, move: Move, ticket: Ticket) -> Ruling | None:
     seen = reading.sighting
     if seen is None:
         return None
-    if seen.task != at.record.task.id:
+    if not made(at, seen):
         said = f"what is on {seen.host} was made by another task, and stays"
         return Ruling(Fate.LEFT, Outcome(Verdict.DONE), said, reading=reading)
     failed = failure(at.record.lines)

@@ -24,7 +24,7 @@ from drivers.faults import Busy, Fault, Unreachable
 from gateway.lifecycle import Operation
 from gateway.tasks import policy
 from gateway.tasks.policy import Limits, Then
-from gateway.tasks.ruling import Fate, Ruling, Scene, follow
+from gateway.tasks.ruling import Fate, Ruling, Scene, follow, made
 from gateway.tasks.saga import Move, tries
 from gateway.tasks.whereabouts import Reading, Word
 
@@ -78,7 +78,7 @@ def judge(at: Scene, move: Move, ticket: Ticket, seen: tuple[Reading, Why]) -> R
             if sighting.host == place.host or sighting.host != order.lives_on:
                 return follow(reading, why.said)
             return _not_done(at, move, ticket, (reading, why))
-        case Deploy() if sighting.task != at.record.task.id:
+        case Deploy() if not made(at, sighting):
             ruling = _told(order, why)
             return replace(ruling, clean=True)
         case _ if sighting.host != at.vm.host:
@@ -99,8 +99,8 @@ def _nowhere(at: Scene, move: Move, order: Order, seen: tuple[Reading, Why]) -> 
         if isinstance(order, Remove):
             return _rest(at, move, (reading, why))
     if isinstance(order, Deploy) and reading.word is Word.NOWHERE:
-        made = _told(order, why)  # its disk may be there all the same
-        return made if why.then is Then.FAIL else _vain(at, move, made)
+        refused = _told(order, why)  # its disk may be there all the same
+        return refused if why.then is Then.FAIL else _vain(at, move, refused)
     said = "; ".join(each for each in (why.said, reading.said) if each)
     told = "Nobody knows where it is; administrators see more"
     return Ruling(Fate.LOST, Outcome(Verdict.FAILED), said, told, reading=reading)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from drivers.contract import Clear, Deploy, Driver, Order, Outcome, Relocate, Remove, Verdict
+from drivers.facts import Sighting
 from gateway.store.vm_record import VmRecord
 from gateway.tasks import policy
 from gateway.tasks.cancellation import Stopper
@@ -66,6 +67,12 @@ class Scene:
     def limits(self) -> Limits:
         """How long the task tries."""
         return self.stopper.limits
+
+
+def made(at: Scene, seen: Sighting) -> bool:
+    """Whether this task made what was seen, or a task that it takes up."""
+    task = at.record.task
+    return str(seen.task) in (str(task.id), *task.payload.get("made_by", ()))
 
 
 def hosts_of(order: Order) -> tuple[str, ...]:

@@ -44,7 +44,11 @@ async def _take_up(c: Connection, task: UUID) -> bool:
         return False
     new = uuid4()
     title = TITLES[operation]
-    payload = {**row["payload"], "taken_up": int(row["payload"].get("taken_up", 0)) + 1}
+    payload = {
+        **row["payload"],
+        "taken_up": int(row["payload"].get("taken_up", 0)) + 1,
+        "made_by": [str(task), *row["payload"].get("made_by", ())],
+    }
     jobs = [
         (job, uuid4(), f"{title} task's {job.lower().replace('_', ' ')}, taken up again")
         for job in SAGAS[operation].jobs()
