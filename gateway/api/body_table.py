@@ -135,7 +135,7 @@ BODIES: Mapping[tuple[str, str], Body | Own] = {
     ("POST", f"{_K}/ack"): EMPTY,
     ("POST", f"{_K}/cancel"): Body(Fields(takes("reason")), text=True),
     ("POST", f"{_K}/continue"): EMPTY,
-    ("POST", f"{_K}/resolve"): EMPTY,
+    ("POST", f"{_K}/resolve"): Body(Fields(takes("outcome"), links=False)),
     ("PUT", f"{_D}/datastores/{{datastore}}"): Body(
         Fields(takes("enabled"), abiquo.DATASTORE), of=f"{_D}/datastores/{{datastore}}"
     ),

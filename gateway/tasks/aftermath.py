@@ -35,8 +35,11 @@ from gateway.tasks.whereabouts import Reading, Word, look_around, read, with_dat
 _STARTS = (PowerRequest.ON, PowerRequest.RESUME)
 
 
-async def rule(at: Scene, move: Move, ticket: Ticket, fault: Fault | None = None) -> Ruling:
-    """The fate of a step; parks where it cannot be known now. `fault` is what its call raised."""
+async def rule(
+    at: Scene, move: Move, ticket: Ticket, fault: Fault | None = None, *, called: bool = True
+) -> Ruling:
+    """The fate of a step; parks where it cannot be known now. `fault` is what its call raised;
+    not `called` is a look before the call."""
     if move.step.blind and not ticket.kept and fault is None:
         # Whoever made the call is gone, and it leaves no trace: a look would tell nothing of it.
         said = policy.NOBODY_KNOWS
@@ -49,7 +52,7 @@ async def rule(at: Scene, move: Move, ticket: Ticket, fault: Fault | None = None
         unseen = isinstance(ticket.order, Remove) and outcome.reason and _was_gone(at)
         return Ruling(Fate.LEFT if unseen else Fate.DONE, outcome, outcome.reason)
     vain = tries(at.record.lines, move.step.name) + 1
-    last = isinstance(ticket.order, Remove) and vain >= at.limits.attempts_max
+    last = called and isinstance(ticket.order, Remove) and policy.spent(move, vain, at.limits)
     if outcome is not None and outcome.verdict is Verdict.ABSENT and fault is None and not last:
         return Ruling(Fate.ABSENT, outcome, outcome.reason)
     if isinstance(unclear, Unreachable | Busy):

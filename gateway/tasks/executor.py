@@ -183,7 +183,7 @@ class Executor:
             return await self._done(move, Outcome(Verdict.DONE))
         if behaviour.look_first or move.act is Act.UNDO:
             ruling = await forbidden(await self._scene(move), move, ticket)
-            ruling = ruling or await rule(await self._scene(move), move, ticket)
+            ruling = ruling or await rule(await self._scene(move), move, ticket, called=False)
             if ruling.fate is not Fate.ABSENT:
                 return await self._ruled(move, ticket, ruling)
         return await self._begin(move, ticket)
@@ -277,10 +277,11 @@ class Executor:
             return await self._next(page)
 
     async def _persist(self, move: Move, reason: str) -> NoReturn:
-        """What must be done and was refused is tried again for long, then left to a person."""
+        """What must be done and was refused is tried again for long, then left to a person. The
+        journal says that it was not done, so that a person's resolve has it called again."""
         vain = tries(self.record.lines, move.step.name)
+        await self._absent(move)
         if vain < self.tools.limits.attempts_max * 2:
-            await self._absent(move)
             await park(self.record, reason, vain)
         await get_stuck(self.record, reason)
 

@@ -50,7 +50,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
         {"name": "x", "ip": "a", "type": "KVM", "datastores": {"collection": [{"nmae": "x"}]}},
         "datastores.collection[0].nmae",
     ),
-    ("PUT", f"{MACHINES}/1", {"ip": "10.9.9.9"}, "ip"),
+    ("PUT", f"{MACHINES}/1", {"hypervisor": "other"}, "hypervisor"),
     ("PUT", "admin/datacenters/1/datastores/1", {"enabled": True, "name": "new"}, "name"),
     ("POST", "admin/holds", {"tll": 5}, "tll"),
     (

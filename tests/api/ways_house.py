@@ -1,5 +1,6 @@
 """A VM in any state and a task in any phase, over HTTP, with the real engine on simulated hosts."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,8 @@ from tests.tasks.waits import breath, until
 LIMITS = Limits(attempts_max=2, settle_for_s=1.0, poll_s=0.02, failures_max=2, cancel_s=1.0)
 PACE = Pace(lease_s=15, heartbeat_s=1, margin_s=2, drain_s=5)
 ROUNDS = Rounds(period_s=0.3, unknown_after_s=0.8, lease_s=10, spacing_s=0.05)
+WAITS_S = 60.0
+"""A way out that is not gone by then is none."""
 FINAL = ("FINISHED_SUCCESSFULLY", "FINISHED_UNSUCCESSFULLY", "ACK_ERROR", "CANCELLED")
 
 
@@ -121,6 +124,7 @@ async def house(store: Store, **options: Any) -> AsyncIterator[House]:
     """Opened on an empty store."""
     world = World("")
     async with (
+        asyncio.timeout(WAITS_S),
         serving(store) as api,
         running(
             store,

@@ -107,6 +107,33 @@ async def undo_refused(rig: Rig) -> dict[str, object]:
     return task
 
 
+def removals_asked(rig: Rig) -> int:
+    (fault,) = rig.driver.world.rows("select times from fault where verb = 'remove'")
+    return 99 - int(fault["times"])
+
+
+async def test_each_attempt_to_take_back_asks_the_host(rig: Rig) -> None:
+    """I10: a task is stuck after calls that were made, and its error is what the host said."""
+    task = await undo_refused(rig)
+    assert removals_asked(rig) == 2 * LIMITS.attempts_max + 1
+    assert task["error"] == "planned by the test"
+
+
+@pytest.mark.parametrize("still", [0, 1])
+async def test_a_stuck_deploy_is_taken_back_once_its_host_lets_it(rig: Rig, still: int) -> None:
+    """L8: each resolve calls again, whatever number of calls failed before."""
+    task = await undo_refused(rig)
+    rig.driver.world.rows("update fault set times = ? where verb = 'remove'", still)
+    for _ in range(still):
+        task = await resolved(rig, task, "")
+        assert task["state"] == "stuck"
+    task = await resolved(rig, task, "")
+    assert (task["state"], task["result"]) == ("done", "failure")
+    assert rig.driver.world.rows("select 1 from vm") == []
+    assert await bookings(rig.store) == []
+    await books_balance(rig.store)
+
+
 async def test_a_deploy_that_is_there_did_happen(rig: Rig) -> None:
     task = await resolved(rig, await undo_refused(rig), "NOT_DONE")
     assert (task["state"], "is on host-1" in str(task["error"])) == ("stuck", True)
