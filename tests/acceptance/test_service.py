@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from aiohttp import encode_basic_auth
 
 from drivers.simulated.world import World
@@ -149,10 +150,8 @@ async def test_a_change_behind_our_back_is_seen_and_told(database_url: str, tmp_
         world.close()
 
 
-async def test_logs_are_json_and_tell_no_secret(database_url: str, tmp_path: Path) -> None:
-    """Each line has its level and time; no password or token is in any of them."""
-    at = place(tmp_path, database_url)
-    at.config.write_text(at.config.read_text().replace('"warning"', '"debug"'))
+async def log_of_a_start(at: Place) -> list[bytes]:
+    """What `vmgate serve` writes from its start until it was told to end."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", "serve", "-c", str(at.config)),
         env={**at.environ, "PORT": "0", "PROBE_PORT": "0"},
@@ -160,16 +159,41 @@ async def test_logs_are_json_and_tell_no_secret(database_url: str, tmp_path: Pat
         cwd=Path(__file__).parents[2],
     )
     assert process.stderr is not None
-    first = await process.stderr.readline()
-    lines = [first]
+    lines = [await process.stderr.readline()]
     while b'"serving"' not in lines[-1]:
         lines.append(await process.stderr.readline())
+        assert lines[-1], lines
     process.terminate()
     lines += (await process.stderr.read()).splitlines()
     assert await process.wait() == 0
-    for line in lines:
+    return lines
+
+
+async def test_logs_are_json_and_tell_no_secret(database_url: str, tmp_path: Path) -> None:
+    """Each line has its level and time; no password or token is in any of them."""
+    at = place(tmp_path, database_url)
+    at.config.write_text(at.config.read_text().replace('"warning"', '"debug"'))
+    for line in await log_of_a_start(at):
         assert {"event", "level", "timestamp"} <= json.loads(line).keys()
         assert PASSWORD.encode() not in line
+
+
+@pytest.mark.parametrize(
+    ("server", "warned"),
+    [
+        ('host = "0.0.0.0"', True),
+        ('host = "0.0.0.0"\npublic_url = "https://gateway.test"', False),
+        ('host = "127.0.0.1"', False),
+    ],
+)
+async def test_links_that_name_the_host_of_a_request_are_warned_of(
+    database_url: str, tmp_path: Path, server: str, warned: bool
+) -> None:
+    """S11: where other computers reach the API and no public URL is set."""
+    at = with_more(place(tmp_path, database_url), f"\n[server]\n{server}\n")
+    at.config.write_text(at.config.read_text().replace('"warning"', '"info"'))
+    said = b"".join(await log_of_a_start(at))
+    assert (b"server.public_url is not set" in said) is warned, said
 
 
 async def test_what_an_administrator_can_mend_is_one_line(tmp_path: Path) -> None:
