@@ -64,9 +64,10 @@ many-processes: $(STAMP) ## Run 8 processes on one PostgreSQL and kill some (OPE
 	@$(BIN)/python -m tests.tasks.many --processes 8 --operations $(OPERATIONS) --seed $(SEED)
 
 campaign: REQUESTS ?= 100000
-campaign: $(STAMP) ## Send hostile bytes, and kill at each point of each cancelled operation (REQUESTS=100000 SEED=0)
+campaign: $(STAMP) ## Test what `make test` samples: hostile bytes, each crash point, each round (REQUESTS=100000 SEED=0)
 	@$(BIN)/python -m tests.api.campaign --requests $(REQUESTS) --seed $(SEED)
-	@$(BIN)/pytest -q -n 2 tests/tasks/cancel_kills.py
+	@$(BIN)/pytest -q -n 2 --dist loadgroup --exhaustive tests/tasks/cancel_kills.py tests/tasks/test_kill.py \
+	  tests/tasks/test_azure_journal.py tests/tasks/test_vcenter_journal.py tests/acceptance/test_races.py
 
 bench: $(STAMP) ## Measure; one JSON line for each figure
 	@$(BIN)/python -m bench

@@ -10,7 +10,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import memory
+from tests import memory, sampling
 from tests.postgres import (  # noqa: F401
     database_url,
     empty_database_url,
@@ -26,6 +26,13 @@ settings.register_profile(
     "vmgate", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("vmgate")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make campaign` leaves nothing out."""
+    parser.addoption(
+        sampling.OPTION, action="store_true", help="take every crash point and every round"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

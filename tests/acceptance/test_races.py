@@ -11,12 +11,20 @@ import pytest
 
 from gateway.store.pool import Store
 from tests.acceptance.gateway import Gateway, gateways, pause, place
+from tests.sampling import exhaustive
 from tests.tasks.rig import books_balance
 
 pytestmark = pytest.mark.long
 AT_ONCE = 64
-ROUNDS = 5
+ROUNDS = 2
+ROUNDS_EXHAUSTIVE = 20
 ROOM = 10
+
+
+@pytest.fixture
+def count(pytestconfig: pytest.Config) -> int:
+    """How often the room is filled and emptied."""
+    return ROUNDS_EXHAUSTIVE if exhaustive(pytestconfig) else ROUNDS
 
 
 async def full_house(some: list[Gateway], vms: list[str]) -> tuple[list[str], list[dict[str, Any]]]:
@@ -52,14 +60,14 @@ async def watch_feed(store: Store, stop: asyncio.Event) -> int:
         await pause()
 
 
-async def rounds(store: Store, some: list[Gateway], reason: str) -> None:
-    """64 ask, `ROOM` fit, `ROUNDS` times over."""
+async def rounds(count: int, store: Store, some: list[Gateway], reason: str) -> None:
+    """64 ask, `ROOM` fit, `count` times over."""
     gateway = some[0]
     appliance = await gateway.appliance()
     vms = await asyncio.gather(*(gateway.make(appliance) for _ in range(AT_ONCE)))
     stop = asyncio.Event()
     watching = asyncio.create_task(watch_feed(store, stop))
-    for _ in range(ROUNDS):
+    for _ in range(count):
         placed, refused = await full_house(some, vms)
         assert len(placed) == ROOM
         assert len(refused) == AT_ONCE - ROOM
@@ -75,25 +83,25 @@ async def rounds(store: Store, some: list[Gateway], reason: str) -> None:
 
 @pytest.mark.parametrize("processes", [1, 2])
 async def test_room_on_hosts(
-    store: Store, database_url: str, tmp_path: Path, processes: int
+    store: Store, database_url: str, tmp_path: Path, count: int, processes: int
 ) -> None:
     """Five hosts of two CPUs take ten VMs of one."""
     at = place(tmp_path, database_url, hosts=5, cpus=2)
     async with gateways(at, processes) as some:
-        await rounds(store, some, "CPU")
+        await rounds(count, store, some, "CPU")
 
 
 async def test_room_on_one_shared_datastore(
-    store: Store, database_url: str, tmp_path: Path
+    store: Store, database_url: str, tmp_path: Path, count: int
 ) -> None:
     """A datastore of ten and a half GiB takes ten disks of one."""
     at = place(tmp_path, database_url, datastore_bytes=ROOM * 2**30 + 2**29)
     async with gateways(at, 2) as some:
-        await rounds(store, some, "datastore")
+        await rounds(count, store, some, "datastore")
 
 
 async def test_room_under_one_aggregated_rack_rule(
-    store: Store, database_url: str, tmp_path: Path
+    store: Store, database_url: str, tmp_path: Path, count: int
 ) -> None:
     """Half of twenty CPUs in the rack are ten VMs of one."""
     at = place(tmp_path, database_url, hosts=4, cpus=5)
@@ -106,4 +114,4 @@ async def test_room_under_one_aggregated_rack_rule(
         }
         status, made = await some[0].call("POST", "admin/rules/machineLoadLevel", body)
         assert status == 201, made
-        await rounds(store, some, "CPU")
+        await rounds(count, store, some, "CPU")

@@ -1,8 +1,12 @@
-"""I1 on Azure: kill -9 on both sides of every commit and every driver call, first of all once Azure
-has accepted a call and before that is kept; each change is made once all the same."""
+"""I1 on Azure: kill -9 on both sides of commits and driver calls, first of all once Azure has
+accepted a call and before that is kept; each change is made once all the same.
+
+`--exhaustive` dies at each of them, else at a sample.
+"""
 
 import asyncio
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +20,7 @@ from gateway.store.pool import Store
 from tests.drivers.azure_rig import QUICK, SIZES, AzureRig
 from tests.lab.azure.simulator import GROUP, Simulator
 from tests.postgres import create_database, execute
+from tests.sampling import crash_points
 from tests.tasks.dying import Doom, run_to_death, taking_over
 from tests.tasks.rig import books_balance, ended, records_balance, seed, vm_row
 
@@ -107,13 +112,17 @@ async def seeded_url(database_url: str, store: Store) -> str:
 
 @pytest.mark.parametrize("name", STORIES)
 async def test_a_kill_anywhere_asks_azure_for_nothing_twice(
-    postgres_server: Any, seeded_url: str, tmp_path: Path, name: str
+    postgres_server: Any,
+    seeded_url: str,
+    tmp_path: Path,
+    pytestconfig: pytest.Config,
+    name: str,
 ) -> None:
     story = STORIES[name]
     template = urlsplit(seeded_url).path.strip("/")
     (tmp_path / "token").write_text("a token")
     begun = set()
-    for point in range(100):
+    for point in chain((0,), crash_points(pytestconfig, name, list(STORIES))):
         copy = f"{template}_{point}"
         url = await create_database(postgres_server, copy, template)
         async with Simulator.start(subscription=SUBSCRIPTION) as arm:

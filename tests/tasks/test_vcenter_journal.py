@@ -1,5 +1,8 @@
-"""I1 on a vCenter: kill -9 after every commit, and on both sides of every driver call, of a deploy
-and of a relocation; whoever takes over finds the vCenter's task or its work and begins no other."""
+"""I1 on a vCenter: kill -9 after commits, and on both sides of driver calls, of a deploy and of a
+relocation; whoever takes over finds the vCenter's task or its work and begins no other.
+
+`--exhaustive` dies at each of them, else at a sample.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -17,6 +20,7 @@ from gateway.store.pool import Store
 from tests.drivers.vsphere_rig import SHAPE, Admin
 from tests.lab.vcenter import VCenter, missing, vcenter
 from tests.postgres import create_database, execute
+from tests.sampling import crash_points
 from tests.tasks.dying import Doom, run_to_death, taking_over
 from tests.tasks.rig import (
     books_balance,
@@ -97,13 +101,14 @@ async def test_a_kill_anywhere_begins_nothing_again(
     postgres_server: Any,
     seeded_url: str,
     tmp_path: Path,
+    pytestconfig: pytest.Config,
     name: str,
 ) -> None:
     story = STORIES[name]
     template = urlsplit(seeded_url).path.strip("/")
     admin = Admin(vc, vc.home)
     begun = []
-    for point in range(1, 100):
+    for point in crash_points(pytestconfig, name, list(STORIES)):
         copy = f"{template}_{point}"
         url = await create_database(postgres_server, copy, template)
         doom = Doom(
