@@ -56,7 +56,7 @@ class Asked:
     def check(self) -> None:
         """Raises LeaseLost."""
         if self._given_up:
-            raise LeaseLost("the caller waits no more")
+            raise LeaseLost("the caller timed out")
         self._permit.check()
         self.began = True
 

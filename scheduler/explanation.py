@@ -137,7 +137,7 @@ def sentence(reason: Reason) -> str:
         case Lack.SAME_RACK:
             return f"It is in rack {reason.spare}, and the VM in another."
         case Lack.SAME_HYPERVISOR:
-            return f"Its manager is {reason.spare}, and the VM's is {reason.wanted}."
+            return f"It is managed by {reason.spare}; the VM is managed by {reason.wanted}."
         case Lack.HYPERVISOR_TYPE:
             return f"Its hypervisor runs {reason.spare} and the VM is {reason.wanted}."
         case Lack.HOST_STATE:

@@ -68,11 +68,11 @@ async def at(scene: Scene, vm: UUID, host: str) -> Seen:
     scene.link(host)
     seen = await see(scene, vm)
     if seen is None or not is_at(scene, seen, host):
-        raise Missing(f"there is no such VM at {host}", host=host)
+        raise Missing(f"the VM does not exist at {host}", host=host)
     if seen.mark.vm != vm:
-        raise Rejected("the VM carries no mark of ours, so it is not touched", host=host)
+        raise Rejected("the VM was not created by vmgate, so it is not changed", host=host)
     if seen.busy:
-        raise Later(f"{host}: something else is going on with the VM")
+        raise Later(f"{host}: another operation on the VM is running")
     return seen
 
 

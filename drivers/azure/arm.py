@@ -109,7 +109,7 @@ class Arm:
         for _ in range(PAGES_MAX):
             page = await self._look(lambda at=url: self._json(at))  # type: ignore[misc]
             if page is None or not _is_page(page):
-                raise meaning(ValueError("a listing is not what it should be"), self.name, None, "")
+                raise meaning(ValueError("malformed list response"), self.name, None, "")
             yield page["value"]
             following = page.get("nextLink")
             if not following:
@@ -127,7 +127,7 @@ class Arm:
                 response = await self._sent(HttpRequest("GET", operation.path), **self._until())
                 body = body_of(response)
                 if not isinstance(body, dict) and response.text().strip():
-                    raise ValueError("what is said of an operation is not to be read")
+                    raise ValueError("the status of an operation cannot be read")
                 if response.status_code in (200, 201, 202, 204, 404):
                     return response.status_code, body, wait_said(response)
                 raise HttpResponseError(response=response)
@@ -232,7 +232,7 @@ class Arm:
             raise HttpResponseError(response=response)
         body = body_of(response)
         if not isinstance(body, dict):
-            raise ValueError("a reply is not what it should be")
+            raise ValueError("malformed response")
         return body
 
     async def _look(self, call: Callable[[], Awaitable[Json]]) -> Json | None:

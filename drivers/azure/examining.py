@@ -36,7 +36,7 @@ async def _rights(scene: Scene) -> Remark:
     try:
         held = await scene.arm.found(path, PERMISSIONS_VERSION)
     except (Fault, Later) as silent:
-        return Remark(False, name, f"what our role may is not to be read: {silent.message}")
+        return Remark(False, name, f"the rights of the role cannot be read: {silent.message}")
     lacking = lacked(held.get("value", ()) if held is not None else ())
     if lacking:
         return Remark(False, name, f"our role lacks {', '.join(lacking)}")

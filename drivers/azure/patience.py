@@ -42,7 +42,7 @@ class Patience(AsyncHTTPPolicy[Any, Any]):  # type: ignore[misc]
         method, url = request.http_request.method, request.http_request.url
         kind, vain = kind_of(method, url), 0
         if method != "GET" and (wait_s := self._budget.wait_s(kind)) > FRESH_S:
-            raise Later("as much is asked of the subscription as it allows", wait_s)
+            raise Later("the request limit of the subscription is reached", wait_s)
         while True:
             async with self._budget.turn(kind), asyncio.timeout(self._call_timeout_s):
                 response = await self.next.send(request)

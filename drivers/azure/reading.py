@@ -155,7 +155,7 @@ def checked(record: Any, name: str = "") -> dict[str, Any]:
         raise ValueError("a VM is not described")
     _check(record, _SHAPE)
     if name and (str(record.get("name")).lower() != name.lower() or not record.get("location")):
-        raise ValueError("another thing than the VM is described")
+        raise ValueError("the response describes another object than the VM")
     view = properties(record).get("instanceView") or {}
     if not all(isinstance(each, Mapping) for each in view.get("statuses") or ()):
         raise ValueError("a VM is described with a wrong status")

@@ -26,9 +26,9 @@ async def remove(scene: Scene, order: Remove, guard: Guard) -> Operation | None:
     if not acts.is_at(scene, seen, host):
         raise Rejected(f"the VM is not at {host} any more", host=host)
     if seen.mark.vm != order.vm:
-        raise Rejected("the VM carries no mark of ours, so it is not removed", host=host)
+        raise Rejected("the VM was not created by vmgate, so it is not removed", host=host)
     if seen.busy:
-        raise Later(f"{host}: something else is going on with the VM")
+        raise Later(f"{host}: another operation on the VM is running")
     if seen.failed and not seen.power and not seen.never_ran:
         # Its making failed, perhaps before it had any compute: afterwards Azure says it has none.
         return await scene.arm.act(guard, "begin_deallocate", seen.name)

@@ -147,6 +147,6 @@ def _as_it_is(seen: Seen) -> str:
     if not seen.deallocated:
         return f"The VM is as it was: off, and a {seen.size}."
     return (
-        f"The VM is off and a {seen.size}, but deallocated now: it is charged no more, "
-        "and gets its compute anew when it is started."
+        f"The VM is off and a {seen.size}, but deallocated now: it is no longer charged for "
+        "compute, and gets compute again when it is started."
     )

@@ -34,7 +34,7 @@ PROVISIONING: Mapping[str, str] = {
 BUSY = ("creating", "updating", "deleting", "migrating")
 NOTES: Mapping[str, str] = {
     "hibernationstate/hibernated": "its memory is saved: power it on to go on with it",
-    "osstate/generalized": "it is generalized and starts no more: undeploy it",
+    "osstate/generalized": "it is generalized and cannot start: undeploy it",
 }
 UNSAID = "the hypervisor does not say whether it runs"
 UNNAMED = "its state is not known to this version"

@@ -53,7 +53,7 @@ _UNPROTECTED = "notConfigured"
 def found(seen: Seen, host: str) -> Any:
     """The VM's object when it is on `host`; raises Missing."""
     if seen.vm is None:
-        raise Missing(f"there is no such VM on {host}", host=host)
+        raise Missing(f"the VM does not exist on {host}", host=host)
     if seen.host != host:
         raise Missing(f"the VM is on {seen.at}, not on {host}", host=host)
     return seen.vm.ref
@@ -156,7 +156,7 @@ def _removable(seen: Seen, order: Remove) -> None:
     if seen.power is not PowerState.OFF:
         raise Rejected(f"a VM that is {seen.power} is not removed", host=order.at.host)
     if seen.mark.vm != order.vm:
-        raise Rejected("the VM carries no mark of ours, so it is not removed", host=order.at.host)
+        raise Rejected("the VM was not created by vmgate, so it is not removed", host=order.at.host)
     loose(seen, order.at.host)
 
 

@@ -135,7 +135,7 @@ class _Stub:
                 parser.feed(piece)
             reply = parser.close().find(f".//{_TAG}returnval")
         except ET.ParseError as wrong:
-            raise ValueError(f"it answers what is not XML: {wrong}") from wrong
+            raise ValueError(f"its response is not XML: {wrong}") from wrong
         if reply is None:
             return None
         if method.wsdlName == "WaitForUpdatesEx":

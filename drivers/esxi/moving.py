@@ -98,7 +98,7 @@ def _ready(service: Service, order: Relocate, way: Way) -> Seen:
     """The VM, on one of both hosts, with nothing going on."""
     seen = looking.see(service, order.spec.vm, way.hosts(order))
     if seen.vm is None:
-        raise Missing(f"there is no such VM on {order.source.host}", host=order.source.host)
+        raise Missing(f"the VM does not exist on {order.source.host}", host=order.source.host)
     if seen.host is None:
         raise Rejected("the VM is on neither host", host=order.source.host)
     if seen.power is PowerState.UNKNOWN:

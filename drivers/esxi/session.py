@@ -94,7 +94,7 @@ class Session:
         if self._refused is not None and self._refused[0] == password:
             # Accounts are locked after a few wrong passwords; a survey comes each few seconds.
             if time.monotonic() < self._refused[1]:
-                raise ValueError("it refused the password, which is not tried again soon")
+                raise ValueError("it refused the password; vmgate does not try it again soon")
             self._refused = None
         if not self._version:
             self._version = negotiate(self._options, self._timeout_s)
@@ -140,7 +140,9 @@ class _Bounded:
 
     def __enter__(self) -> None:
         if not self._lock.acquire(timeout=self._timeout_s):
-            raise Unreachable(f"{self._name} lets nobody in right now", host=self._name)
+            raise Unreachable(
+                "the login timed out while another login was running", host=self._name
+            )
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()

@@ -24,7 +24,7 @@ def negotiate(options: EsxiOptions, timeout_s: float) -> str:
     offered = _offered(_fetch(options, timeout_s))
     both = sorted(offered & known.keys())
     if not both:
-        raise ValueError("it speaks no version of the vSphere API that is known here")
+        raise ValueError("it supports no version of the vSphere API that vmgate supports")
     return known[both[-1]]
 
 

@@ -108,7 +108,7 @@ async def _look(vcenter: Vcenter, task: Any) -> Found:
         ref = service.ref(vim.Task, task._moId)
         found = read(service, [one(ref)], {vim.Task: paths})
         if not found:
-            raise Missing("the vCenter knows the task no more")
+            raise Missing("the vCenter no longer knows the task")
         entity = found[0].get("info.entity")
         if found[0].get("info.state") in RUNNING and isinstance(entity, vim.VirtualMachine):
             _asked(service, service.ref(vim.VirtualMachine, entity._moId))

@@ -30,7 +30,7 @@ def found(connection: Any, vm: UUID, host: str) -> Any:
     """The domain; raises Missing."""
     domain = looking.find(connection, vm)
     if domain is None:
-        raise Missing(f"there is no such VM on {host}", host=host)
+        raise Missing(f"the VM does not exist on {host}", host=host)
     return domain
 
 

@@ -128,7 +128,7 @@ class KvmDriver(NoRedeploy):
             permit = call.guarded(permit)
             permit.check()
             if await source.look(lambda c: looking.find(c, order.spec.vm)) is None:
-                gone = f"there is no such VM on {order.source.host}"
+                gone = f"the VM does not exist on {order.source.host}"
                 await self._not_moved(order, Missing(gone, host=order.source.host))
             told = await self.objections(order)
             if told:

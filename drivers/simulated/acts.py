@@ -56,7 +56,7 @@ def found(world: World, vm: str, host: str) -> Row:
     """The VM on the host; raises Missing."""
     row = world.row("select * from vm where vm = ? and host = ? and arriving = 0", vm, host)
     if row is None:
-        raise Missing(f"there is no such VM on {host}", host=host)
+        raise Missing(f"the VM does not exist on {host}", host=host)
     return row
 
 

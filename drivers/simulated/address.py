@@ -39,7 +39,7 @@ def _size(query: str) -> HostSize:
             raise AddressError("the query may hold cpus=NUMBER and ram_mib=NUMBER only")
         key, value = setting["key"], int(setting["value"])
         if key in given:
-            raise AddressError(f"{key} is there twice")
+            raise AddressError(f"duplicate parameter: {key}")
         if not 1 <= value <= _LIMITS[key]:
             raise AddressError(f"{key} must be a number from 1 to {_LIMITS[key]}")
         given[key] = value

@@ -52,7 +52,7 @@ async def _sent(request: web.Request) -> bytes:
         message = f"The body did not arrive within {request.app[SERVICES].body_s:g} s"
         raise Denied(Kind.TIMEOUT, "408-REQUEST-TIMEOUT", message) from late
     except (web.RequestPayloadError, ConnectionError) as broken:
-        raise invalid("The body is not what its length or its chunks announce") from broken
+        raise invalid("The body does not match its Content-Length or its chunks") from broken
 
 
 def _unpacked(request: web.Request, sent: bytes) -> bytes:
@@ -63,7 +63,7 @@ def _unpacked(request: web.Request, sent: bytes) -> bytes:
         raise Denied(
             Kind.UNSUPPORTED,
             "415-UNSUPPORTED-MEDIA-TYPE",
-            "Content-Encoding: a body is packed with gzip, deflate, or not at all",
+            "Content-Encoding: only gzip, deflate and identity are supported",
             field="Content-Encoding",
         )
     unpacking = zlib.decompressobj(_WINDOW_BITS[named])

@@ -28,7 +28,7 @@ async def forget(request: web.Request) -> web.Response:
         gone = await leftovers.forget(c, id_)
         if gone is None:
             raise Denied(Kind.ABSENT, "LEFTOVER-0", "The leftover does not exist")
-        message = f"What was left of {gone.vm_name} on {gone.host} is off the list"
+        message = f"The leftover of {gone.vm_name} on {gone.host} was cleared"
         event = Event("LEFTOVER", "FORGET", gone.id, message, entity_name=gone.vm_name)
         await turn.tell(c, event)
     turn.services.wake()

@@ -200,7 +200,7 @@ def _hypervisor(turn: Turn, body: Mapping[str, Any]) -> str:
     if not fitting:
         raise invalid("type", f"one of {', '.join(sorted(set(known.values())))}")
     if len(fitting) > 1:
-        raise invalid("hypervisor", f"say which: {', '.join(sorted(fitting))}")
+        raise invalid("hypervisor", f"ambiguous; set it to one of {', '.join(sorted(fitting))}")
     return fitting[0]
 
 

@@ -56,7 +56,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return _answer(request, http.status, _problem(code, message), headers)
     except CommitUnknown as unknown:
         _log.warning("%s %s: kept or not: %s", request.method, request.path, unknown)
-        said = "Nobody knows whether this was accepted; look before you ask again"
+        said = "It is not known whether this request was accepted; check before you repeat it"
         return _answer(request, 503, _problem("503-COMMIT-UNKNOWN", said))
     except StoreError as away:
         _log.warning("%s %s: the store is away: %s", request.method, request.path, away)
@@ -65,7 +65,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             503,
             _problem(
                 "503-SERVICE-UNAVAILABLE",
-                "The store does not answer now; nothing was promised, try again",
+                "The store does not answer; nothing was accepted; try again",
             ),
             {"Retry-After": str(RETRY_AFTER_S)},
         )
@@ -79,8 +79,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 _ROUTER_MESSAGES = {
-    404: "There is nothing at this address",
-    405: "This address does not take that method",
+    404: "There is no resource at this address",
+    405: "This address does not support that method",
     413: f"The body is larger than {media.BODY_MAX} bytes",
 }
 

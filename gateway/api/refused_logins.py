@@ -112,7 +112,7 @@ class RefusedLogins:
             async with self._store.transaction() as c:
                 await emit(c, _event(one, passed_over))
         except StoreError as away:
-            _log.warning("an event of a refused log-in is lost: %s", away)
+            _log.warning("an event of a refused log-in was lost: %s", away)
         else:
             self._committed()
 

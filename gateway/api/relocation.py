@@ -31,7 +31,7 @@ _CODES = {
     Lack.SAME_RACK: ("VM-RELOCATE-7", "The machine is in another rack"),
 }
 _REL = "links[machine]"
-_MAY_MOVE_AGAIN = "{} moves virtual machines here by itself: it may move this one again"
+_MAY_MOVE_AGAIN = "{} moves virtual machines here automatically: it may move this one again"
 _MAY_START_ELSEWHERE = "{}: when it starts, this one may be placed on another machine"
 
 

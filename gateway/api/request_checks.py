@@ -25,7 +25,7 @@ def check_request(request: web.Request) -> None:
     _check_headers(request)
     authority(request)
     if _is_broken(request.path):
-        raise Denied(Kind.ABSENT, "404-NOT-FOUND", "There is nothing at this address")
+        raise Denied(Kind.ABSENT, "404-NOT-FOUND", "There is no resource at this address")
     for name, value in request.query.items():
         if _is_broken(name) or _is_broken(value):
             field = None if _is_broken(name) else name[:_SHOWN_MAX]

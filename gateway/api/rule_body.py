@@ -80,7 +80,7 @@ def read_change(old: Rule, body: object) -> GivenRule:
     given = {field: value for field, value in as_object(body).items() if value is not None}
     about = _known_links(old.kind, links(given))
     if about and _element(old.kind, about)[0] != old.level:
-        raise wrong_link(old.kind, f"the rule is about a {old.level} and stays so")
+        raise wrong_link(old.kind, f"the rule is about a {old.level}, which cannot be changed")
     if given.get("fitPolicy", "PROGRESSIVE") != "PROGRESSIVE":
         given.setdefault("packing", False)
     fields = {

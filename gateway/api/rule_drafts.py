@@ -144,7 +144,10 @@ async def activate(request: web.Request) -> web.Response:
         require_tag(request, one.revision)
         await _require_fresh(c, one)
         if turn.services.two_person and one.author_id == turn.caller.user_id:
-            raise conflict("RULE-16", "Somebody else than its author activates a draft")
+            raise conflict(
+                "RULE-16",
+                "Two-person rule: a draft must be activated by someone other than its author",
+            )
         comment = comment_of(body) or one.comment
         made = await rulesets.enforce(turn, c, (one.rules, one.tests), comment)
         await rule_versions.drop_draft(c, one.id)

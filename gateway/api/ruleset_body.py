@@ -99,7 +99,7 @@ def read_tests(body: Mapping[str, Any]) -> Body:
             test = read(_sized(one), RuleTest, where)
             checked_text(test.name, where, CAUSE_MAX)
             if min(test.cpu, test.ram_mib, test.disk_bytes, test.hosts_min) < 0:
-                raise ValueError(f"{where}: no amount is negative")
+                raise ValueError(f"{where}: amounts must not be negative")
         except ValueError as error:
             raise Denied(Kind.INVALID, "RULE-13", str(error), field=where) from error
         found.append(plain(test))

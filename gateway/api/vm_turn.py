@@ -66,7 +66,7 @@ class Turn:
             given = self.request.match_info[name]
             if not _NUMBER.fullmatch(given):
                 code = _ABSENT.get(name, "404-NOT-FOUND")
-                raise Denied(Kind.ABSENT, code, f"There is no {name} by that number")
+                raise Denied(Kind.ABSENT, code, f"There is no {name} with that id")
             found.append(int(given))
         return tuple(found)
 

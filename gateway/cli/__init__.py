@@ -104,7 +104,7 @@ def _why(about: str) -> int:
     """Say why a virtual machine is where it is, or why nothing took it.
 
     ABOUT is the id, uuid, name or label of a VM, or the id of a task or a decision. The service is
-    at VMGATE_URL; VMGATE_USER (admin) asks, with VMGATE_PASSWORD.
+    at VMGATE_URL; credentials: VMGATE_USER (default admin) and VMGATE_PASSWORD.
     """
     return _run(why(about, os.environ))
 

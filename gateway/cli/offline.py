@@ -90,7 +90,7 @@ class Told:
     Parameters
     ----------
     explain: bool
-        Say of every host what speaks against it, and what would make a refused VM fit.
+        List the reasons for each rejected host, and what would make a refused VM fit.
     json: bool
         One JSON object instead of sentences.
     """

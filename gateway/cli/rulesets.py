@@ -18,7 +18,9 @@ from gateway.cli.remote import asking
 ROOT = "admin/rulesets"
 DONE, NOT_DONE = 0, 1
 _TOML = "application/toml"
-_SERVICE = "The service is at VMGATE_URL; VMGATE_USER (admin) asks, with VMGATE_PASSWORD."
+_SERVICE = (
+    "The service is at VMGATE_URL; credentials: VMGATE_USER (default admin) and VMGATE_PASSWORD."
+)
 
 rules = cyclopts.App(name="rules", help=f"Versions and drafts of the workload rules. {_SERVICE}")
 cluster = cyclopts.App(name="cluster", help=f"The cluster as one JSON file. {_SERVICE}")
@@ -81,7 +83,7 @@ async def _import(file: Path, *, draft: str | None = None) -> int:
 
 @rules.command(name="diff")
 async def _diff(ruleset: str, other: str | None = None) -> int:
-    """What a draft would change, or what the version OTHER has otherwise than a version."""
+    """Compare a draft with its base, or a version with the version OTHER."""
     query = "" if other is None else f"?with={other}"
 
     async def asked(client: Client) -> int:

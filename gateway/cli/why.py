@@ -48,7 +48,7 @@ async def _called(client: Client, name: str) -> int:
         for one in await client.collection(f"{root}?{urlencode({field: name})}"):
             named[one["id"]] = f"{one['id']} ({one['name']})"
     if len(named) != 1:
-        which = f": say which by its number, {', '.join(named.values())}" if named else ""
+        which = f": ambiguous; give the id, one of {', '.join(named.values())}" if named else ""
         raise StepFailed(f"{len(named)} virtual machines are called {name}{which}")
     return next(iter(named))
 

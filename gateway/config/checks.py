@@ -91,7 +91,7 @@ def _check_hosts(config: Config) -> None:
         for path, host in _hosts(f"$.datacenters[{d}]", datacenter):
             _known(f"{path}.hypervisor", host.hypervisor, config.hypervisor)
             if (host.hypervisor, host.name) in seen:
-                raise Wrong(f"{path}.name", f"{host.name} is there twice")
+                raise Wrong(f"{path}.name", f"duplicate name: {host.name}")
             seen.add((host.hypervisor, host.name))
             _check_datastores(path, datacenter, host, local)
             local |= set(host.datastores)
@@ -149,7 +149,7 @@ def _check_virtualdatacenters(config: Config) -> None:
         _known(f"{path}.enterprise", one.enterprise, {each.name for each in config.enterprises})
         _known(f"{path}.datacenter", one.datacenter, {each.name for each in config.datacenters})
         if (one.enterprise, one.name) in seen:
-            raise Wrong(f"{path}.name", f"{one.name} is there twice")
+            raise Wrong(f"{path}.name", f"duplicate name: {one.name}")
         seen.add((one.enterprise, one.name))
         try:
             network = one.address()
@@ -175,5 +175,5 @@ def _unique(path: str, key: str, names: Iterable[str]) -> None:
     seen: set[str] = set()
     for n, name in enumerate(names):
         if name in seen:
-            raise Wrong(f"{path}[{n}].{key}", f"{name} is there twice")
+            raise Wrong(f"{path}[{n}].{key}", f"duplicate name: {name}")
         seen.add(name)

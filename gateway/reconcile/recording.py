@@ -14,7 +14,7 @@ from gateway.lifecycle import VmState, public_reason
 from gateway.reconcile.reading import NOT_SEEN, SEEN_TWICE, Reading, as_recorded, read
 from gateway.store import deleted_vms, ledger, moved, observations
 from gateway.store.moved import Move, Place
-from gateway.store.observations import Believed, HostSeen, Link, Observed
+from gateway.store.observations import Believed, HostChange, HostSeen, Link, Observed
 from gateway.store.pool import Connection
 from gateway.tasks.words import PROTECTED, although, protection
 
@@ -75,7 +75,7 @@ async def record_places(
         seen = _host_seen(host, foreign_cpu[host.name], foreign_ram[host.name])
         changed = await observations.write_host(c, hypervisor, seen)
         if changed is not None:
-            hosts.append(changed)
+            hosts.append(changed.id)
             await _tell_host(c, changed, host.name)
         for store in host.datastores:
             measured = (store.capacity_bytes, store.free_bytes, store.path)
@@ -103,7 +103,7 @@ async def _reappeared(c: Connection, hypervisor: str, facts: Facts) -> bool:
     for vm in found:
         message = (
             f"{vm.name} was deleted while UNKNOWN and is on {vm.host} again, as {names[vm.uuid]}:"
-            " delete it there, nobody manages it"
+            " delete it there, vmgate does not manage it"
         )
         await emit(
             c,
@@ -178,9 +178,21 @@ def _host_seen(host: HostFacts, foreign_cpu: int, foreign_ram_mib: int) -> HostS
     )
 
 
-async def _tell_host(c: Connection, host_id: int, name: str) -> None:
-    message = f"Host {name} was seen with other facts than before"
-    await emit(c, Event("MACHINE", "CHECK_STATE", host_id, message=message, entity_name=name))
+async def _tell_host(c: Connection, change: HostChange, name: str) -> None:
+    facts = ", ".join(f"{what} {_plain(old)} -> {_plain(new)}" for what, old, new in change.facts)
+    message = f"Host {name} changed: {facts} (survey)"
+    await emit(c, Event("MACHINE", "CHECK_STATE", change.id, message=message, entity_name=name))
+
+
+def _plain(fact: object) -> str:
+    match fact:
+        case "":
+            return "none"
+        case True:
+            return "yes"
+        case False:
+            return "no"
+    return str(fact)
 
 
 async def _tell_link(c: Connection, link: Link) -> None:

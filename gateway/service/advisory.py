@@ -45,7 +45,7 @@ class Advisory:
                 if not answer.endswith(b"\n"):
                     await self.aclose()
             if not answer:
-                raise OSError("the process that advises has ended")
+                raise OSError("the advice process has ended")
             return answer
 
     async def aclose(self) -> None:

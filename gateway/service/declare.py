@@ -86,7 +86,7 @@ async def _hashes(store: Store, config: Config, environ: Mapping[str, str]) -> d
 
 def _access(one: ChangedUser, *, active: bool) -> Event:
     """The event for a user whose access begins again or ends."""
-    said = "is declared again: active" if active else "is not declared any more: inactive"
+    said = "is declared again: active" if active else "is no longer declared: inactive"
     return Event(
         "USER",
         "ACTIVATE" if active else "DEACTIVATE",

@@ -130,7 +130,7 @@ class Thinker:
                     child.kill()
                     await child.wait()
         if child.returncode != 0:
-            raise StoreError(f"the process that thinks ended with {child.returncode}")
+            raise StoreError(f"the analysis process ended with {child.returncode}")
         return msgspec.json.decode(told, type=answer)
 
 

@@ -206,27 +206,42 @@ async def recorded_on(c: Connection, vms: Sequence[int]) -> set[tuple[str, UUID]
     return {(row["name"], row["uuid"]) for row in rows}
 
 
-async def write_host(c: Connection, hypervisor: str, seen: HostSeen) -> int | None:
-    """Record a host's facts and that it was reached; its id when anything changed that counts."""
-    changed: int | None = await c.fetchval(
-        """update host set cpus = $3, memory_mib = $4, product = $5, version = $6,
-             foreign_cpu = $7, foreign_ram_mib = $8, reachable = $9, mover = $10,
-             unreachable_since = null
-           where hypervisor = $1 and name = $2 and (cpus, memory_mib, product, version,
-             foreign_cpu, foreign_ram_mib, reachable, mover) is distinct from
-             ($3, $4, $5, $6, $7, $8, $9, $10)
-           returning id""",
-        hypervisor,
-        seen.name,
-        seen.cpus,
-        seen.memory_mib,
-        seen.product,
-        seen.version,
-        seen.foreign_cpu,
-        seen.foreign_ram_mib,
-        seen.accepting,
-        seen.mover,
+@dataclass(frozen=True, slots=True)
+class HostChange:
+    """A host whose facts changed; `facts` are the changed ones: name, before, now."""
+
+    id: int
+    facts: tuple[tuple[str, Any, Any], ...]
+
+
+_FACTS = {
+    "cpus": "CPUs",
+    "memory_mib": "memory in MiB",
+    "product": "product",
+    "version": "version",
+    "foreign_cpu": "vCPUs of VMs that vmgate did not book",
+    "foreign_ram_mib": "MiB of VMs that vmgate did not book",
+    "reachable": "usable",
+    "mover": "moved by",
+}
+_WRITE_HOST = """
+with old as (select * from host where hypervisor = $1 and name = $2 for no key update)
+update host set cpus = $3, memory_mib = $4, product = $5, version = $6, foreign_cpu = $7,
+  foreign_ram_mib = $8, reachable = $9, mover = $10, unreachable_since = null
+from old
+where host.id = old.id and (old.cpus, old.memory_mib, old.product, old.version, old.foreign_cpu,
+  old.foreign_ram_mib, old.reachable, old.mover) is distinct from ($3, $4, $5, $6, $7, $8, $9, $10)
+returning old.*
+"""
+
+
+async def write_host(c: Connection, hypervisor: str, seen: HostSeen) -> HostChange | None:
+    """Record a host's facts and that it was reached; return what changed, None for nothing."""
+    now = (
+        *(seen.cpus, seen.memory_mib, seen.product, seen.version),
+        *(seen.foreign_cpu, seen.foreign_ram_mib, seen.accepting, seen.mover),
     )
+    old = await c.fetchrow(_WRITE_HOST, hypervisor, seen.name, *now)
     await c.execute(
         """update host set observed_at = clock_timestamp(), unreachable_since = null,
              measured_cpu_mhz = $3, measured_memory_mib = $4, reason = ''
@@ -235,7 +250,11 @@ async def write_host(c: Connection, hypervisor: str, seen: HostSeen) -> int | No
         seen.name,
         *(seen.load or (None, None)),
     )
-    return changed
+    if old is None:
+        return None
+    pairs = zip(_FACTS.items(), now, strict=True)
+    facts = [(label, old[key], value) for (key, label), value in pairs if old[key] != value]
+    return HostChange(old["id"], tuple(facts))
 
 
 async def write_unreachable(

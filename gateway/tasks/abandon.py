@@ -60,7 +60,9 @@ async def _end(page: Page, found: FreshLook, why: str) -> None:
     step = _last_step(page)
     places = sorted({*found.left, *found.silent})
     detail = {**because(record, why), "left": places, "silent": list(found.silent)}
-    detail["told"] = f"{detail['told']}; not all could be taken back, administrators see where"
+    detail["told"] = (
+        f"{detail['told']}; not everything could be rolled back; administrators can see where"
+    )
     if places:
         detail["reason"] += f"; something of it may be left on {', '.join(places)}"
     await page.write(step, Entry.ABANDONED, detail)

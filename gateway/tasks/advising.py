@@ -60,7 +60,7 @@ class Adviser:
         try:
             await self._planner.catch_up_to_head()
         except StoreError as away:
-            _log.warning("a refusal goes without advice: %s", away)
+            _log.warning("a refusal has no advice: %s", away)
             return []
         found = self._planner.growing(demand, place)
         rows = [] if found is None else await self.advise_on(*found)
@@ -97,7 +97,7 @@ class Adviser:
                 rows: Rows = msgspec.json.decode(await self._ask(message))
                 return rows
         except (TimeoutError, StoreError, OSError) as trouble:
-            _log.warning("a refusal goes without advice: %s", trouble or "it was not found in time")
+            _log.warning("a refusal has no advice: %s", trouble or "it was not found in time")
             return []
 
 

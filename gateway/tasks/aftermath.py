@@ -135,7 +135,7 @@ async def forbidden(at: Scene, move: Move, ticket: Ticket) -> Ruling | None:
     if operation is Operation.UNDEPLOY and at.vm.state is VmState.UNKNOWN and not move.undoing:
         reading = await _looked(at, move, ticket.order, widely=True)
         if reading.word is Word.DOUBLED:
-            said = f"{reading.said}: stop one of them, it is not known which counts"
+            said = f"{reading.said}: stop one of them, it is not known which one is current"
             return Ruling(Fate.FAILED, Outcome(Verdict.FAILED), said, clean=True)
         elsewhere = reading.sighting is not None and reading.sighting.host != at.vm.host
         return await _placed(at, follow(reading, "")) if elsewhere else None

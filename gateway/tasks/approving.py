@@ -117,7 +117,7 @@ async def _close(c: Connection, row: StoredPlan, plan: Plan) -> dict[str, int]:
                 "MACHINE",
                 "MODIFY",
                 host,
-                message=f"The machine takes no more virtual machines: plan {row.id}",
+                message=f"Host closed to new virtual machines by plan {row.id}",
                 user=row.nick,
                 details={"plan": str(row.id), "state": "NOT_MANAGED"},
             ),

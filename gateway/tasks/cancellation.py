@@ -108,7 +108,7 @@ class Stopper:
             # The guest was asked already; nobody waits for it, nor pulls the plug after it.
             await asyncio.wait({running}, timeout=min(1.0, self.record.cancel.left_s))
             if not running.done():
-                raise Withdrawn("nobody waits for the guest any more")
+                raise Withdrawn("the wait for the guest has ended")
             return
         await asyncio.wait({running}, timeout=self.record.cancel.left_s)
         while not running.done():

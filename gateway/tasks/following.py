@@ -63,7 +63,7 @@ async def leave(page: Page, order: Order, said: str) -> None:
     )
     what = f"volume {order.volume} in {order.at.datastore}" if order.volume else "a definition"
     message = f"{vm.name}: {what} on {order.at.host} could not be deleted and is left: {said}"
-    told = f"{vm.name}: something of it could not be deleted; administrators see what"
+    told = f"{vm.name}: parts of it could not be deleted; administrators can see which"
     details = {"host": order.at.host, "datastore": order.at.datastore, "volume": order.volume}
     await page.tell("LEFTOVER", (message, told), Severity.WARN, details)
 
@@ -179,7 +179,7 @@ async def _unknown(page: Page, vm: VmRecord, evidence: dict[str, Any]) -> None:
 
 
 async def _tell(page: Page, vm: VmRecord, to: str) -> None:
-    message = f"{vm.name} was seen on {to} and no more on {vm.host}: it is booked on {to}"
+    message = f"{vm.name} was seen on {to} and no longer on {vm.host}: it is booked on {to}"
     told = f"{vm.name} was moved to another machine from outside"
     details = {"from": vm.host, "to": to}
     await page.tell("VSM_MOVED", (message, told), Severity.WARN, details)

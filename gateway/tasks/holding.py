@@ -82,7 +82,7 @@ class Holder:
                 raise await self._refuse(subject, refused, wish, caller) from None
             if await self._book(replace(subject, hold=made), wish, chosen, caller):
                 return made
-        raise Denied(Kind.CONFLICT, "HOLD-3", "The places found were taken before they were booked")
+        raise Denied(Kind.CONFLICT, "HOLD-3", "The hosts found were taken before they were booked")
 
     async def _refuse(
         self, subject: Subject, refused: _NoRoom, wish: Wish, caller: Caller
@@ -95,7 +95,7 @@ class Holder:
             await decisions.put_many(c, [stored])
         count = len(wish.demands)
         why = explanation.summary(refused.refusal, names=caller.sees_hosts)
-        told = f"VM {refused.number + 1} of {count} finds no place, so nothing is held. {why}"
+        told = f"VM {refused.number + 1} of {count} fits no host, so nothing is held. {why}"
         denied = Denied(Kind.CONFLICT, "HOLD-1", told)
         denied.decision = str(stored.id)
         return denied

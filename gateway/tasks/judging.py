@@ -102,7 +102,7 @@ def _nowhere(at: Scene, move: Move, order: Order, seen: tuple[Reading, Why]) -> 
         refused = _told(order, why)  # its disk may be there all the same
         return refused if why.then is Then.FAIL else _vain(at, move, refused)
     said = "; ".join(each for each in (why.said, reading.said) if each)
-    told = "Nobody knows where it is; administrators see more"
+    told = "Its host is not known; administrators can see more"
     return Ruling(Fate.LOST, Outcome(Verdict.FAILED), said, told, reading=reading)
 
 

@@ -102,7 +102,7 @@ async def _read_on(store: Store, walk: _Walk, until: int | None) -> bool:
     async with store.read() as c:
         head, trimmed = await feed.bounds(c)
         if trimmed > walk.position:
-            raise StoreError("the record was trimmed while it was read: ask again")
+            raise StoreError("the record was trimmed while it was read: repeat the request")
         walk.changes.extend(await feed.told(c, walk.position, "inventory", CHANGES))
     walk.position = walk.changes[-1][0] if len(walk.changes) == CHANGES else head
     return bool(walk.changes)

@@ -19,9 +19,9 @@ from gateway.tasks.saga import Act, Move
 
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 15.0
-REFUSED = "The hypervisor refused it; administrators see why"
-IN_VAIN = "The hypervisor was asked in vain; administrators see why"
-NOBODY_KNOWS = "Indeterminate: nobody knows whether it happened"
+REFUSED = "The hypervisor refused the request; administrators can see the cause"
+IN_VAIN = "The hypervisor did not carry out the request; administrators can see the cause"
+NOBODY_KNOWS = "Indeterminate: it is not known whether the operation happened"
 
 
 class Then(StrEnum):

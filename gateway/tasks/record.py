@@ -147,8 +147,8 @@ class Page:
         await self.write(step, Entry.AGAIN, {})
         for number in range(len(self.record.saga.jobs())):
             await tasks.set_job(self.c, self.record.task.id, number, "PENDING")
-        said = f"{refused['host']} refused it, another host is tried: {refused['said']}"
-        told = "A hypervisor has no capacity for it, another host is tried"
+        said = f"{refused['host']} has no capacity; retrying on another host: {refused['said']}"
+        told = "A hypervisor has no capacity; retrying on another host"
         await self.tell("SCHEDULE", (said, told), Severity.WARN)
 
     async def finish(self, success: bool, reason: str) -> None:
@@ -192,7 +192,7 @@ class Page:
         """Leave the task to an administrator, and say so."""
         await tasks.mark_stuck(self.c, self.record.task.id, why)
         await tasks.fail_rollbacks(self.c, self.record.task.id)
-        told = "The task is stuck, and an administrator has to look at it"
+        told = "The task is stuck and needs an administrator"
         await self.tell("TASK_STUCK", (f"The task is stuck: {why}", told))
 
     async def undecided_for_s(self) -> float:

@@ -79,7 +79,7 @@ class Reserver:
             granted = await self._try(at, step, demand, Proposal(answer, stored))
             if granted is not None:
                 return granted
-        raise Contended(f"{CONFLICTS_MAX} proposed places were taken before they were booked")
+        raise Contended(f"{CONFLICTS_MAX} proposed hosts were taken before they were booked")
 
     async def advised(self, failed: StepFailed) -> StepFailed:
         """A refusal to grow with the advice on it; in no transaction, for it may take a moment."""
@@ -99,7 +99,7 @@ class Reserver:
             detail = await self._try(at, step, demand, Proposal(*found))
             if detail is not None:
                 return detail
-        raise Contended(f"the places of hold {hold} were taken before they were booked")
+        raise Contended(f"the slots of hold {hold} were taken before they were booked")
 
     async def _try(
         self, at: Situation, step: str, demand: Demand, proposed: Proposal

@@ -44,13 +44,13 @@ async def seated(
         await planner.catch_up_to_head()
         found = await _first(store, planner, demand, wanted)
     if found is None:
-        told = f"Hold {wanted.hold} has no place left for it, or has ended."
+        told = f"Hold {wanted.hold} has no free slot for this virtual machine, or has ended."
         raise StepFailed(told, {"hold": str(wanted.hold)}, told=told)
     question, answer, seat = found
     made = decisions.of_answer(question, answer)
     stored = to_store(subject, made)
     if isinstance(answer, Refusal):
-        head = f"Hold {wanted.hold} has no place that will do. "
+        head = f"Hold {wanted.hold} has no slot that fits this virtual machine. "
         detail = refusal_detail(stored, made) | {"hold": str(wanted.hold)}
         told = head + explanation.summary(answer, names=False)
         raise StepFailed(head + explanation.summary(answer), detail, stored, told)

@@ -139,7 +139,7 @@ async def _no_objection(c: Connection, order: Order, caller: Caller) -> None:
     said = await objections.against(c, order.vm_id, order.operation)
     if said:
         code, sentence = _OBJECTIONS[order.operation]
-        why = said if caller.sees_hosts else "administrators see why"
+        why = said if caller.sees_hosts else "administrators can see the cause"
         raise Denied(Kind.CONFLICT, code, f"{sentence}: {why}")
 
 

@@ -80,7 +80,7 @@ async def test_the_cluster_s_file_has_what_is_held(api: Api) -> None:
 async def test_all_or_nothing_with_the_reasons(api: Api) -> None:
     refused = await api.call("POST", "admin/holds", body({"count": 30}))
     assert (refused.status, refused.code) == (409, "HOLD-1")
-    assert "finds no place, so nothing is held" in refused.message
+    assert "fits no host, so nothing is held" in refused.message
     assert await api.row("select sum(cpu_used) from ledger where kind = 'host'") == 0
 
 

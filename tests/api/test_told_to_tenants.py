@@ -94,7 +94,7 @@ async def test_a_hold_whose_place_will_not_do(live: Live) -> None:
     await live.set("POST", "admin/rules/machineLoadLevel", closed)
     task = await act(live, 1, "POST", "/action/deploy", {"hold": hold["id"]})
     assert "Candidate: host-" in task["error"]
-    await told(live, 1, "has no place that will do. The only candidate host")
+    await told(live, 1, "has no slot that fits this virtual machine. The only candidate host")
 
 
 async def test_growth_without_room(live: Live) -> None:
@@ -116,7 +116,7 @@ async def test_a_hypervisor_s_own_words(live: Live) -> None:
     live.rig.driver.world.unreachable(f"host-{host}")
     task = await act(live, 1, "PUT", "/state", {"state": "OFF"})
     assert "host-" in task["error"]
-    await told(live, 1, "The hypervisor does not answer", "The hypervisor refused it")
+    await told(live, 1, "The hypervisor does not answer", "The hypervisor refused the request")
 
 
 @pytest.mark.parametrize("state", ["queued", "stuck"])
@@ -130,7 +130,7 @@ async def test_a_task_that_goes_on_later(live: Live, state: str) -> None:
                  'host-1 does not answer', clock_timestamp() + interval '1 day')""",
             state,
         )
-    await told(live, 1, {"queued": "is tried again", "stuck": "An administrator"}[state])
+    await told(live, 1, {"queued": "is retried", "stuck": "needs an administrator"}[state])
 
 
 async def test_whoever_moves_a_vm_learns_of_machines_and_of_no_other_tenant(live: Live) -> None:

@@ -179,12 +179,13 @@ def test_where_there_is_nothing_to_name_that_is_said():
 )
 def test_a_name_that_is_there_twice_is_refused_where_it_is_repeated(text, said):
     found, last = added(text)
-    assert found == f"{NAME}:{last}: {said} is there twice"
+    where, name = said.split(": ")
+    assert found == f"{NAME}:{last}: {where}: duplicate name: {name}"
 
 
 def test_an_enterprise_that_is_there_twice_is_refused():
     said = refusal('[[enterprises]]\nname = "a"\n[[enterprises]]\nname = "a"')
-    assert said == f"{NAME}:4: enterprises[1].name: a is there twice"
+    assert said == f"{NAME}:4: enterprises[1].name: duplicate name: a"
 
 
 def test_a_datastore_of_one_host_is_not_another_s():

@@ -77,7 +77,7 @@ def test_no_word_is_without_its_test() -> None:
     ("code", "said"),
     [
         ("HibernationState/Hibernated", "its memory is saved: power it on"),
-        ("OSState/generalized", "it is generalized and starts no more"),
+        ("OSState/generalized", "it is generalized and cannot start"),
     ],
 )
 async def test_what_lies_behind_off_is_told(rig: AzureRig, code: str, said: str) -> None:

@@ -68,7 +68,7 @@ async def test_what_stands_against_a_move_is_told_everywhere(store: Store) -> No
         with pytest.raises(Denied, match=r"/root/cd\.iso") as denied:
             await submit(store, Order(Operation.RELOCATE, 1, {}), SEES)
         assert denied.value.code == "VM-RELOCATE-10"
-        with pytest.raises(Denied, match="administrators see why") as hidden:
+        with pytest.raises(Denied, match="administrators can see the cause") as hidden:
             await submit(store, Order(Operation.RELOCATE, 1, {}), CALLER)
         assert "cd.iso" not in hidden.value.message
         found = await rig.planner.candidates(1)

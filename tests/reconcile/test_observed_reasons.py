@@ -22,6 +22,7 @@ class Reported:
 
     vm: dict[str, Any] = field(default_factory=dict)
     store: dict[str, Any] = field(default_factory=dict)
+    host: dict[str, Any] = field(default_factory=dict)
     unlisted: bool = False
     gone: bool = False
     endpoint: str = "host-1"
@@ -30,7 +31,11 @@ class Reported:
     def facts(self, facts: Facts) -> Facts:
         stores = () if self.unlisted else facts.hosts[0].datastores
         hosts = tuple(
-            replace(host, datastores=(*(replace(one, **self.store) for one in stores), *self.more))
+            replace(
+                host,
+                datastores=(*(replace(one, **self.store) for one in stores), *self.more),
+                **self.host,
+            )
             for host in facts.hosts
         )
         vms = () if self.gone else tuple(replace(vm, **self.vm) for vm in facts.vms)
@@ -108,6 +113,19 @@ async def test_t1_an_unusable_datastore_takes_nothing_through_that_host(
         assert message.endswith(why)
         await survey(at, Reported())
         assert await sees(store) == (1,)
+
+
+async def test_an_event_names_what_changed_at_a_host(store: Store) -> None:
+    """Subject, change from -> to, cause; a survey that finds nothing new is no event."""
+    async with scene(store, whole=False) as at:
+        await survey(at, Reported(host={"cpus": 8, "memory_mib": 1024, "mover": ""}))
+        before = len(await at.events("CHECK_STATE"))
+        for _ in range(2):
+            await survey(at, Reported(host={"cpus": 16, "memory_mib": 1024, "mover": "DRS"}))
+        (event,) = (await at.events("CHECK_STATE"))[before:]
+        assert event["message"] == (
+            "Host host-1 changed: CPUs 8 -> 16, moved by none -> DRS (survey)"
+        )
 
 
 async def test_t3_a_disk_moved_to_another_datastore_is_booked_there(store: Store) -> None:

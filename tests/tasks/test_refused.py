@@ -60,7 +60,9 @@ async def test_another_host_is_tried_and_the_decision_says_why(
             told = await c.fetch("select payload->>'message' m, payload->>'told' t from feed")
         assert [job["state"] for job in jobs] == ["DONE"] * 3
         said = [row for row in told if row["m"] and WORDS in row["m"]]
-        assert [row["m"] for row in said] == [f"host-1 refused it, another host is tried: {WORDS}"]
+        assert [row["m"] for row in said] == [
+            f"host-1 has no capacity; retrying on another host: {WORDS}"
+        ]
         assert all("host-1" not in row["t"] for row in said)
     assert [row["host"] for row in world.rows("select host from vm")] == ["host-2"]
     assert len(world.rows("select name from volume")) == 1

@@ -139,9 +139,9 @@ def _told(one: Task) -> str:
         case "done", _:
             return one.told or UNTOLD
         case "stuck", _:
-            return "An administrator has to look at it"
+            return "It needs an administrator"
         case _:
-            return "It could not go on, and is tried again"
+            return "It could not continue and is retried"
 
 
 def _progress(one: Task) -> int | None:
