@@ -60,7 +60,7 @@ async def test_drs_is_seen_shown_and_left_its_work(
         assert empty["totalMoves"] == 2
         assert [each["movedBy"] for each in empty["movedByOthers"]] == (["DRS"] if drs else [])
         warning = await moved(gateway, vms[0])
-        assert ("DRS moves virtual machines here by itself" in warning) is drs
+        assert ("DRS moves virtual machines here automatically" in warning) is drs
         for vm in vms:
             await gateway.run("POST", f"{vm}/action/undeploy")
 

@@ -104,7 +104,7 @@ async def test_who_else_moves_vms_is_said_with_the_answer(api: Api, body: Any, q
     assert machine.body["movedBy"] == "DRS"
     answer = await relocate(api, vm, body, query)
     assert answer.status == 202
-    assert "DRS moves virtual machines here by itself" in answer.headers["Warning"]
+    assert "DRS moves virtual machines here automatically" in answer.headers["Warning"]
 
 
 async def test_where_nobody_else_moves_vms_there_is_no_warning(api: Api) -> None:
