@@ -30,6 +30,7 @@ from gateway.api.credential_cache import CredentialCache, Verified
 from gateway.api.credentials import Credentials
 from gateway.api.refused_logins import Refusal, Refused, RefusedLogins
 from gateway.api.throttle import Throttle
+from gateway.api.user_reader import UserReader
 from gateway.api.verification_queue import QueueFull, VerificationQueue
 from gateway.denial import Denied, Kind, TooMany
 from gateway.store import users
@@ -45,7 +46,7 @@ TOKEN_REMEMBERED_S = 30.0
 KNOWN_MAX = 10_000
 _WAITING_MAX, _WAITING_EACH = 512, 256
 _BUSY_S = 1.0
-_TOKENS_AT_ONCE, _PROOFS_AT_ONCE, _RENEWALS_AT_ONCE = 3, 3, 2  # sessions left for requests
+_TOKENS_AT_ONCE, _RENEWALS_AT_ONCE = 3, 2  # sessions left for requests
 Pair: TypeAlias = tuple[str, str]
 
 
@@ -86,7 +87,7 @@ class Authenticator:
         self._known: OrderedDict[Pair, None] = OrderedDict()
         self._flights: dict[bytes, asyncio.Task[_Outcome]] = {}
         self._renewals: dict[bytes, asyncio.Task[None]] = {}
-        self._proving = asyncio.Semaphore(_PROOFS_AT_ONCE)
+        self._users = UserReader(store)
         self._renewing = asyncio.Semaphore(_RENEWALS_AT_ONCE)
         self._known_lane = VerificationQueue(1, _WAITING_MAX, _WAITING_EACH)
         self._stranger_lane = VerificationQueue(1, _WAITING_MAX, _WAITING_EACH)
@@ -122,6 +123,7 @@ class Authenticator:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        await self._users.aclose()
         await self.refused.aclose()
 
     def _require_patience(self, key: bytes, given: Credentials, address: str) -> None:
@@ -215,8 +217,7 @@ class Authenticator:
         proof = self.cache.proof(key)
         if proof is None:
             return None
-        async with self._proving, self._store.read() as c:
-            user = await users.get(c, proof.user.id)
+        user = await self._users.get(proof.user.id)
         if user is None or not user.active or user.password_hash != proof.user.password_hash:
             self.cache.drop(key)
             return None

@@ -24,7 +24,7 @@ def _yield_to_others() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
-_NICE = 5
+_NICE = 19
 _threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="argon2", initializer=_yield_to_others)
 # Verified when there is no such user, so that both answers take as long.
 _NOBODY = _hasher.hash("nobody has this password")

@@ -1,7 +1,7 @@
 """Users, what they may do, and their tokens."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -85,6 +85,12 @@ async def get(c: Connection, user_id: int) -> User | None:
     """A user by number."""
     row = await c.fetchrow(_SELECT + "where u.id = $1", user_id)
     return _user(row.items()) if row else None
+
+
+async def get_all(c: Connection, ids: Sequence[int]) -> dict[int, User]:
+    """Return those of the users that exist, by number."""
+    rows = await c.fetch(_SELECT + "where u.id = any($1)", ids)
+    return {row["id"]: _user(row.items()) for row in rows}
 
 
 async def of_enterprise(c: Connection, enterprise_id: int) -> list[User]:
