@@ -9,7 +9,18 @@ from contextlib import aclosing
 
 import uvloop
 
-from bench import accept, decide, deploys, headroom, lag, logins, silent, startup, vcenter_survey
+from bench import (
+    accept,
+    decide,
+    deploys,
+    headroom,
+    lag,
+    logins,
+    long_lists,
+    silent,
+    startup,
+    vcenter_survey,
+)
 from bench.figures import Line, show
 from bench.service import BenchFailed
 
@@ -20,6 +31,7 @@ BENCHES: Mapping[str, Callable[[], AsyncGenerator[Line, None]]] = {
     "deploys": deploys.measure,
     "lag": lag.measure,
     "logins": logins.measure,
+    "long_lists": long_lists.measure,
     "silent": silent.measure,
     "startup": startup.measure,
     "vcenter_survey": vcenter_survey.measure,

@@ -3,7 +3,6 @@
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 from aiohttp import web
 
@@ -53,9 +52,7 @@ async def _listing(turn: Turn, wanted: Filter) -> web.Response:
     async with turn.store.read() as c:
         page = await events_view.page(c, wanted, sort)
     hosts = turn.caller.sees_hosts
-    shown: list[dict[str, Any]] = await rendered(
-        page.rows, lambda seen: event(turn.links, seen, hosts=hosts)
-    )
+    shown = await rendered(page.rows, lambda seen: event(turn.links, seen, hosts=hosts))
     return turn.page("events", shown, page, sort)
 
 

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from gateway.api import credentials, media
 from gateway.api.authenticator import Authenticator, unauthenticated
-from gateway.api.costly_requests import COSTLY, is_costly
+from gateway.api.costly_requests import COSTLY, cost_of
 from gateway.api.credential_cache import CredentialCache, Verified
 from gateway.api.credentials import Credentials, Malformed
 from gateway.api.origin import require_own_origin
@@ -45,9 +45,10 @@ def guarded(handler: Handler, needs: str | Access) -> Handler:
             )
         request[USER] = user
         request[CALLER] = caller
-        if not is_costly(request):
+        cost = cost_of(request)
+        if cost is None:
             return await handler(request)
-        async with request.app[COSTLY].turn(caller.user_id):
+        async with request.app[COSTLY].turn(caller.user_id, cost):
             return await handler(request)
 
     return through

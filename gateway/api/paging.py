@@ -14,7 +14,6 @@ from gateway.denial import Denied, Kind
 from gateway.store.paged import Cursor, Page, Sort
 
 T = TypeVar("T")
-R = TypeVar("R")
 LIMIT_DEFAULT = 25
 NUMBER_MAX = 2**31 - 1
 PAGE_MAX = 1000
@@ -76,7 +75,7 @@ def _wrong(name: str, message: str) -> Denied:
 def body(
     request: web.Request,
     links: Linker,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any] | msgspec.Raw],
     page: Page[Any],
     sort: Sort,
 ) -> dict[str, Any]:
@@ -106,13 +105,15 @@ def body(
     return {"totalSize": total, "links": pages, "collection": rows}
 
 
-async def rendered(rows: Iterable[T], render: Callable[[T], R]) -> list[R]:
-    """Render the rows of a page; other requests get their turn after every few."""
+async def rendered(
+    rows: Iterable[T], render: Callable[[T], Mapping[str, Any]]
+) -> list[msgspec.Raw]:
+    """Return each row as JSON; other requests get their turn after every few."""
     shown = []
     for n, row in enumerate(rows):
         if n % _BREATH == 0:
             await asyncio.sleep(0)
-        shown.append(render(row))
+        shown.append(msgspec.Raw(msgspec.json.encode(render(row))))
     return shown
 
 

@@ -1,11 +1,11 @@
 """VMs: listed wherever something holds them, made, read, edited and deleted."""
 
-import asyncio
 from typing import Any
 
 from aiohttp import web
 
 from gateway.api import vm_writes
+from gateway.api.paging import rendered
 from gateway.api.representations.tasks import accepted
 from gateway.api.representations.virtualmachines import virtual_machine
 from gateway.api.vm_body import VmBody, invalid, read_vm, refuse_changed
@@ -15,8 +15,6 @@ from gateway.lifecycle import Operation
 from gateway.store import nics, vms
 from gateway.store.vms import Scope, Vm
 from gateway.tasks.submission import Order, submit
-
-_BREATH = 100
 
 
 async def list_of_appliance(request: web.Request) -> web.Response:
@@ -76,11 +74,8 @@ async def _listing(turn: Turn, scope: Scope) -> web.Response:
     async with turn.store.read() as c:
         page = await vms.page(c, scope, sort)
         of = await nics.of_vms(c, [vm.id for vm in page.rows])
-    shown = []
-    for n, vm in enumerate(page.rows):
-        if n % _BREATH == 0:
-            await asyncio.sleep(0)  # a page may hold every VM; others get their turn
-        shown.append(virtual_machine(turn.viewer, vm, of.get(vm.id, ())))
+    viewer = turn.viewer
+    shown = await rendered(page.rows, lambda vm: virtual_machine(viewer, vm, of.get(vm.id, ())))
     return turn.page("virtualmachines", shown, page, sort)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from aiohttp import web
+from msgspec import Raw
 
 from gateway.api import media, paging, short_list
 from gateway.api.bodies import BODY
@@ -161,7 +162,7 @@ class Turn:
         return self.ok(kind, short_list.body(self.request, self.links, rows))
 
     def page(
-        self, kind: str, rows: Sequence[Mapping[str, Any]], page: Page[Any], sort: Sort
+        self, kind: str, rows: Sequence[Mapping[str, Any] | Raw], page: Page[Any], sort: Sort
     ) -> web.Response:
         """200 with one page of a collection, whose rows are shown so."""
         return self.ok(kind, paging.body(self.request, self.links, rows, page, sort))

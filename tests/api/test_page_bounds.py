@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from gateway.api.costly_requests import AT_ONCE, PER_CALLER, WAITING_PER_CALLER, CostlyRequests
+from gateway.api.costly_requests import PER_CALLER, WAITING_PER_CALLER, Cost, CostlyRequests
 from gateway.api.paging import PAGE_MAX
 from gateway.denial import Denied, Kind
 from gateway.store.pool import Store
@@ -58,8 +58,8 @@ class Crowd:
     done: asyncio.Event
     running: list[int]
 
-    async def one(self, caller: int) -> None:
-        async with self.costly.turn(caller):
+    async def one(self, caller: int, cost: Cost = Cost.WHOLE_INVENTORY) -> None:
+        async with self.costly.turn(caller, cost):
             self.running.append(caller)
             await self.done.wait()
 
@@ -83,14 +83,29 @@ async def test_a_caller_has_few_costly_requests_and_leaves_room_for_others() -> 
         group.create_task(crowd.one(2))
         await settled()
         assert crowd.running == [*[1] * PER_CALLER, 2]
-        for caller in range(3, 3 + AT_ONCE):
+        at_once = Cost.WHOLE_INVENTORY.value
+        for caller in range(3, 3 + at_once):
             group.create_task(crowd.one(caller))
         await settled()
-        assert len(crowd.running) == AT_ONCE
+        assert len(crowd.running) == at_once
         crowd.done.set()
-    assert len(crowd.running) == PER_CALLER + WAITING_PER_CALLER + 1 + AT_ONCE
-    async with crowd.costly.turn(1):
+    assert len(crowd.running) == PER_CALLER + WAITING_PER_CALLER + 1 + at_once
+    async with crowd.costly.turn(1, Cost.WHOLE_INVENTORY):
         pass
+
+
+async def test_long_pages_are_made_one_by_one_and_wait_for_no_plan() -> None:
+    crowd = Crowd(CostlyRequests(), asyncio.Event(), [])
+    async with asyncio.TaskGroup() as group:
+        for caller in range(Cost.WHOLE_INVENTORY.value):
+            group.create_task(crowd.one(caller))
+        await settled()
+        for caller in (11, 12):
+            group.create_task(crowd.one(caller, Cost.LONG_PAGE))
+        await settled()
+        assert crowd.running == [0, 1, 2, 3, 11]
+        crowd.done.set()
+    assert crowd.running[-1] == 12
 
 
 async def test_too_many_costly_requests_are_429(api: Api) -> None:
