@@ -34,6 +34,8 @@ user.start()
 sys.stdout.write("started\\n")
 sys.stdout.flush()
 sys.stdin.read()
+if sys.argv[3:] == ["stop"]:
+    assert user.stop()
 """
 
 
@@ -306,8 +308,10 @@ def test_root_without_user_namespaces_runs_it_under_an_account(
         environment["PYTHONPATH"] = str(tmp_path / "site")
     command = [sys.executable, "-c", _USER, str(home), postgres_source]
     pipe = subprocess.PIPE
-    for _ in range(2):
-        with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as user:
+    for end in ([], ["stop"]):  # the second one finds the server of the first, and ends it
+        with subprocess.Popen(
+            [*command, *end], stdin=pipe, stdout=pipe, text=True, env=environment
+        ) as user:
             assert user.stdout is not None
             assert user.stdout.readline() == "started\n"
             server = Path(f"/proc/{postmaster(home)}").stat().st_uid
@@ -317,6 +321,7 @@ def test_root_without_user_namespaces_runs_it_under_an_account(
             assert user.stdin is not None
             user.stdin.close()
             assert user.wait(60) == 0
+    assert not (home / "data" / "postmaster.pid").exists()
     assert tmp_path.stat().st_mode & 0o077 == 0
 
 
