@@ -4,11 +4,13 @@ the lab; there also a start that DRS places, and a removal of what somebody took
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from drivers.contract import Location
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
 from gateway.reconcile.observer import Rounds
@@ -102,6 +104,19 @@ class OnKvm:
             case "stopped, on both":
                 self.first.virsh("destroy", str(vm))
                 self.defined_on(vm, self.first, self.second)
+            case "nowhere":
+                self.kept(vm).write_text(self.first.virsh("dumpxml", "--inactive", str(vm)))
+                self.first.virsh("destroy", str(vm))
+                self.first.virsh("undefine", str(vm))
+
+    def kept(self, vm: UUID) -> Path:
+        """Where its definition is kept while no host has it."""
+        return self.lab.home / f"{vm}.kept.xml"
+
+    def comes_back(self, vm: UUID) -> None:
+        """Somebody defines and starts it on the second host."""
+        self.second.virsh("define", str(self.kept(vm)))
+        self.second.virsh("start", str(vm))
 
     def where(self, vm: UUID) -> dict[str, str]:
         """Where it is, and as what."""
@@ -110,6 +125,14 @@ class OnKvm:
             if str(vm) in host.virsh("-q", "list", "--all", "--uuid"):
                 found[host.name] = host.virsh("domstate", str(vm)).strip()
         return found
+
+
+def on_kvm(lab: Lab) -> str:
+    """The script that has the records on both hosts of the lab."""
+    first, second = lab.hosts
+    return ON_KVM.format(
+        first=first.name, second=second.name, first_at=first.address, second_at=second.address
+    )
 
 
 KVM_TRUTHS = {
@@ -144,10 +167,7 @@ async def test_a_move_on_kvm(lab: Lab, kvm: KvmRig, store: Store, name: str) -> 
     late, lives, state = KVM_TRUTHS[name]
     hosts = OnKvm(lab)
     first, second = lab.hosts
-    script = ON_KVM.format(
-        first=first.name, second=second.name, first_at=first.address, second_at=second.address
-    )
-    async with engine(store, kvm.opened(cpus=64), script) as on:
+    async with engine(store, kvm.opened(cpus=64), on_kvm(lab)) as on:
         for vm, kind in enumerate(LASTING if name == "not moved" else SOME, 1):
             uuid = await uuid_of(store, vm)
 
@@ -163,6 +183,55 @@ async def test_a_move_on_kvm(lab: Lab, kvm: KvmRig, store: Store, name: str) -> 
             assert (seen, record["host"]) == ({there: state}, there), said
             assert record["state"] == ("ON" if state == "running" else "OFF"), said
             assert (await on[0].run(vm, Operation.UNDEPLOY))["result"] == "success"
+
+
+@pytest.mark.xdist_group("kvm")
+async def test_a_move_on_kvm_of_what_is_nowhere(lab: Lab, kvm: KvmRig, store: Store) -> None:
+    """L2: no host has it: it is UNKNOWN, booked where it was, and followed where it comes back."""
+    hosts = OnKvm(lab)
+    async with engine(store, kvm.opened(cpus=64), on_kvm(lab)) as on:
+        for vm, kind in enumerate(SOME, 1):
+            uuid = await uuid_of(store, vm)
+
+            async def act(vm: UUID = uuid) -> None:
+                await asyncio.to_thread(hosts.bring_about, "nowhere", vm)
+
+            task = await moved_wrongly(on, vm, Plan("relocate", kind, act))
+            record, said = await places(store, vm), (kind, task["error"])
+            assert task["result"] != "success", said
+            assert (record["state"], record["booked"]) == ("UNKNOWN", [lab.hosts[0].name]), said
+            assert await asyncio.to_thread(hosts.where, uuid) == {}, said
+            await asyncio.to_thread(hosts.comes_back, uuid)
+            for _ in range(2):
+                await seen_again(store)
+            record, second = await places(store, vm), lab.hosts[1].name
+            assert (record["state"], record["host"], record["booked"]) == ("ON", second, [second])
+            assert (await on[0].run(vm, Operation.UNDEPLOY))["result"] == "success"
+
+
+@pytest.mark.xdist_group("kvm")
+async def test_undeploy_over_an_inactive_pool(lab: Lab, kvm: KvmRig, store: Store) -> None:
+    """L5: it fails in words and takes nothing away; once the pool is active it leaves nothing."""
+    hosts = OnKvm(lab)
+    async with engine(store, kvm.opened(cpus=64), on_kvm(lab)) as (rig, _):
+        assert (await rig.run(1, DEPLOY, host_id=1))["result"] == "success"
+        uuid = await uuid_of(store, 1)
+        await asyncio.to_thread(hosts.first.virsh, "pool-destroy", SHARED)
+        try:
+            task = await rig.run(1, Operation.UNDEPLOY)
+        finally:
+            await asyncio.to_thread(hosts.first.virsh, "pool-start", SHARED)
+        record = await places(store, 1)
+        assert (task["state"], task["result"]) == ("done", "failure")
+        assert task["error"] == f"it cannot be removed: the storage pool {SHARED} is not active"
+        assert (record["state"], record["booked"]) == ("ON", [hosts.first.name])
+        assert await asyncio.to_thread(hosts.where, uuid) == {hosts.first.name: "running"}
+        assert (await rig.run(1, Operation.UNDEPLOY))["result"] == "success"
+        assert await asyncio.to_thread(hosts.where, uuid) == {}
+        assert (await places(store, 1))["booked"] is None
+        async with store.read() as c:
+            assert await leftovers.listed(c) == []
+    assert await kvm.volumes(Location(hosts.first.name, SHARED, shared=True)) == set()
 
 
 @pytest.fixture(scope="module")
