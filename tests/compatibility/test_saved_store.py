@@ -23,7 +23,7 @@ from scheduler.cluster import from_mapping, to_mapping
 from scheduler.decision import decode, record
 from tests.compatibility import saved
 from tests.compatibility.test_words import GENERATIONS
-from tests.tasks.rig import books_balance, leases_run_out, records_balance, running
+from tests.tasks.rig import PATIENT, books_balance, leases_run_out, records_balance, running
 from tests.tasks.waits import until
 
 pytestmark = pytest.mark.parametrize("generation", GENERATIONS, ids=lambda each: each.name)
@@ -61,8 +61,8 @@ async def test_open_tasks_run_to_their_end(
     begun = calls(world)
     async with taken_over(generation, empty_database_url, tmp_path) as store:
         await leases_run_out(store)
-        async with running(store, world):
-            await until(store, _NOTHING_OPEN)
+        async with running(store, world, **PATIENT):
+            await until(store, _NOTHING_OPEN, within_s=60)
             async with store.read() as c:
                 found = {row[0]: row[1] for row in await c.fetch(_ENDS, list(ends))}
         assert found == ends
