@@ -11,15 +11,24 @@ from typing import Any
 import msgspec
 import pytest
 
-from drivers.registry import KINDS
+from drivers.registry import KINDS, address_reader
+from gateway.api.representations.consequences import consequences
 from gateway.api.representations.rules import RULE_WORDS
 from gateway.config.model import Config
+from gateway.lifecycle import Operation
 from tests.config.test_documents import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CONTRACTS = PYPROJECT["tool"]["importlinter"]["contracts"]
 WITHOUT_SDK = {"simulated"}
+WITHOUT_CONSEQUENCES = {
+    Operation.DEPLOY,
+    Operation.UNDEPLOY,
+    Operation.RECONFIGURE,
+    Operation.RELOCATE,
+}
+"""Operations that are no change of power: docs/api.md promises no such field."""
 
 
 def tables_of_rule_kinds() -> dict[str, set[str]]:
@@ -50,6 +59,14 @@ def test_each_driver_package_is_in_every_list() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_each_driver_opens_and_reads_addresses(kind: str) -> None:
+    """Addresses are read without the SDK; `open_driver` is called by its name only."""
+    package = (ROOT / "drivers" / kind / "__init__.py").read_text(encoding="utf-8")
+    assert re.search(r"^def open_driver\(", package, re.MULTILINE)
+    assert callable(address_reader(kind, {}))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_each_driver_is_held_to_the_contract(kind: str) -> None:
     """Its test inherits the suite; the text is read because its SDK may be missing."""
     tree = ast.parse((ROOT / "tests" / "drivers" / f"test_{kind}.py").read_text(encoding="utf-8"))
@@ -70,6 +87,11 @@ def test_each_sdk_is_an_extra_with_a_lock() -> None:
     assert set(re.findall(r"--extra (\w+)", recipe)) == extras
     locks = {path.stem for path in (ROOT / "requirements").glob("*.lock")}
     assert locks == extras | {"runtime", "dev"}
+
+
+def test_each_change_of_power_has_consequences() -> None:
+    told = {operation for operation in Operation if consequences(operation)}
+    assert told == set(Operation) - WITHOUT_CONSEQUENCES
 
 
 def keys_of(section: Any) -> set[str]:
