@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -16,11 +17,14 @@ from gateway.api.representations.consequences import consequences
 from gateway.api.representations.rules import RULE_WORDS
 from gateway.config.model import Config
 from gateway.lifecycle import Operation
+from gateway.store import rule_versions
+from gateway.store.rules import NewRule
 from tests.config.test_documents import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CONTRACTS = PYPROJECT["tool"]["importlinter"]["contracts"]
+RULE_KEY = {"kind", "level", "element_id", "other_id"}
 WITHOUT_SDK = {"simulated"}
 WITHOUT_CONSEQUENCES = {
     Operation.DEPLOY,
@@ -46,6 +50,11 @@ def test_each_table_of_rule_kinds_has_every_kind() -> None:
     tables = tables_of_rule_kinds()
     assert len(tables) >= 9
     assert {name: keys for name, keys in tables.items() if keys != set(RULE_WORDS)} == {}
+
+
+def test_each_value_of_a_rule_is_written_by_an_activated_draft() -> None:
+    put = {name for name, _ in re.findall(r"(\w+) = excluded\.(\w+)", rule_versions._PUT)}
+    assert {field.name for field in fields(NewRule)} - RULE_KEY == put
 
 
 def test_each_driver_package_is_in_every_list() -> None:
