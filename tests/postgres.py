@@ -29,6 +29,7 @@ from gateway.store.migrate import migrate
 from gateway.store.pool import Store, StoreSettings
 from gateway.store.supervisor import Supervisor
 from tests import memory
+from tests.documented_events import undocumented
 
 QUICK = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "1GB"}
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
@@ -93,9 +94,13 @@ def store_settings(database_url: str, tmp_path: Path) -> StoreSettings:
 
 @pytest.fixture
 async def store(store_settings: StoreSettings) -> AsyncIterator[Store]:
-    """An open store on a fresh database with all migrations applied."""
+    """An open store on a fresh database with all migrations applied.
+
+    A test fails if it caused an event that docs/api.md does not name.
+    """
     async with Store.open(store_settings) as opened:
         yield opened
+        assert await undocumented(opened) == set()
 
 
 async def create_database(server: str, name: str, template: str = "template1") -> str:

@@ -34,7 +34,7 @@ async def tell(api: Api, *events: Event) -> None:
 
 def about(n: int, **more: Any) -> Event:
     """An event of enterprise 1 about some host."""
-    return Event("MACHINE", "CHECK", n, **{"enterprise_id": 1, "message": f"m{n}", **more})
+    return Event("MACHINE", "CHECK_STATE", n, **{"enterprise_id": 1, "message": f"m{n}", **more})
 
 
 async def test_an_event_tells_all(api: Api) -> None:
@@ -80,7 +80,7 @@ async def test_filters(api: Api) -> None:
         api,
         about(1, severity=Severity.ERROR, message="no ro_om", details={"code": "ALLOC-1"}),
         about(2, user="admin"),
-        Event("RACK", "MODIFY", 3, enterprise_id=1, message="rack"),
+        Event("CLUSTER", "MODIFY", 3, enterprise_id=1, message="cluster"),
         Event("VIRTUAL_MACHINE", "DEPLOY", 4, enterprise_id=1, message="of a VM that is gone"),
     )
     wanted = {

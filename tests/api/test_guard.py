@@ -34,6 +34,13 @@ async def api(store: Store) -> AsyncIterator[Api]:
         yield opened
 
 
+def test_each_write_needs_a_privilege() -> None:
+    """M-138: except the end of the caller's own session, and a question that has a body."""
+    question = "/cloud/locations/{dc}/datastoretiers/action/compatibles"
+    writes = [(path, needs) for method, path, _, needs in ROUTES if method != "GET"]
+    assert [path for path, needs in writes if isinstance(needs, Access)] == ["/logout", question]
+
+
 def test_only_the_version_is_public() -> None:
     """M-138: deny by default."""
     assert [path for _, path, _, needs in ROUTES if needs is Access.PUBLIC] == ["/version"]

@@ -22,6 +22,8 @@ async def test_record(store: Store) -> None:
         async with store.read() as c:
             known = [row[0] for row in await c.fetch("select name from migration order by name")]
         (folder / "migrations.json").write_text(json.dumps(known, indent=1) + "\n")
+        sums = [f"{words.checksum(name)}  {name}.sql\n" for name in known]
+        (folder / "migrations.sha256").write_text("".join(sums))
         (folder / "ends.json").write_text(json.dumps(end.ends, indent=1) + "\n")
         cluster = (await end.api.call("GET", "admin/cluster")).body
         (folder / "cluster.json").write_text(json.dumps(cluster) + "\n")

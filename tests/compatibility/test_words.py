@@ -40,3 +40,13 @@ def test_codes_and_metrics_and_words_in_capitals_are_still_in_the_source(generat
 @pytest.mark.parametrize("generation", GENERATIONS, ids=lambda each: each.name)
 def test_each_configuration_key_still_exists(generation: Path) -> None:
     assert missing(generation, "configuration.txt", words.of_configuration()) == []
+
+
+@pytest.mark.parametrize("generation", GENERATIONS, ids=lambda each: each.name)
+def test_no_migration_of_an_earlier_version_was_edited(generation: Path) -> None:
+    """A database that has it would be refused: the checksums would differ."""
+    recorded = (generation / "migrations.sha256").read_text().splitlines()
+    assert len(recorded) >= 17
+    for line in recorded:
+        checksum, name = line.split("  ")
+        assert words.checksum(name.removesuffix(".sql")) == checksum, name

@@ -8,12 +8,14 @@ import re
 import types
 import typing
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from gateway.config.model import Config
+from gateway.store.migrate import load
 from scheduler.decision import decode, to_mapping
 from tests.compatibility.saved import Rows
 
@@ -93,6 +95,14 @@ def of_source() -> list[str]:
             found.update(f"word {word}" for word in _UPPER.findall(text) if len(word) > 1)
             found.update(f"metric {name}" for name in _METRIC.findall(text))
     return sorted(found)
+
+
+def checksum(migration: str) -> str:
+    """Return the checksum that a database keeps of a migration that was applied to it."""
+    found = {
+        one.name: one.checksum for one in load(resources.files("gateway.store") / "migrations")
+    }
+    return found[migration]
 
 
 def of_configuration() -> list[str]:

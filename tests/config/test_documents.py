@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,7 @@ DOCS = sorted((ROOT / "docs").rglob("*.md"))
 DECISIONS = sorted((ROOT / "docs/decisions").glob("*.md"))
 DRIVERS = (ROOT / "docs/drivers.md").read_text(encoding="utf-8")
 API = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
 PARTS = ["Status", "Context", "Decision", "Consequences", "What would change our mind"]
 CODE = r"(?:[A-Z]+-)+[0-9]+|[0-9]{3}-[A-Z]+(?:-[A-Z]+)*"
 CITED = re.compile(r"`((?:gateway|drivers|scheduler|tests|configs|docs|tools)/[\w./-]*)`")
@@ -79,8 +81,34 @@ def test_every_code_is_documented_and_no_other():
 
 def test_every_status_is_documented():
     problems = import_module("gateway.api.problems")
+    assert set(problems.STATUS) == set(import_module("gateway.denial").Kind)
     told = {int(status) for status in re.findall(r"^\| ([45]\d\d) \|", API, re.MULTILINE)}
     assert told == {*problems.STATUS.values(), 405, 413, 500}
+
+
+def metrics() -> Iterator[str]:
+    """The names under which Prometheus reads the metrics; a counter's ends with `_total`."""
+    for node in ast.walk(ast.parse(sources())):
+        match node:
+            case ast.Call(func=ast.Name(id=kind), args=[ast.Constant(value=str(name)), *_]):
+                if kind.startswith("Counter") and name.startswith("vmgate_"):
+                    yield f"{name}_total"
+                elif kind.startswith(("Gauge", "Histogram")):
+                    yield name
+
+
+def test_metrics_are_documented_and_no_other():
+    """The table of operations.md names each metric of the source."""
+    table = OPERATIONS.partition("| metric | watch |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"vmgate_\w+", table)) == set(metrics())
+
+
+def test_each_word_of_a_route_is_documented():
+    """The table of resources has the fixed parts of each path."""
+    table = API.partition("## Resources")[2].partition("\n## ")[0]
+    routes = import_module("gateway.api.routes").ROUTES
+    words = {word for _, path, *_ in routes for word in path.split("/") if "{" not in word}
+    assert sorted(words - set(re.findall(r"\w+", table)) - {""}) == []
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ small that windows end, logs are cut and datastores get wide all the time.
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
@@ -69,7 +70,7 @@ class Fuzz:
         self.fleet = Fleet()
         self.generation = 0
         self.live: list[tuple[Placement, Demand]] = []
-        self.answers = {"placed": 0, "refused": 0}
+        self.answers: Counter[str] = Counter()
         for number in range(1, HOSTS + 1):
             self.fleet.apply(self.host(number))
         for number in range(1, STORES + 1):
@@ -103,6 +104,7 @@ class Fuzz:
         check(self.fleet, demand, (policy, share), answer)
         if isinstance(answer, Refusal):
             self.answers["refused"] += 1
+            self.answers.update(lack.value for lacks, _ in answer.patterns for lack in lacks)
             return
         self.answers["placed"] += 1
         if draw.random() < 0.8:
@@ -180,6 +182,7 @@ class Fuzz:
             ram_limit_mib=draw.choice([None, None, 80, 150]),
             ram_used_mib=draw.choice([0, 10, 39, 50]),
             disk_limit_bytes=draw.choice([None, None, None, 60]),
+            disk_used_bytes=draw.choice([0, 10, 40, 59]),
             generation=self.generation,
         )
 
@@ -277,9 +280,9 @@ def _check_refusal(fleet: Fleet, demand: Demand, answer: Refusal) -> None:
     assert all(table[each.host] == each for each in answer.verdicts)
 
 
-def run(operations: int, seed: int) -> dict[str, int]:
-    """A life of that many operations, in several worlds."""
-    counted = {"placed": 0, "refused": 0}
+def run(operations: int, seed: int) -> Counter[str]:
+    """A life of that many operations, in several worlds; counts answers and lacks of refusals."""
+    counted: Counter[str] = Counter()
     with small():
         while operations > 0:
             fuzz = Fuzz(seed)
@@ -287,8 +290,7 @@ def run(operations: int, seed: int) -> dict[str, int]:
                 fuzz.step()
             operations -= 2000
             seed += 1
-            for name, number in fuzz.answers.items():
-                counted[name] += number
+            counted += fuzz.answers
     return counted
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from scheduler.explanation import decision, requirement, rows, sentence, size, summary
+from scheduler.explanation import decision, requirement, rows, sentence, size, summary, topic
 from scheduler.inventory import Host, HostState
 from scheduler.placement import Placement, Refusal
 from scheduler.policy import FitPolicy
@@ -155,6 +155,7 @@ def test_every_lack_has_a_sentence(lack: Lack) -> None:
     told = sentence(Reason(lack, "a", "b", 1))
     assert told.endswith(".")
     assert "None" not in told
+    assert topic(lack)
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,10 @@ STORIES = {
 }
 
 
+def test_each_operation_has_a_story() -> None:
+    assert {story.operation for story in STORIES.values()} == set(Operation)
+
+
 @pytest.mark.parametrize("name", STORIES)
 async def test_cancelled_at_any_point_it_ends_in_a_legal_state(store: Store, name: str) -> None:
     """Each point on a VM of its own, so that one engine does for all."""

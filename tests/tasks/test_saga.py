@@ -4,8 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.lifecycle import Operation
+from gateway.denial import Denied
+from gateway.lifecycle import Operation, VmState, allowed, require
+from gateway.tasks.operations import BEHAVIOURS
 from gateway.tasks.saga import SAGAS, Act, End, Entry, Line, Mode, Move, next_move, tries
+from gateway.tasks.steps import Call
 
 TICKET = {"ticket": "encoded"}
 
@@ -42,6 +45,27 @@ def test_every_operation_has_a_saga_that_ends_well_when_nothing_fails(operation)
     _, acts, end = played(saga, iter(lambda: Entry.DONE, None))
     assert end == End(success=True)
     assert acts == [(Act.BEGIN, step.name) for step in saga.steps]
+
+
+@pytest.mark.parametrize("operation", list(Operation))
+def test_each_step_has_a_behaviour_of_its_mode(operation):
+    modes = {step.name: step.mode for step in SAGAS[operation].steps}
+    behaviours = BEHAVIOURS[operation].items()
+    assert modes == {
+        name: Mode.CALL if isinstance(behaviour, Call) else Mode.STORE
+        for name, behaviour in behaviours
+    }
+
+
+@pytest.mark.parametrize("operation", list(Operation))
+def test_each_operation_is_allowed_in_some_state_and_refused_in_the_others(operation):
+    """A state that does not allow it is refused with a code, not with a fault."""
+    states = [state for state in VmState if state is not VmState.LOCKED]
+    able = [state for state in states if allowed(operation, state)]
+    assert able
+    for state in set(states) - set(able):
+        with pytest.raises(Denied):
+            require(operation, state)
 
 
 @pytest.mark.parametrize("operation", list(Operation))
