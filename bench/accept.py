@@ -14,7 +14,7 @@ from bench.commits import writers
 from bench.figures import Line, line, middle, ratio, share
 from bench.ground import APPLIANCE, Ground, fill, ground
 from bench.service import served
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 
 ROUNDS = 5
 EACH = 1500

@@ -15,17 +15,17 @@ from uuid import UUID
 
 from bench.figures import Line, middle, show
 from bench.place_speed import GIB, SEED, host
-from scheduler.advice.advising import advise
-from scheduler.advice.scene import Scene
-from scheduler.advice.vicinity import vicinity
-from scheduler.cluster import Hold, Resident
-from scheduler.demand import Demand, Reach
-from scheduler.fleet import Fleet
-from scheduler.inventory import Datastore, Host, RuleSet, Tier
-from scheduler.limits import Level, LoadKind, LoadRule, Rules, resolve
-from scheduler.placement import HostVerdict, Refusal
-from scheduler.policy import FitPolicy
-from scheduler.values import replace
+from scheduler.advice.local_inventory import LocalInventory
+from scheduler.advice.nearby_hosts import vicinity
+from scheduler.advice.search import advise
+from scheduler.fleet.fleet import Fleet
+from scheduler.fleet.ranking import FitPolicy
+from scheduler.model.demand import Demand, RelocationScope
+from scheduler.model.inventory import Datastore, Host, RuleSet, Tier
+from scheduler.model.limits import Level, LoadKind, LoadRule, Rules, resolve
+from scheduler.model.placement import HostVerdict, Refusal
+from scheduler.model.values import replace
+from scheduler.snapshot.snapshot import SnapshotHold, SnapshotVm
 
 REFUSALS = 30
 VMS_A_HOST = 8
@@ -81,7 +81,7 @@ def _crowded(n: int, draw: random.Random) -> Host:
     )
 
 
-def peopled(scene: Scene) -> Scene:
+def peopled(scene: LocalInventory) -> LocalInventory:
     """The scene with the VMs that fill its hosts, and a hold for every one of them."""
     residents, holds = [], []
     for each in scene.hosts.values():
@@ -89,15 +89,15 @@ def peopled(scene: Scene) -> Scene:
         owner = min(each.enterprises)
         for n in range(VMS_A_HOST - 1):
             vm = UUID(int=each.id * 100 + n)
-            residents.append(Resident(vm, f"vm-{vm.int}", each.id, each.id, cpu, ram, 0, owner))
+            residents.append(SnapshotVm(vm, f"vm-{vm.int}", each.id, each.id, cpu, ram, 0, owner))
         until = f"2030-01-01T10:{each.id % 60:02}:00Z"
-        hold = Hold(UUID(int=each.id), each.id, each.id, cpu, ram, 0, owner, until=until)
+        hold = SnapshotHold(UUID(int=each.id), each.id, each.id, cpu, ram, 0, owner, until=until)
         holds.append(hold)
     around = replace(scene.around, loads=LOADS, residents=tuple(residents), holds=tuple(holds))
     return replace(scene, around=around)
 
 
-def advised(scene: Scene, misses: tuple[HostVerdict, ...]) -> int:
+def advised(scene: LocalInventory, misses: tuple[HostVerdict, ...]) -> int:
     """How much advice there is."""
     return len(advise(scene, misses))
 
@@ -115,7 +115,7 @@ def measure(size: int, pool: ProcessPoolExecutor) -> Line:
         if not isinstance(answer, Refusal):
             continue
         refused_s = time.perf_counter()
-        scene, misses = vicinity(fleet, answer, FitPolicy.PROGRESSIVE, Reach.DATACENTER)
+        scene, misses = vicinity(fleet, answer, FitPolicy.PROGRESSIVE, RelocationScope.DATACENTER)
         cut_s = time.perf_counter()
         scene = peopled(scene)
         asked_s = time.perf_counter()

@@ -16,7 +16,7 @@ import asyncpg
 from bench.clients import CONNECTIONS, Result
 from bench.service import BenchFailed
 from gateway.config.model import StoreSection
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 
 _SESSIONS = StoreSection().connections_max
 _PAYLOAD = '{"nick": "admin"}'

@@ -10,13 +10,13 @@ from itertools import count
 from uuid import UUID
 
 from bench.figures import Line, line, middle, share
-from scheduler import explanation
-from scheduler.demand import Demand
-from scheduler.fleet import Fleet
-from scheduler.inventory import Datastore, Host, HostState
-from scheduler.placement import Placement, Refusal
-from scheduler.policy import FitPolicy
-from scheduler.values import replace
+from scheduler.decisions import explanation
+from scheduler.fleet.fleet import Fleet
+from scheduler.fleet.ranking import FitPolicy
+from scheduler.model.demand import Demand
+from scheduler.model.inventory import Datastore, Host, HostState
+from scheduler.model.placement import Placement, Refusal
+from scheduler.model.values import replace
 
 SIZES = (1_000, 10_000)
 DECISIONS = 200

@@ -14,7 +14,7 @@ from bench.commits import writers
 from bench.figures import Line, line, middle, ratio, share
 from bench.ground import APPLIANCE, fill, ground
 from bench.service import BenchFailed, Service, served, until
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 
 HOSTS = 40
 ROUNDS = 3

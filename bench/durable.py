@@ -16,9 +16,9 @@ import uvloop
 from bench.figures import Line, middle, share, show
 from bench.ground import SIZE, fill, ground
 from bench.placing import Placer, booked, make_ready
-from gateway.service.garbage import collect_seldom
-from gateway.store.pool import Store
-from gateway.tasks.steps import Situation
+from gateway.service.gc_tuning import collect_seldom
+from gateway.store.db.pool import Store
+from gateway.tasks.step_actions import StepContext
 
 CALLERS = 32
 VMS = 6_000
@@ -60,7 +60,7 @@ async def measure(hosts: int, callers: int, vms: int) -> AsyncGenerator[Line, No
 
 
 async def _all(
-    placer: Placer, waiting: list[Situation], callers: int, seconds: list[float]
+    placer: Placer, waiting: list[StepContext], callers: int, seconds: list[float]
 ) -> None:
     left = iter(waiting)
 

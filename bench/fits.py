@@ -9,9 +9,9 @@ import numpy as np
 
 from bench.decide import host
 from bench.trace import CPU_PARTS, RAM_PARTS, Columns
-from scheduler.scores.filling import filling
-from scheduler.scores.packing import Room, packing_columns
-from scheduler.values import replace
+from scheduler.model.values import replace
+from scheduler.scores.best_fit_residue import FreeRoom, packing_columns
+from scheduler.scores.bin_packing import filling
 
 Pair = tuple[int, int]
 """CPU and memory in the units of a trace."""
@@ -61,7 +61,7 @@ def packed(states: States, wanted: Pair) -> Columns:
     """The scheduler's packing; as many parts of a MiB are counted as of a CPU."""
     alike = np.ones_like(states.cpu_free)
     to_mib = _MIB_PER_PART * CPU_PARTS
-    room = Room(
+    room = FreeRoom(
         cpu_limit=states.limits[0] * alike,
         cpu_free=states.cpu_free,
         ram_limit_mib=states.limits[1] * to_mib * alike,

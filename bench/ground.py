@@ -14,10 +14,10 @@ from pathlib import Path
 
 from drivers.simulated.options import HostSize
 from drivers.simulated.world import World
-from gateway.store import ledger
-from gateway.store.migrate import migrate
-from gateway.store.pool import Connection, Store, StoreSettings
-from gateway.store.supervisor import Supervisor
+from gateway.store.capacity import ledger
+from gateway.store.db.embedded_server import Supervisor
+from gateway.store.db.migrate import migrate
+from gateway.store.db.pool import Connection, Store, StoreSettings
 
 VAR = Path(__file__).parents[1] / "var"
 APPLIANCE = "cloud/virtualdatacenters/1/virtualappliances/1"

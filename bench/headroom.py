@@ -14,11 +14,11 @@ from itertools import cycle
 from uuid import UUID
 
 from bench.figures import Line, line, middle, share
-from scheduler.demand import Demand, Origin, Reach
-from scheduler.fleet import Fleet
-from scheduler.inventory import Datastore, Host, HostState
-from scheduler.losing import Losses
-from scheduler.values import replace
+from scheduler.capacity.host_failure import FailureAnalysis
+from scheduler.fleet.fleet import Fleet
+from scheduler.model.demand import Demand, Origin, RelocationScope
+from scheduler.model.inventory import Datastore, Host, HostState
+from scheduler.model.values import replace
 
 SIZES = (100, 1_000, 10_000)
 QUESTIONS = {100: 100, 1_000: 60, 10_000: 15}
@@ -51,7 +51,7 @@ def one(size: int, *, tight: bool) -> dict[str, object]:
     building, asking, computing = [], [], []
     for _ in range(QUESTIONS.get(size, 15)):
         began_s = time.perf_counter()
-        losses = Losses(fleet, peopled)
+        losses = FailureAnalysis(fleet, peopled)
         built_s, built_cpu_s = time.perf_counter(), time.process_time()
         found = losses.survey()
         asking.append(1000 * (time.perf_counter() - built_s))
@@ -94,7 +94,9 @@ def _vms(
 ) -> Iterator[Demand]:
     """VMs of the next shapes, until one does not fit."""
     cpu = ram = 0
-    origin = Origin(host.id, host.rack, host.hypervisor, host.datastores[0], True, Reach.DATACENTER)
+    origin = Origin(
+        host.id, host.rack, host.hypervisor, host.datastores[0], True, RelocationScope.DATACENTER
+    )
     for shape in shapes:
         cpu, ram = cpu + shape[0], ram + shape[1]
         if cpu > _CPUS or ram > _RAM_MIB:

@@ -14,7 +14,7 @@ from bench.figures import Line, line, share
 from bench.ground import fill, ground
 from bench.service import Service, served
 from gateway.service.probes import LAG_EACH_S
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 
 EACH = 400
 VMS_MAX = 6000

@@ -20,7 +20,7 @@ from argon2 import PasswordHasher
 from bench.figures import Line, line, share
 from bench.ground import Ground, fill, ground
 from bench.service import PASSWORD, Service, served
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 
 CLIENTS = 64
 GUESSES = 150

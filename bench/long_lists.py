@@ -17,7 +17,7 @@ from argon2 import PasswordHasher
 from bench.figures import Line, line, middle, ratio, share
 from bench.ground import fill, ground
 from bench.service import PASSWORD, BenchFailed, Service, served
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 
 VMS = 8000
 CALLERS = 4

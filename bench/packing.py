@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from bench.fits import POLICIES, Policy, States
 from bench.trace import Trace, load
-from scheduler.scores.packing import LAST, short_of_unused
+from scheduler.scores.best_fit_residue import LAST, short_of_unused
 
 PERCENTS = (95, 85)
 _GROWTH = 1.1

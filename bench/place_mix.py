@@ -17,12 +17,12 @@ from uuid import UUID
 
 from bench.figures import Line, middle, share, show
 from bench.place_speed import GIB, SEED, SHAPES, WARM, Run, few, fleet_of, host, pin
-from scheduler.demand import Demand
-from scheduler.fleet import Fleet
-from scheduler.inventory import Datastore, RuleSet, Scope, Tier
-from scheduler.placement import Refusal
-from scheduler.policy import FitPolicy
-from scheduler.values import replace
+from scheduler.fleet.fleet import Fleet
+from scheduler.fleet.ranking import FitPolicy
+from scheduler.model.demand import Demand
+from scheduler.model.inventory import AggregateScope, Datastore, RuleSet, Tier
+from scheduler.model.placement import Refusal
+from scheduler.model.values import replace
 
 DECISIONS = 3000
 REFUSALS = 20
@@ -66,8 +66,10 @@ def mixed(size: int) -> Fleet:
     return fleet
 
 
-def _scope(kind: str, id: int, cpu: int) -> Scope:
-    return Scope(kind, id, f"{kind}-{id}", cpu, 0, cpu * 1024, 0, None, 0, "aggregated", 1, 1)
+def _scope(kind: str, id: int, cpu: int) -> AggregateScope:
+    return AggregateScope(
+        kind, id, f"{kind}-{id}", cpu, 0, cpu * 1024, 0, None, 0, "aggregated", 1, 1
+    )
 
 
 @dataclass(slots=True)

@@ -23,11 +23,11 @@ from uuid import UUID
 import numpy as np
 
 from bench.figures import Line, middle, share, show
-from scheduler.demand import Demand
-from scheduler.fleet import Fleet
-from scheduler.inventory import Datastore, Host, HostState
-from scheduler.placement import Placement
-from scheduler.policy import FitPolicy
+from scheduler.fleet.fleet import Fleet
+from scheduler.fleet.ranking import FitPolicy
+from scheduler.model.demand import Demand
+from scheduler.model.inventory import Datastore, Host, HostState
+from scheduler.model.placement import Placement
 
 SHAPES = (
     (1, 2048, 20),

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.events.sequencer import Sequencer
-from gateway.store import ledger, tasks, vm_record
-from gateway.store.pool import Connection, Store
-from gateway.tasks.granting import Granter
-from gateway.tasks.planner import Planner
-from gateway.tasks.reserving import Reserver
-from gateway.tasks.steps import Situation
+from gateway.placement.claim_batcher import ClaimBatcher
+from gateway.placement.fleet_mirror import FleetMirror
+from gateway.store import vm_record
+from gateway.store.capacity import ledger
+from gateway.store.db.pool import Connection, Store
+from gateway.store.tasks import tasks
+from gateway.tasks.operations.reserve_step import Reserver
+from gateway.tasks.step_actions import StepContext
 
 _SEEN = """update host set cpus = $1, memory_mib = $2, reachable = true, version = '1.0',
   product = 'simulated KVM', observed_at = clock_timestamp()"""
@@ -32,23 +34,23 @@ class Placer:
     """One process's means to place: its planner and its groups of claims."""
 
     store: Store
-    planner: Planner
+    planner: FleetMirror
     reserver: Reserver
 
     @staticmethod
     async def of(store: Store) -> "Placer":
         """A placer that knows the whole inventory."""
-        planner = Planner(store, Sequencer(store))
+        planner = FleetMirror(store, Sequencer(store))
         await planner.load()
-        return Placer(store, planner, Reserver(store, planner, Granter(store)))
+        return Placer(store, planner, Reserver(store, planner, ClaimBatcher(store)))
 
-    async def take(self, name: str, limit: int, lease_s: float = 3600.0) -> list[Situation]:
+    async def take(self, name: str, limit: int, lease_s: float = 3600.0) -> list[StepContext]:
         """Claim up to `limit` waiting tasks, with their VMs."""
         async with self.store.transaction() as c:
             claimed = await tasks.claim(c, name, lease_s, limit, lapsed=True)
-            return [Situation(each, await vm_record.load(c, each.vm_id), ()) for each in claimed]
+            return [StepContext(each, await vm_record.load(c, each.vm_id), ()) for each in claimed]
 
-    async def place(self, at: Situation) -> None:
+    async def place(self, at: StepContext) -> None:
         """Run the SCHEDULE step: decide, and commit the booking with its decision."""
         await self.reserver.reserve(at, "reserve", moving=False)
 

@@ -14,17 +14,18 @@ from uuid import UUID
 import msgspec
 
 from bench.place_speed import GIB, SHAPES
-from gateway.store import checkpoints, decisions, ledger, whole
-from gateway.store.decisions import NewDecision
-from gateway.store.pool import Connection, Store
-from gateway.tasks.deciding import AheadOfFeed, Subject, to_store
-from scheduler.decision import Question, of_answer
-from scheduler.demand import Demand
-from scheduler.fleet import Fleet
-from scheduler.inventory import Datastore, Host
-from scheduler.ledger import Key
-from scheduler.placement import Placement
-from scheduler.rows import used
+from gateway.placement.decision_log import AheadOfFeed, Subject, to_store
+from gateway.store import cluster_snapshot
+from gateway.store.capacity import checkpoints, decisions, ledger
+from gateway.store.capacity.decisions import NewDecision
+from gateway.store.db.pool import Connection, Store
+from scheduler.decisions.decision import DecisionQuestion, of_answer
+from scheduler.fleet.fleet import Fleet
+from scheduler.fleet.usage_ledger import Key
+from scheduler.model.demand import Demand
+from scheduler.model.inventory import Datastore, Host
+from scheduler.model.placement import Placement
+from scheduler.model.serialization import with_usage
 
 SEED = 7
 BATCH_MAX = 4
@@ -73,7 +74,9 @@ class Recorder:
         for _ in range(min(most, self._chance.randint(1, BATCH_MAX))):
             demand = self._demand()
             policy = self.fleet.rules.policy(1)
-            question = Question(demand, policy, position, self.fleet.rules.version, ahead.rows())
+            question = DecisionQuestion(
+                demand, policy, position, self.fleet.rules.version, ahead.rows()
+            )
             answer = self.fleet.place(demand, policy)
             subject = Subject("deploy", demand.vm.int, demand.enterprise or 0)
             self.made.append(to_store(subject, of_answer(question, answer)))
@@ -120,7 +123,7 @@ class Recorder:
         kind = "host" if isinstance(row, Host) else "datastore"
         self.position += 1
         self.changes.append((self.position, kind, str(row.id), told))
-        changed = used(row, told)
+        changed = with_usage(row, told)
         assert isinstance(changed, Host | Datastore)
         self.rows[kind, row.id] = changed
         self.fleet.apply(changed)
@@ -144,7 +147,7 @@ async def prepare(store: Store, hosts: int) -> None:
 async def write(store: Store, requests: int, position: int) -> Recorder:
     """Decide so many requests from the checkpoint at `position` on, and put them on record."""
     async with store.read() as c:
-        cluster = await whole.read(c)
+        cluster = await cluster_snapshot.read(c)
         picture = await checkpoints.at(c, position)
     fleet = Fleet()
     for row in picture.rows.values():

@@ -14,23 +14,23 @@ from uuid import UUID
 from bench.config_lp import bound
 from bench.figures import show
 from bench.peak import HUNDREDTHS, Peak, at_peak
-from scheduler.demand import Demand, Reach
-from scheduler.fleet import Fleet
-from scheduler.inventory import Datastore, Host, HostState
+from scheduler.fleet.fleet import Fleet
+from scheduler.model.demand import Demand, RelocationScope
+from scheduler.model.inventory import Datastore, Host, HostState
 from scheduler.plan.consolidate import consolidate
+from scheduler.plan.move_schedule import Capacities, Timeline, timeline
 from scheduler.plan.moves import Plan
-from scheduler.plan.resident import Resident, Terms
-from scheduler.plan.timeline import Capacities, Timeline, timeline
+from scheduler.plan.resident import MovableVm, Terms
 
 PER_RACK = 40
 
 
-def world(peak: Peak, cpu: int, ram_mib: int) -> tuple[Fleet, list[Resident]]:
+def world(peak: Peak, cpu: int, ram_mib: int) -> tuple[Fleet, list[MovableVm]]:
     """The peak as a fleet and its residents; CPUs are hundredths."""
     fleet = Fleet()
     fleet.apply(Datastore(1, "shared", 1, True, True, 2**60, 0, "", 1, 1))
     residents = [
-        Resident(Demand(UUID(int=n + 1), one, other, 2**30, "KVM", 1, "lan"), host + 1, 1)
+        MovableVm(Demand(UUID(int=n + 1), one, other, 2**30, "KVM", 1, "lan"), host + 1, 1)
         for n, (one, other, host) in enumerate(
             zip(peak.cpu.tolist(), peak.ram_mib.tolist(), peak.host.tolist(), strict=True)
         )
@@ -71,7 +71,7 @@ def _host(id: int, demands: list[Demand], cpu: int, ram_mib: int) -> Host:
 
 
 def violations(
-    plan: Plan, timed: Timeline, residents: list[Resident], size: tuple[int, int]
+    plan: Plan, timed: Timeline, residents: list[MovableVm], size: tuple[int, int]
 ) -> int:
     """Moments at which a host is over its size or its 8 units, or the network over its 8.
 
@@ -124,7 +124,7 @@ def main() -> None:
     fleet, residents = world(peak, cpu, ram_mib)
     began_s, began_cpu_s = time.perf_counter(), time.process_time()
     plan = consolidate(
-        fleet, residents, Terms(reach=Reach.DATACENTER, moves_max_percent=asked.percent)
+        fleet, residents, Terms(reach=RelocationScope.DATACENTER, moves_max_percent=asked.percent)
     )
     timed = timeline(plan, Capacities())
     done_s, done_cpu_s = time.perf_counter(), time.process_time()

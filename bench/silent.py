@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from bench.figures import Line, line, middle, ratio, share
 from bench.ground import fill, ground
 from bench.service import BenchFailed, Service, served
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 
 CROWD = 1100
 ROUNDS = 3

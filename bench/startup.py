@@ -12,7 +12,7 @@ from datetime import datetime
 from bench.figures import Line, line
 from bench.ground import fill, ground, populate
 from bench.service import Service, served, until
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 
 HOSTS = 1_000
 VMS = 10_000

@@ -22,7 +22,7 @@ from drivers.capabilities import HypervisorType
 from drivers.contract import HostLink
 from drivers.esxi import open_driver
 from drivers.esxi.driver import EsxiDriver
-from gateway.service.garbage import collect_seldom
+from gateway.service.gc_tuning import collect_seldom
 from tests.lab.vcenter import Shape, VCenter, missing, vcenter
 
 SHAPE = Shape(clusters=20, hosts=50, vms=500, datastores=1, networks=1)

@@ -19,23 +19,23 @@ from bench import recorded as record
 from bench.figures import Line, middle, show
 from bench.ground import fill, ground
 from bench.place_speed import GIB, SHAPES, host
+from gateway.analysis.rule_simulation import SimulationRequest
 from gateway.events.sequencer import Sequencer
-from gateway.service.thinking import Thinker
-from gateway.store import checkpoints
-from gateway.store.checkpoints import Pace
-from gateway.store.pool import Store
-from gateway.store.rule_versions import Body
-from gateway.tasks.foreseeing import Question
-from scheduler.cluster import Cluster, Resident, fleet
-from scheduler.demand import Demand
-from scheduler.effect import effect
-from scheduler.fit_policy import FitPolicy
-from scheduler.happened import Asked, Freed, Happened
-from scheduler.inventory import Datastore
-from scheduler.limits import Level, LoadKind, LoadRule, Rules
-from scheduler.placement import Placement
-from scheduler.values import replace
-from scheduler.whatif import Replayed, replay
+from gateway.service.analysis_process import AnalysisPool
+from gateway.store.capacity import checkpoints
+from gateway.store.capacity.checkpoints import CheckpointPace
+from gateway.store.db.pool import Store
+from gateway.store.rules.rule_versions import Body
+from scheduler.model.demand import Demand
+from scheduler.model.fit_policy import FitPolicy
+from scheduler.model.inventory import Datastore
+from scheduler.model.limits import Level, LoadKind, LoadRule, Rules
+from scheduler.model.placement import Placement
+from scheduler.model.values import replace
+from scheduler.simulation.history_events import Happened, ReleaseEvent, RequestEvent
+from scheduler.simulation.rule_impact import effect
+from scheduler.simulation.whatif import Replayed, replay
+from scheduler.snapshot.snapshot import InventorySnapshot, SnapshotVm, fleet
 
 SEED = 7
 STAYING = 15_000
@@ -43,7 +43,7 @@ STAYING = 15_000
 PREVIEWS = 5
 
 
-def cluster_of(hosts: int, rules: Rules) -> Cluster:
+def cluster_of(hosts: int, rules: Rules) -> InventorySnapshot:
     """Empty hosts with a datastore each."""
     rows = tuple(replace(host(n, 32, 0.0), cpu_used=0, ram_used_mib=0) for n in range(hosts))
     stores = tuple(
@@ -63,10 +63,10 @@ def cluster_of(hosts: int, rules: Rules) -> Cluster:
         for row in rows
         for each in row.datastores
     )
-    return Cluster(rows, stores).under(rules)
+    return InventorySnapshot(rows, stores).under(rules)
 
 
-def recorded(cluster: Cluster, requests: int) -> tuple[list[Happened], list[Resident]]:
+def recorded(cluster: InventorySnapshot, requests: int) -> tuple[list[Happened], list[SnapshotVm]]:
     """Requests with the outcomes that a fleet gives them, the oldest leaving one by one; and
     who is there in the end."""
     chance = random.Random(SEED)
@@ -83,15 +83,17 @@ def recorded(cluster: Cluster, requests: int) -> tuple[list[Happened], list[Resi
         if isinstance(found, Placement):
             known.claim(found, demand)
             there.append((found, demand))
-            history.append(Asked(n, demand, policy, found.host, found.datastore, found.score))
+            history.append(
+                RequestEvent(n, demand, policy, found.host, found.datastore, found.score)
+            )
         else:
-            history.append(Asked(n, demand, policy))
+            history.append(RequestEvent(n, demand, policy))
         if len(there) > STAYING or (there and chance.random() < 0.3):
             left = there.pop(chance.randrange(len(there)))
             known.release(*left)
-            history.append(Freed(n, left[1].vm))
+            history.append(ReleaseEvent(n, left[1].vm))
     residents = [
-        Resident(d.vm, str(d.vm), p.host, p.datastore, d.cpu, d.ram_mib, d.disk_bytes)
+        SnapshotVm(d.vm, str(d.vm), p.host, p.datastore, d.cpu, d.ram_mib, d.disk_bytes)
         for p, d in there
     ]
     return history, residents
@@ -112,7 +114,9 @@ def main() -> None:
     show(asyncio.run(_looked_back(given.hosts, given.requests)))
 
 
-def _replayed(cluster: Cluster, history: list[Happened], rules: Rules, draft: Rules) -> Line:
+def _replayed(
+    cluster: InventorySnapshot, history: list[Happened], rules: Rules, draft: Rules
+) -> Line:
     began_s = time.perf_counter()
     same: Replayed = replay(cluster, history, rules)
     unchanged_s = time.perf_counter() - began_s
@@ -133,7 +137,7 @@ def _replayed(cluster: Cluster, history: list[Happened], rules: Rules, draft: Ru
     }
 
 
-def _previewed(cluster: Cluster, residents: list[Resident], draft: Rules) -> Line:
+def _previewed(cluster: InventorySnapshot, residents: list[SnapshotVm], draft: Rules) -> Line:
     used = {row.id: [0, 0] for row in cluster.hosts}
     disks = {row.id: 0 for row in cluster.datastores}
     for each in residents:
@@ -170,7 +174,7 @@ async def _looked_back(hosts: int, requests: int) -> Line:
     async with ground() as made, Store.open(made.store()) as store:
         await fill(store, hosts=hosts, vms=requests)
         await record.prepare(store, hosts)
-        position = await checkpoints.take(store, Pace(), Sequencer(store).flush)
+        position = await checkpoints.take(store, CheckpointPace(), Sequencer(store).flush)
         assert position is not None
         written = await record.write(store, requests, position)
         async with store.read() as c:
@@ -202,7 +206,7 @@ async def _looked_back(hosts: int, requests: int) -> Line:
 async def _asked(store: Store, rules: Body) -> tuple[tuple[float, float], dict[str, Any]]:
     """The answer, and how long it took: by the clock, and of the process that gave it."""
     began_s, before = time.perf_counter(), os.times()
-    found = await Thinker().foresee(store, Question(rules, [], effect=False, days=1))
+    found = await AnalysisPool().foresee(store, SimulationRequest(rules, [], effect=False, days=1))
     after = os.times()
     cpu_s = after.children_user + after.children_system
     cpu_s -= before.children_user + before.children_system

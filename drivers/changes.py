@@ -40,7 +40,7 @@ class StateChange:
     detail: str = ""
 
 
-class Changes:
+class StateChangeStream:
     """Keeps the newest changes until they are read; what is lost, surveys make up for."""
 
     def __init__(self) -> None:

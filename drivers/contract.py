@@ -16,7 +16,7 @@ import msgspec
 
 from drivers.capabilities import Capabilities
 from drivers.changes import StateChange
-from drivers.facts import Facts, Remark, Sighting
+from drivers.facts import Diagnostic, Facts, Sighting
 
 KEPT_MAX = 8192
 
@@ -176,7 +176,7 @@ class Remove(msgspec.Struct, frozen=True, tag="remove"):
     volume: str
 
 
-class Clear(msgspec.Struct, frozen=True, tag="clear"):
+class CleanUp(msgspec.Struct, frozen=True, tag="clear"):
     """Delete what a move left at `at`, after the VM was seen living on `lives_on`.
 
     Only the named volume, and a definition that is not running, may go. An empty `volume`
@@ -189,7 +189,7 @@ class Clear(msgspec.Struct, frozen=True, tag="clear"):
     volume: str = ""
 
 
-Order = Deploy | Power | Reset | Reconfigure | Redeploy | Relocate | Remove | Clear
+Order = Deploy | Power | Reset | Reconfigure | Redeploy | Relocate | Remove | CleanUp
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -285,7 +285,7 @@ class Driver(Protocol):
     async def redeploy(self, permit: Permit, order: Redeploy) -> None: ...
     async def relocate(self, permit: Permit, order: Relocate) -> None: ...
     async def remove(self, permit: Permit, order: Remove) -> None: ...
-    async def clear(self, permit: Permit, order: Clear) -> None: ...
+    async def clear(self, permit: Permit, order: CleanUp) -> None: ...
 
     async def objections(self, order: Order) -> tuple[str, ...]:
         """Why an order would be refused now, each a sentence; only looks, and promises nothing."""
@@ -306,7 +306,7 @@ class Driver(Protocol):
         """Ask for the call of any order to stop, without waiting; settle tells what became of it.
         Rejected: it cannot be stopped and runs on. Nothing changes where no such call runs."""
 
-    async def examine(self) -> tuple[Remark, ...]:
+    async def examine(self) -> tuple[Diagnostic, ...]:
         """Whether everything is there that the verbs need; changes nothing, raises no fault."""
         ...
 

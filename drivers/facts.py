@@ -92,7 +92,7 @@ class HostFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class Diagnostic:
     """One thing that an administrator should know of hosts or of the way to them."""
 
     well: bool

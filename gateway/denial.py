@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class ErrorKind(StrEnum):
     """The sort of denial; the API alone turns it into a status."""
 
     INVALID = "INVALID"
@@ -19,7 +19,7 @@ class Kind(StrEnum):
     TIMEOUT = "TIMEOUT"
 
 
-class Denied(Exception):
+class ApiError(Exception):
     """Refused: `code` as documented, one sentence, and the field or link it is about.
 
     `task` is the open task that stands in the way (409 VM-2); `decision` is where the
@@ -28,7 +28,7 @@ class Denied(Exception):
 
     def __init__(
         self,
-        kind: Kind,
+        kind: ErrorKind,
         code: str,
         message: str,
         *,
@@ -46,9 +46,9 @@ class Denied(Exception):
         self.decision: str | None = None
 
 
-class TooMany(Denied):
+class TooMany(ApiError):
     """Refused for now: 429, with how many seconds to wait."""
 
     def __init__(self, message: str, retry_after_s: float) -> None:
-        super().__init__(Kind.TOO_MANY, "429-TOO-MANY-REQUESTS", message)
+        super().__init__(ErrorKind.TOO_MANY, "429-TOO-MANY-REQUESTS", message)
         self.retry_after_s = retry_after_s

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from gateway.denial import Denied, Kind
+from gateway.denial import ApiError, ErrorKind
 
 
 class VmState(StrEnum):
@@ -81,7 +81,7 @@ def allowed(operation: Operation, state: VmState) -> bool:
 
 
 def require(operation: Operation, state: VmState, *, releasing: bool = False) -> None:
-    """Raise Denied (CONFLICT, with Abiquo's code) unless `operation` may begin in `state`.
+    """Raise ApiError (CONFLICT, with Abiquo's code) unless `operation` may begin in `state`.
 
     `releasing`: a power off shall also give the compute back, which one that is off can do too.
     """
@@ -90,9 +90,11 @@ def require(operation: Operation, state: VmState, *, releasing: bool = False) ->
     if releasing and operation is Operation.POWER_OFF and state is VmState.OFF:
         return
     if operation is Operation.POWER_ON and state is VmState.NOT_ALLOCATED:
-        raise Denied(Kind.CONFLICT, "VM-11", "The virtual machine is not allocated to any host")
+        raise ApiError(
+            ErrorKind.CONFLICT, "VM-11", "The virtual machine is not allocated to any host"
+        )
     code, sentence = _REFUSED[operation]
-    raise Denied(Kind.CONFLICT, code, f"{sentence}; it is {state}")
+    raise ApiError(ErrorKind.CONFLICT, code, f"{sentence}; it is {state}")
 
 
 def power_operation(wanted: VmState, now: VmState, *, graceful: bool) -> Operation | None:

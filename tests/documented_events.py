@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 
 _API = Path(__file__).parents[1] / "docs" / "api.md"
 _CAUSED = """

@@ -10,8 +10,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from gateway.store.faults import ServerFailed
-from gateway.store.supervisor import Supervisor
+from gateway.store.db.embedded_server import Supervisor
+from gateway.store.db.faults import ServerFailed
 
 ROOT = Path("/dev/shm")
 ROOM_BYTES = 4 * 2**30

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def open_driver(name: str, type_: HypervisorType, options: Mapping[str, Any]) -> "AzureDriver":
     """A driver for one subscription; raises ValueError for an option that is wrong."""
     # Not above: addresses are read, too, where the SDK is not installed.
-    from drivers.azure.credentials import credential_of
+    from drivers.azure.connection.credentials import credential_of
     from drivers.azure.driver import AzureDriver
 
     if type_ is not HypervisorType.AZURE:

@@ -9,26 +9,26 @@ from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from drivers.azure import acts, examining, forbidding, removing, settling
-from drivers.azure.acts import Scene
+from drivers.azure import delete, diagnostics, removal_objections, settle, vm_operations
 from drivers.azure.address import parse
-from drivers.azure.arm import Arm, Operation
-from drivers.azure.changing import News
-from drivers.azure.creating import Deployment
-from drivers.azure.loop import Loop
+from drivers.azure.connection.arm import Arm, ArmOperation
+from drivers.azure.connection.long_running import Operations, OperationState, OperationStatus
+from drivers.azure.connection.loop_thread import Loop
+from drivers.azure.connection.requested_pauses import Pauses
+from drivers.azure.connection.transport import Guard
+from drivers.azure.create import Deployment
+from drivers.azure.faults import RetryLater, Said, refusal_of
 from drivers.azure.marker import name_of
-from drivers.azure.operations import End, Operations, Stand
 from drivers.azure.options import AzureOptions
-from drivers.azure.pausing import Pauses
-from drivers.azure.resizing import Resizing
+from drivers.azure.resize import Resizing
 from drivers.azure.sizes import Sizes
-from drivers.azure.surveying import Surveyor
-from drivers.azure.transport import Guard
-from drivers.azure.trouble import Later, Said, refusal_of
+from drivers.azure.state_changes import StateChangeFeed
+from drivers.azure.survey import AzureSurveyor
+from drivers.azure.vm_operations import CallContext
 from drivers.capabilities import Capabilities, HypervisorType
-from drivers.changes import Changes, StateChange
+from drivers.changes import StateChange, StateChangeStream
 from drivers.contract import (
-    Clear,
+    CleanUp,
     Deploy,
     HostLink,
     Order,
@@ -44,11 +44,11 @@ from drivers.contract import (
     Reset,
     Ticket,
 )
-from drivers.examining import hosts_seen
-from drivers.facts import Facts, PowerState, Remark, Sighting
+from drivers.diagnostics import hosts_seen
+from drivers.facts import Diagnostic, Facts, PowerState, Sighting
 from drivers.faults import Busy, Indeterminate, Rejected, Unreachable, Unsupported, begun
 
-Step = Callable[[Scene, Guard], Coroutine[Any, Any, Operation | None]]
+Step = Callable[[CallContext, Guard], Coroutine[Any, Any, ArmOperation | None]]
 """Looks, and sends at most one change; None when nothing is left to do."""
 Failed = Callable[[Said], None]
 
@@ -60,13 +60,13 @@ class AzureDriver:
         self._name = name
         self._options = options
         self._links: dict[str, HostLink] = {}
-        self._changes = Changes()
-        self._news = News(name, self._changes.put)
+        self._changes = StateChangeStream()
+        self._news = StateChangeFeed(name, self._changes.put)
         self._loop = Loop(name)
         self._arm = Arm(name, options, credential)
         self._sizes = Sizes(self._arm, options)
         self._operations = Operations(self._arm, options)
-        self._surveyor = Surveyor(self._arm, self._sizes, options)
+        self._surveyor = AzureSurveyor(self._arm, self._sizes, options)
         self._surveying = asyncio.Lock()
         self._surveyed_s = float("-inf")
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
@@ -118,7 +118,7 @@ class AzureDriver:
         scene.link(host)
 
         async def looking() -> Sighting | None:
-            return await settling.sighting_at(scene, await acts.see(scene, vm), host)
+            return await settle.sighting_at(scene, await vm_operations.see(scene, vm), host)
 
         with _looking(self._name):
             return await self._loop.run(looking)
@@ -139,19 +139,25 @@ class AzureDriver:
         self._scene().link(order.host)
         if order.request in (PowerRequest.PAUSE, PowerRequest.RESUME):
             raise Unsupported(f"Azure cannot {order.request} a VM", host=order.host)
-        await self._do(permit, order.vm, _once(lambda s, guard: acts.power(s, order, guard)))
+        await self._do(
+            permit, order.vm, _once(lambda s, guard: vm_operations.power(s, order, guard))
+        )
         on = order.request is PowerRequest.ON
         self._news.became(order.vm, order.host, PowerState.ON if on else PowerState.OFF)
 
     async def reset(self, permit: Permit, order: Reset) -> None:
         """Restart the VM, once."""
         self._scene().link(order.host)
-        await self._do(permit, order.vm, _once(lambda s, guard: acts.reset(s, order, guard)))
+        await self._do(
+            permit, order.vm, _once(lambda s, guard: vm_operations.reset(s, order, guard))
+        )
 
     async def redeploy(self, permit: Permit, order: Redeploy) -> None:
         """Have Azure start the VM on another of its machines, once."""
         self._scene().link(order.host)
-        await self._do(permit, order.vm, _once(lambda s, guard: acts.redeploy(s, order, guard)))
+        await self._do(
+            permit, order.vm, _once(lambda s, guard: vm_operations.redeploy(s, order, guard))
+        )
 
     async def reconfigure(self, permit: Permit, order: Reconfigure) -> None:
         """Resize a VM that is off; it is deallocated for that where nothing else will do."""
@@ -169,9 +175,9 @@ class AzureDriver:
     async def remove(self, permit: Permit, order: Remove) -> None:
         """Delete a VM that is off, then its disk, then its interface."""
         self._scene().link(order.at.host)
-        await self._do(permit, order.vm, lambda s, guard: removing.remove(s, order, guard))
+        await self._do(permit, order.vm, lambda s, guard: delete.remove(s, order, guard))
 
-    async def clear(self, permit: Permit, order: Clear) -> None:
+    async def clear(self, permit: Permit, order: CleanUp) -> None:
         """Nothing moves, so nothing is left behind."""
         for host in (order.at.host, order.lives_on):
             self._scene().link(host)
@@ -181,34 +187,36 @@ class AzureDriver:
         """Locks of others, and rights that we lack, where a removal would be refused for them."""
         scene = self._scene()
         with _looking(self._name):
-            return await self._loop.run(lambda: forbidding.objections(scene, order))
+            return await self._loop.run(lambda: removal_objections.objections(scene, order))
 
     async def progress(self, ticket: Ticket) -> Progress:
         """Azure does not say how far, but what for it has us wait."""
-        return Progress(None, self._pauses.told(settling.vm_of(ticket)))
+        return Progress(None, self._pauses.told(settle.vm_of(ticket)))
 
     async def settle(self, ticket: Ticket) -> Outcome:
         """Ask for the operation that was kept, then for the VM."""
         scene = self._scene()
         with _looking(self._name):
-            return await self._loop.run(lambda: settling.settle(scene, self._operations, ticket))
+            return await self._loop.run(lambda: settle.settle(scene, self._operations, ticket))
 
     async def cancel(self, permit: Permit, ticket: Ticket) -> None:
         """Azure stops no operation: whoever waits for it can only wait no more."""
         raise Rejected("Azure does not stop what it has begun")
 
-    async def examine(self) -> tuple[Remark, ...]:
+    async def examine(self) -> tuple[Diagnostic, ...]:
         """The way to the subscription, our rights, the sizes, and each place."""
         scene = self._scene()
-        found = await self._loop.run(lambda: examining.examined(scene))
+        found = await self._loop.run(lambda: diagnostics.examined(scene))
         return (*found, *await hosts_seen(self))
 
     async def aclose(self) -> None:
         """Stop waiting for everything; what Azure has begun goes on."""
         await self._loop.close(self._arm.close)
 
-    def _scene(self) -> Scene:
-        return Scene(self._arm, self._sizes, self._options, self._links, self._surveyor.foreign)
+    def _scene(self) -> CallContext:
+        return CallContext(
+            self._arm, self._sizes, self._options, self._links, self._surveyor.foreign
+        )
 
     async def _do(self, permit: Permit, vm: UUID, step: Step, failed: Failed | None = None) -> None:
         """Take steps until nothing is left to do. One at a time of a VM, and each is kept with
@@ -229,37 +237,37 @@ class AzureDriver:
                     await self._pauses.after(vm, stand, until_s)
                     operation = await self._begin(permit, vm, step, until_s)
 
-    async def _ended(self, operation: Operation) -> Stand:
+    async def _ended(self, operation: ArmOperation) -> OperationStatus:
         return await self._loop.run(lambda: self._operations.ended(operation))
 
     async def _begin(
         self, permit: Permit, vm: UUID, step: Step, until_s: float
-    ) -> Operation | None:
+    ) -> ArmOperation | None:
         """One step; begun anew, with a new look, while Azure says to come back later."""
         vain = 0
         while True:
             guard, scene = Guard(permit), self._scene()
             try:
                 return await self._loop.run(partial(_stepped, step, scene, guard))
-            except Later as later:
+            except RetryLater as later:
                 await self._pauses.keep(vm, later, vain, until_s)
                 vain += 1
 
-    def _judge(self, stand: Stand, failed: Failed | None) -> None:
+    def _judge(self, stand: OperationStatus, failed: Failed | None) -> None:
         match stand.end:
-            case End.FAILED if failed is not None:
+            case OperationState.FAILED if failed is not None:
                 failed(stand.said)
-            case End.FAILED:
+            case OperationState.FAILED:
                 raise refusal_of(stand.said, self._name)
-            case End.RUNNING:
+            case OperationState.RUNNING:
                 raise Indeterminate(
                     f"Azure did not end an operation in {self._options.operation_timeout_s:g} s"
                 )
-            case End.UNKNOWN:
+            case OperationState.UNKNOWN:
                 raise Indeterminate("Azure does not know the operation any more")
 
 
-async def _stepped(step: Step, scene: Scene, guard: Guard) -> Operation | None:
+async def _stepped(step: Step, scene: CallContext, guard: Guard) -> ArmOperation | None:
     """The step, when it is its turn: whoever waits has not looked yet."""
     async with scene.arm.steps:
         return await step(scene, guard)
@@ -267,9 +275,9 @@ async def _stepped(step: Step, scene: Scene, guard: Guard) -> Operation | None:
 
 def _once(step: Step) -> Step:
     """The step, until it has sent something: what was sent and has ended is not sent again."""
-    sent: list[Operation] = []
+    sent: list[ArmOperation] = []
 
-    async def only(scene: Scene, guard: Guard) -> Operation | None:
+    async def only(scene: CallContext, guard: Guard) -> ArmOperation | None:
         if sent:
             return None
         operation = await step(scene, guard)
@@ -285,7 +293,7 @@ def _looking(name: str) -> Iterator[None]:
     """A look that is told to come back later, or takes too long, has shown nothing."""
     try:
         yield
-    except Later as later:
+    except RetryLater as later:
         raise Busy(later.message, host=name) from later
     except TimeoutError as late:
         raise Unreachable(f"{name} did not answer in time", host=name) from late

@@ -16,7 +16,7 @@ _VM, _TASK, _CPU, _RAM, _SIZE, _NAME = OURS
 
 
 @dataclass(frozen=True, slots=True)
-class Marker:
+class TagMarker:
     """The VM, the task that made it, what it was asked to be, and of which size it was made."""
 
     vm: UUID | None = None
@@ -49,15 +49,15 @@ def resized(tags: Mapping[str, str], spec: VmSpec, size: str) -> dict[str, str]:
     return {**tags, _CPU: str(spec.cpu), _RAM: str(spec.ram_mib), _SIZE: size}
 
 
-def read_from(thing: Mapping[str, Any]) -> Marker:
+def read_from(thing: Mapping[str, Any]) -> TagMarker:
     """The mark on a VM or an interface as Azure shows it; an empty one when it is not ours."""
     tags = thing.get("tags")
     if not isinstance(tags, Mapping):
-        return Marker()
+        return TagMarker()
     vm = _uuid(tags.get(_VM))
     if vm is None or str(thing.get("name", "")).lower() != name_of(vm):
-        return Marker()
-    return Marker(
+        return TagMarker()
+    return TagMarker(
         vm,
         _uuid(tags.get(_TASK)),
         _number(tags.get(_CPU)),

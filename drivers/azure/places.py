@@ -7,8 +7,8 @@ and what is left is shared out among the places of a region, so that their sum i
 from collections import Counter
 from collections.abc import Iterable
 
-from drivers.azure.reading import Record, place_of, region_of
-from drivers.azure.sizes import CORES, Count, Place, Size, Sizes
+from drivers.azure.sizes import CORES, Count, OfferedSizes, Sizes, VmSize
+from drivers.azure.vm_parser import Record, place_of, region_of
 from drivers.contract import HostLink, Nic
 from drivers.facts import DatastoreFacts, HostFacts, PowerState, Sighting
 from drivers.faults import Rejected
@@ -18,13 +18,13 @@ DISKS_BYTES = 2**50
 HYPERVISOR = "azurecompute-arm"
 
 
-def place_at(link: HostLink) -> Place:
+def place_at(link: HostLink) -> OfferedSizes:
     """The address is REGION or REGION/ZONE."""
     region, _, zone = (link.address or link.name).partition("/")
-    return Place(region_of(region), zone.strip())
+    return OfferedSizes(region_of(region), zone.strip())
 
 
-class Places:
+class AzurePlaces:
     """The hosts that are known, by where they are."""
 
     def __init__(self, links: Iterable[HostLink]) -> None:
@@ -34,7 +34,7 @@ class Places:
     def host_of(self, record: Record) -> str | None:
         """The host a VM is on: its zone, else its region; None when that is none of ours."""
         region, zone = place_of(record)
-        return self._names.get(Place(region, zone)) or self._names.get(Place(region))
+        return self._names.get(OfferedSizes(region, zone)) or self._names.get(OfferedSizes(region))
 
     def regions(self) -> list[str]:
         """All regions, each once."""
@@ -45,7 +45,9 @@ class Places:
         return sorted(name for place, name in self._names.items() if place.region == region)
 
 
-async def hosts_of(places: Places, sizes: Sizes, vms: Iterable[Sighting]) -> tuple[HostFacts, ...]:
+async def hosts_of(
+    places: AzurePlaces, sizes: Sizes, vms: Iterable[Sighting]
+) -> tuple[HostFacts, ...]:
     """Each place as a host, beside the VMs that were seen there."""
     listed = list(vms)
     cpus: dict[str, int] = {}
@@ -73,7 +75,7 @@ def shared_out(quota: Count | None, hosts: list[str], vms: Iterable[Sighting]) -
     return {host: counted[host] + share + (number < more) for number, host in enumerate(hosts)}
 
 
-def _host(link: HostLink, cpus: int, sizes: list[Size]) -> HostFacts:
+def _host(link: HostLink, cpus: int, sizes: list[VmSize]) -> HostFacts:
     per_core = max((size.figures.ram_mib // max(1, size.figures.cpu) for size in sizes), default=0)
     place = place_at(link)
     return HostFacts(

@@ -11,17 +11,17 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from drivers.azure.arm import SKUS_VERSION, Arm, Json
+from drivers.azure.connection.arm import SKUS_VERSION, Arm, Json
+from drivers.azure.faults import Reaction, RetryLater
 from drivers.azure.options import AzureOptions
-from drivers.azure.reading import Figures, region_of
-from drivers.azure.trouble import Later, Reaction
+from drivers.azure.vm_parser import Figures, region_of
 from drivers.faults import Fault, Unreachable
 
 CORES = "cores"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class OfferedSizes:
     """A region, or one zone of it."""
 
     region: str
@@ -29,7 +29,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class VmSize:
     """One size in one region, with the zones where the subscription may have it."""
 
     name: str
@@ -38,7 +38,7 @@ class Size:
     zones: frozenset[str]
     offered: bool
 
-    def at(self, place: Place) -> bool:
+    def at(self, place: OfferedSizes) -> bool:
         """Whether the place offers it."""
         return self.offered and (not place.zone or place.zone in self.zones)
 
@@ -64,11 +64,11 @@ class Sizes:
         self._options = options
         self._sizes = Kept(options.sizes_each_s, self._read_sizes)
         self._quotas = Kept(options.quota_each_s, self._read_quota)
-        self._out: dict[tuple[Place, str], float] = {}
+        self._out: dict[tuple[OfferedSizes, str], float] = {}
 
-    async def of(self, region: str) -> Mapping[str, Size]:
+    async def of(self, region: str) -> Mapping[str, VmSize]:
         """All sizes of a region by their names in lower case; raises Unreachable, Busy."""
-        found: Mapping[str, Size] = await self._sizes.of(region)
+        found: Mapping[str, VmSize] = await self._sizes.of(region)
         return found
 
     async def quota(self, region: str, *, now: bool = False) -> Mapping[str, Count]:
@@ -76,13 +76,13 @@ class Sizes:
         found: Mapping[str, Count] = await self._quotas.of(region, now=now)
         return found
 
-    async def allowed(self, place: Place) -> list[Size]:
+    async def allowed(self, place: OfferedSizes) -> list[VmSize]:
         """The configured sizes that the place offers now, the dearest to us first."""
         known = await self.of(place.region)
         named = (known.get(name.lower()) for name in self._options.allowed)
         return [size for size in named if size is not None and self._is_in(place, size)]
 
-    async def fitting(self, place: Place, cpu: int, ram_mib: int) -> list[Size]:
+    async def fitting(self, place: OfferedSizes, cpu: int, ram_mib: int) -> list[VmSize]:
         """Those that have just these vCPUs and the memory, the smallest first."""
         fit = [
             size
@@ -91,20 +91,20 @@ class Sizes:
         ]
         return sorted(fit, key=lambda size: size.figures.ram_mib)
 
-    def refused(self, place: Place, size: str, reaction: Reaction) -> None:
+    def refused(self, place: OfferedSizes, size: str, reaction: Reaction) -> None:
         """Remember that the place did not give that size."""
         lasting = reaction is Reaction.SIZE_OUT
         for_s = self._options.sizes_each_s if lasting else self._options.no_capacity_s
         self._out[place, size.lower()] = time.monotonic() + for_s
 
-    def _is_in(self, place: Place, size: Size) -> bool:
+    def _is_in(self, place: OfferedSizes, size: VmSize) -> bool:
         until_s = self._out.get((place, size.name.lower()), 0.0)
         return size.at(place) and time.monotonic() >= until_s
 
-    async def _read_sizes(self, region: str) -> Mapping[str, Size]:
+    async def _read_sizes(self, region: str) -> Mapping[str, VmSize]:
         query = f"api-version={SKUS_VERSION}&$filter=location eq '{region}'".replace(" ", "%20")
         path = self._arm.of_subscription("providers/Microsoft.Compute/skus")
-        found: dict[str, Size] = {}
+        found: dict[str, VmSize] = {}
         async for page in self._arm.pages(path, query):
             for sku in page:
                 if sku.get("resourceType") == "virtualMachines" and _is_in(sku, region):
@@ -139,7 +139,7 @@ class Kept:
                 began_s = time.monotonic()
                 try:
                     kept = (began_s, await self._read_well(region))
-                except (Fault, Later):
+                except (Fault, RetryLater):
                     if kept is None:
                         raise
                 self._kept[region] = kept
@@ -152,7 +152,7 @@ class Kept:
             raise Unreachable(f"what is said of {region} is not to be read") from wrong
 
 
-def _size(sku: Json, region: str) -> Size:
+def _size(sku: Json, region: str) -> VmSize:
     has = {each["name"]: each["value"] for each in sku.get("capabilities") or ()}
     zones = {
         zone
@@ -161,7 +161,7 @@ def _size(sku: Json, region: str) -> Size:
         for zone in about.get("zones") or ()
     }
     gone, barred = _barred(sku.get("restrictions") or (), region)
-    return Size(
+    return VmSize(
         str(sku["name"]),
         str(sku.get("family", "")).lower(),
         Figures(int(float(has.get("vCPUs", 0))), int(float(has.get("MemoryGB", 0)) * 1024)),

@@ -6,9 +6,9 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from drivers.changes import Changes, StateChange
+from drivers.changes import StateChange, StateChangeStream
 from drivers.contract import (
-    Clear,
+    CleanUp,
     Deploy,
     HostLink,
     Order,
@@ -24,23 +24,24 @@ from drivers.contract import (
     Ticket,
     Verdict,
 )
-from drivers.esxi import acts, cloning, examining, looking, moving, settling, stopping
-from drivers.esxi.cloning import Setting
-from drivers.esxi.foreseeing import foresee
-from drivers.esxi.moving import Way
-from drivers.esxi.objecting import objections
+from drivers.diagnostics import hosts_seen
+from drivers.esxi import diagnostics, queries, settle
+from drivers.esxi.connection.session import Service
+from drivers.esxi.connection.task_wait import Ends
+from drivers.esxi.connection.update_watch import Watch
+from drivers.esxi.connection.vcenter import Vcenter, goodbye
+from drivers.esxi.connection.vcenter_tasks import Begin, TaskRunner
 from drivers.esxi.options import EsxiOptions
-from drivers.esxi.places import Places
-from drivers.esxi.remains import Remains
-from drivers.esxi.running import Begin, TaskRunner
-from drivers.esxi.session import Service
-from drivers.esxi.shutting import Guest
-from drivers.esxi.surveying import Surveyor
-from drivers.esxi.vcenter import Vcenter, goodbye
-from drivers.esxi.waiting import Ends
-from drivers.esxi.watching import Watch
-from drivers.examining import hosts_seen
-from drivers.facts import Facts, Remark, Sighting
+from drivers.esxi.places import HostDirectory
+from drivers.esxi.preflight import foresee
+from drivers.esxi.survey import VcenterSurveyor
+from drivers.esxi.vms import cancellable_tasks, clone, migrate, operations
+from drivers.esxi.vms.clone import Setting
+from drivers.esxi.vms.guest_shutdown import GuestTools
+from drivers.esxi.vms.leftover_files import Remains
+from drivers.esxi.vms.migrate import Way
+from drivers.esxi.vms.objections import objections
+from drivers.facts import Diagnostic, Facts, Sighting
 from drivers.faults import Indeterminate, Missing, Rejected, Unreachable, begun
 from drivers.unable import NoRedeploy
 
@@ -50,18 +51,18 @@ _FINISHING_MAX = 4
 class EsxiDriver(NoRedeploy):
     """All hosts of one vCenter."""
 
-    capabilities = acts.CAPABILITIES
+    capabilities = operations.CAPABILITIES
 
     def __init__(self, name: str, options: EsxiOptions) -> None:
         self._name = name
         self._options = options
         self._links: dict[str, HostLink] = {}
         self._known: dict[str, HostLink] = {}
-        self._changes = Changes()
+        self._changes = StateChangeStream()
         self._ends = Ends()
         self._vcenter = Vcenter(name, options)
-        self._places = Places(options)
-        self._surveyor = Surveyor(name, options, self._places)
+        self._places = HostDirectory(options)
+        self._surveyor = VcenterSurveyor(name, options, self._places)
         self._surveying = asyncio.Lock()
         self._watch = Watch(
             name,
@@ -78,12 +79,12 @@ class EsxiDriver(NoRedeploy):
         """Know a host; the vCenter is spoken to when it is needed. Raises AddressError."""
         self._options.require_allowed(link.address or link.name)
         self._links[link.name] = link
-        self._known = looking.by_address(self._links.values())
+        self._known = queries.by_address(self._links.values())
 
     def detach(self, host: str) -> None:
         """Forget a host; its VMs stay as they are."""
         self._links.pop(host, None)
-        self._known = looking.by_address(self._links.values())
+        self._known = queries.by_address(self._links.values())
 
     def endpoints(self) -> Mapping[str, tuple[str, ...]]:
         """The vCenter, with every host of the block."""
@@ -108,7 +109,7 @@ class EsxiDriver(NoRedeploy):
         link = self._link(host)
 
         def sighting(service: Service) -> Sighting | None:
-            seen = looking.see(service, vm, {host: self._places.host(service, link)})
+            seen = queries.see(service, vm, {host: self._places.host(service, link)})
             found = seen.anywhere(self._known)
             return found if found is not None and found.host == host else None
 
@@ -129,36 +130,36 @@ class EsxiDriver(NoRedeploy):
         await self._tasks.run(
             permit,
             link.name,
-            lambda s, check: cloning.begin(s, order, permit.task, setting(s), check),
+            lambda s, check: clone.begin(s, order, permit.task, setting(s), check),
             keeps=True,
         )
         with begun():
             for _ in range(_FINISHING_MAX):
                 if await self._vcenter.look(
-                    lambda s: cloning.finished(s, order, permit.task, setting(s).host)
+                    lambda s: clone.finished(s, order, permit.task, setting(s).host)
                 ):
                     return
                 await self._tasks.run(
                     permit,
                     link.name,
-                    lambda s, check: cloning.finish(s, order, permit.task, setting(s), check),
+                    lambda s, check: clone.finish(s, order, permit.task, setting(s), check),
                 )
         raise Indeterminate("the VM does not become as ordered", host=link.name)
 
     async def power(self, permit: Permit, order: Power) -> None:
         """Change the power and wait until it has changed."""
         link = self._link(order.host)
-        guest = Guest(
+        guest = GuestTools(
             order,
             self._ends,
             lambda: self._vcenter.look(
-                lambda s: looking.see(s, order.vm, {link.name: self._places.host(s, link)})
+                lambda s: queries.see(s, order.vm, {link.name: self._places.host(s, link)})
             ),
         )
         if order.request is PowerRequest.SHUTDOWN:
             await guest.listens()
         try:
-            await self._tasks.run(permit, link.name, self._at(link, acts.power, order))
+            await self._tasks.run(permit, link.name, self._at(link, operations.power, order))
         except Rejected:
             # Somebody else may have been quicker, and DRS may have placed it elsewhere.
             with begun(), suppress(Indeterminate):
@@ -173,12 +174,12 @@ class EsxiDriver(NoRedeploy):
     async def reset(self, permit: Permit, order: Reset) -> None:
         """Press the button."""
         link = self._link(order.host)
-        await self._tasks.run(permit, link.name, self._at(link, acts.reset, order))
+        await self._tasks.run(permit, link.name, self._at(link, operations.reset, order))
 
     async def reconfigure(self, permit: Permit, order: Reconfigure) -> None:
         """Resize a VM that is off."""
         link = self._link(order.host)
-        await self._tasks.run(permit, link.name, self._at(link, acts.reconfigure, order))
+        await self._tasks.run(permit, link.name, self._at(link, operations.reconfigure, order))
 
     async def relocate(self, permit: Permit, order: Relocate) -> None:
         """Move the VM; after an error it is looked for before anything is said."""
@@ -190,14 +191,14 @@ class EsxiDriver(NoRedeploy):
 
         try:
             await foresee(self._vcenter, self._ends, order, way, self._options.call_timeout_s)
-            if moving.with_disk(order):
+            if migrate.with_disk(order):
                 await self._tasks.run(
-                    permit, source.name, lambda s, check: moving.name_disk(s, order, way(s), check)
+                    permit, source.name, lambda s, check: migrate.name_disk(s, order, way(s), check)
                 )
             await self._tasks.run(
                 permit,
                 source.name,
-                lambda s, check: moving.begin(s, order, way(s), check),
+                lambda s, check: migrate.begin(s, order, way(s), check),
                 self._options.relocation_timeout_s,
             )
         except (Rejected, Missing) as refused:
@@ -212,11 +213,11 @@ class EsxiDriver(NoRedeploy):
         link = self._link(order.at.host)
         await self._remains.remove(permit, order, lambda s: self._places.host(s, link))
 
-    async def clear(self, permit: Permit, order: Clear) -> None:
+    async def clear(self, permit: Permit, order: CleanUp) -> None:
         """See that the VM lives elsewhere: the vCenter leaves nothing behind."""
         links = [self._link(order.at.host), self._link(order.lives_on)]
         await self._vcenter.act(
-            lambda s, _: acts.clear(
+            lambda s, _: operations.clear(
                 s, order, {link.name: self._places.host(s, link) for link in links}
             ),
             permit,
@@ -225,7 +226,7 @@ class EsxiDriver(NoRedeploy):
 
     async def objections(self, order: Order) -> tuple[str, ...]:
         """Why an order would be refused now for what others have set on the VM; only looks."""
-        links = [self._link(host) for host in settling.hosts_of(order)]
+        links = [self._link(host) for host in settle.hosts_of(order)]
         return await self._vcenter.look(
             lambda s: objections(s, order, {x.name: self._places.host(s, x) for x in links})
         )
@@ -233,7 +234,7 @@ class EsxiDriver(NoRedeploy):
     async def progress(self, ticket: Ticket) -> Progress:
         """How far the vCenter says that the call is, and which question it waits with."""
         begun_for = self._tasks.of(ticket.task)
-        return await self._vcenter.look(lambda s: stopping.progress(s, ticket, begun_for))
+        return await self._vcenter.look(lambda s: cancellable_tasks.progress(s, ticket, begun_for))
 
     async def settle(self, ticket: Ticket) -> Outcome:
         """Look for the VM and for tasks that run on it."""
@@ -246,13 +247,15 @@ class EsxiDriver(NoRedeploy):
         return outcome
 
     async def _settled(self, ticket: Ticket) -> Outcome:
-        links = [self._link(host) for host in settling.hosts_of(ticket.order)]
+        links = [self._link(host) for host in settle.hosts_of(ticket.order)]
         others = self._tasks.of_others(ticket.task)
 
         def settled(service: Service) -> Outcome:
             hosts = {link.name: self._places.host(service, link) for link in links}
-            scope = settling.Scope(hosts, self._known, self._options, others, self._surveyor.ids)
-            return settling.settle(service, ticket, scope)
+            scope = settle.SettleScope(
+                hosts, self._known, self._options, others, self._surveyor.ids
+            )
+            return settle.settle(service, ticket, scope)
 
         return await self._vcenter.look(settled)
 
@@ -260,15 +263,15 @@ class EsxiDriver(NoRedeploy):
         """Ask the vCenter to cancel the call's task; Rejected when it cannot."""
         begun_for = self._tasks.of(ticket.task)
         await self._vcenter.act(
-            lambda s, check: stopping.stop(s, ticket, begun_for, check),
+            lambda s, check: cancellable_tasks.stop(s, ticket, begun_for, check),
             permit,
-            settling.hosts_of(ticket.order)[0],
+            settle.hosts_of(ticket.order)[0],
         )
 
-    async def examine(self) -> tuple[Remark, ...]:
+    async def examine(self) -> tuple[Diagnostic, ...]:
         """The vCenter and what the role may, then each host."""
         links = list(self._links.values())
-        found = await examining.examined(self._vcenter, self._options, links)
+        found = await diagnostics.examined(self._vcenter, self._options, links)
         return (*found, *await hosts_seen(self))
 
     async def aclose(self) -> None:
@@ -279,7 +282,7 @@ class EsxiDriver(NoRedeploy):
         """The verb, with the host's object as this session has it."""
         return lambda s, check: verb(s, order, self._places.host(s, link), check)
 
-    async def _shut_down(self, permit: Permit, order: Power, guest: Guest) -> None:
+    async def _shut_down(self, permit: Permit, order: Power, guest: GuestTools) -> None:
         """Wait for the guest, then pull the plug if that was asked for."""
         if await guest.is_off():
             return

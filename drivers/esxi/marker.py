@@ -16,7 +16,7 @@ _VM, _TASK, _VOLUME, _DISKS = "vmgate.vm", "vmgate.task", "vmgate.volume.", "vmg
 
 
 @dataclass(frozen=True, slots=True)
-class Marker:
+class ExtraConfigMarker:
     """The VM and the task that made it; volumes by the ids of datastores; `disks` are the keys of
     those that the template brought, None in marks of earlier versions."""
 
@@ -42,7 +42,7 @@ def renamed(datastore: str, volume: str) -> list[Any]:
     return [vim.option.OptionValue(key=_VOLUME + datastore, value=volume)]
 
 
-def read_from(options: Iterable[Any]) -> Marker:
+def read_from(options: Iterable[Any]) -> ExtraConfigMarker:
     """The mark among a VM's extra options; the last of a key counts."""
     values = {each.key: str(each.value) for each in options if each.key.startswith("vmgate.")}
     volumes = {
@@ -50,7 +50,7 @@ def read_from(options: Iterable[Any]) -> Marker:
     }
     keys = values.get(_DISKS, "").split(",")
     disks = frozenset(int(key) for key in keys) if all(key.isdigit() for key in keys) else None
-    return Marker(_uuid(values.get(_VM)), _uuid(values.get(_TASK)), volumes, disks)
+    return ExtraConfigMarker(_uuid(values.get(_VM)), _uuid(values.get(_TASK)), volumes, disks)
 
 
 def _uuid(text: str | None) -> UUID | None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterable
 from itertools import product
 
-from drivers.esxi.reading import Found
+from drivers.esxi.connection.paging import PropertyPage
 from drivers.faults import Rejected
 
 SPLITS_MAX = 6
@@ -27,14 +27,14 @@ def encoded(name: str) -> str:
     return re.sub(r"[/\\%]", lambda found: _KEPT[found[0]], name)
 
 
-def called(found: Iterable[Found], name: str) -> list[Found]:
+def called(found: Iterable[PropertyPage], name: str) -> list[PropertyPage]:
     """The objects that are called so; the vCenter's own spelling is understood too."""
     all_ = list(found)
     meant = [each for each in all_ if decoded(str(each.get("name"))) == name]
     return meant or [each for each in all_ if str(each.get("name")) == name]
 
 
-def only(found: Iterable[Found], name: str, kind: str, host: str) -> Found:
+def only(found: Iterable[PropertyPage], name: str, kind: str, host: str) -> PropertyPage:
     """The one object of a host that is called so; raises Rejected for none or several."""
     named = called(found, name)
     if not named:

@@ -9,10 +9,18 @@ from pyVmomi import vim
 
 from drivers.contract import HostLink
 from drivers.esxi import names
-from drivers.esxi.looking import HOST_PATHS, in_sight
+from drivers.esxi.connection.paging import (
+    PropertyPage,
+    all_in,
+    along,
+    list_leaves,
+    one,
+    read_each,
+    whole,
+)
+from drivers.esxi.connection.session import Service
 from drivers.esxi.options import EsxiOptions
-from drivers.esxi.reading import Found, all_in, along, list_leaves, one, read_each, whole
-from drivers.esxi.session import Service
+from drivers.esxi.queries import HOST_PATHS, in_sight
 from drivers.faults import Rejected, Unreachable
 
 _GROUND = {
@@ -25,25 +33,25 @@ _GROUND = {
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class HostResources:
     """A host, the pool that VMs go to there, and its datastores and networks."""
 
-    host: Found
+    host: PropertyPage
     name: str
     pool: Any
-    datastores: Sequence[Found]
-    networks: Sequence[Found]
+    datastores: Sequence[PropertyPage]
+    networks: Sequence[PropertyPage]
 
     def datastore(self, name: str) -> Any:
         """The datastore; raises Rejected for none or several of that name."""
         return names.only(self.datastores, name, "datastore", self.name).ref
 
-    def network(self, name: str) -> Found:
+    def network(self, name: str) -> PropertyPage:
         """The network; raises Rejected for none or several of that name."""
         return names.only(self.networks, name, "network", self.name)
 
 
-class Places:
+class HostDirectory:
     """What hosts are called in the datacenter; kept until one is not found. Safe for threads."""
 
     def __init__(self, options: EsxiOptions) -> None:
@@ -64,7 +72,7 @@ class Places:
             raise Unreachable(f"the vCenter has no such host: {name}", host=link.name)
         return service.ref(vim.HostSystem, id_)
 
-    def learn(self, hosts: Iterable[Found]) -> None:
+    def learn(self, hosts: Iterable[PropertyPage]) -> None:
         """All hosts as they were just read."""
         ids = {str(host.get("name")): host.id for host in hosts if host.get("name")}
         with self._lock:
@@ -102,7 +110,7 @@ def view(service: Service, options: EsxiOptions, kinds: list[Any]) -> Any:
     )
 
 
-def read_hosts(service: Service, options: EsxiOptions) -> list[Found]:
+def read_hosts(service: Service, options: EsxiOptions) -> list[PropertyPage]:
     """All hosts of the datacenter."""
     hosts = view(service, options, [vim.HostSystem])
     try:
@@ -111,7 +119,7 @@ def read_hosts(service: Service, options: EsxiOptions) -> list[Found]:
         hosts.DestroyView()
 
 
-def ground(service: Service, host: Any, name: str, options: EsxiOptions) -> Ground:
+def ground(service: Service, host: Any, name: str, options: EsxiOptions) -> HostResources:
     """A host in sight, ready to take a VM; raises Unreachable, Rejected. A datastore or a network
     that may not be read is none of it."""
     starts = [
@@ -123,7 +131,7 @@ def ground(service: Service, host: Any, name: str, options: EsxiOptions) -> Grou
         )
     ]
     found = read_each(service, starts, _GROUND)
-    by_kind: dict[Any, list[Found]] = {kind: [] for kind in _GROUND}
+    by_kind: dict[Any, list[PropertyPage]] = {kind: [] for kind in _GROUND}
     for each in found:
         kind = next((kind for kind in reversed(_GROUND) if isinstance(each.ref, kind)), None)
         if kind is not None and (not each.unread or kind in (vim.HostSystem, vim.ComputeResource)):
@@ -136,7 +144,7 @@ def ground(service: Service, host: Any, name: str, options: EsxiOptions) -> Grou
         raise Rejected(f"the pool of {name} cannot be used", host=name)
     networks = (*by_kind[vim.Network], *by_kind[vim.dvs.DistributedVirtualPortgroup])
     pool = nested_pool(service, pools[0], options.resource_pool, name)
-    return Ground(at, name, pool, by_kind[vim.Datastore], networks)
+    return HostResources(at, name, pool, by_kind[vim.Datastore], networks)
 
 
 def nested_pool(service: Service, pool: Any, path: str, host: str) -> Any:

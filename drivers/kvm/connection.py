@@ -20,7 +20,7 @@ Heard = Callable[[str, int, int], None]
 """Called with a VM's uuid, the lifecycle event and its detail."""
 
 
-class Connection:
+class LibvirtConnection:
     """To the host called `name` at an address that was read. `heard` None: no events are wanted."""
 
     def __init__(

@@ -17,14 +17,14 @@ ET.register_namespace("vmgate", NAMESPACE)
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class HostSetting:
     """What a definition needs of its host: the disk's path, and its networks by tag."""
 
     disk_path: str
     networks: Mapping[str, str]
 
 
-def define(spec: VmSpec, task: UUID, at: Ground, options: KvmOptions) -> str:
+def define(spec: VmSpec, task: UUID, at: HostSetting, options: KvmOptions) -> str:
     """The definition; the uuid is the VM's own, so a second define is the same VM."""
     root = ET.Element("domain", type=options.domain)
     _leaf(root, "name", spec.name)

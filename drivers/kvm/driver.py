@@ -7,9 +7,9 @@ from functools import partial
 from uuid import UUID
 
 from drivers.capabilities import Capabilities, HypervisorType
-from drivers.changes import Changes, StateChange
+from drivers.changes import StateChange, StateChangeStream
 from drivers.contract import (
-    Clear,
+    CleanUp,
     Deploy,
     HostLink,
     Order,
@@ -24,17 +24,17 @@ from drivers.contract import (
     Reset,
     Ticket,
 )
-from drivers.examining import hosts_seen
-from drivers.facts import Facts, PowerState, Remark, Sighting
+from drivers.diagnostics import hosts_seen
+from drivers.facts import Diagnostic, Facts, PowerState, Sighting
 from drivers.faults import Fault, Indeterminate, Missing, Rejected, Unreachable, begun
-from drivers.kvm import acts, foreseeing, looking, moving, settling, surveying
+from drivers.kvm import migrate, operations, preflight, queries, settle, survey
 from drivers.kvm.address import parse, transports_of
-from drivers.kvm.changing import listeners
-from drivers.kvm.domain_xml import Ground
+from drivers.kvm.cancellable_calls import CancellableCall, Stopping
+from drivers.kvm.domain_xml import HostSetting
 from drivers.kvm.host import KvmHost
 from drivers.kvm.options import KvmOptions
+from drivers.kvm.state_changes import listeners
 from drivers.kvm.states import ASLEEP
-from drivers.kvm.stopping import Call, Stopping
 from drivers.unable import NoRedeploy
 
 _SHUTDOWN_LOOK_S = 0.1
@@ -48,7 +48,7 @@ class KvmDriver(NoRedeploy):
         self._name = name
         self._options = options
         self._hosts: dict[str, KvmHost] = {}
-        self._changes = Changes()
+        self._changes = StateChangeStream()
         self._stopping = Stopping()
         self.capabilities = Capabilities(
             type=HypervisorType.KVM,
@@ -81,11 +81,11 @@ class KvmDriver(NoRedeploy):
     async def survey(self, endpoint: str) -> Facts:
         """Everything on one host."""
         host = self._host(endpoint)
-        return await host.look(lambda c: surveying.survey(c, host.link, self._options))
+        return await host.look(lambda c: survey.survey(c, host.link, self._options))
 
     async def look(self, vm: UUID, host: str) -> Sighting | None:
         """One VM on one host."""
-        return await self._host(host).look(lambda c: looking.look(c, vm, host))
+        return await self._host(host).look(lambda c: queries.look(c, vm, host))
 
     def changes(self) -> AsyncIterator[StateChange]:
         """What libvirt reports, as it comes."""
@@ -95,14 +95,16 @@ class KvmDriver(NoRedeploy):
         """Clone the disk and define the VM, off."""
         host = self._host(order.at.host)
         setting = (host.link.networks, self._options)
-        await host.act(lambda c, check: acts.deploy(c, order, permit.task, setting, check), permit)
+        await host.act(
+            lambda c, check: operations.deploy(c, order, permit.task, setting, check), permit
+        )
 
     async def power(self, permit: Permit, order: Power) -> None:
         """Change the power and wait until it has changed."""
         host = self._host(order.host)
         with self._stopping.running(permit) as call:
             permit = call.guarded(permit)
-            await host.act(lambda c, check: acts.power(c, order, check), permit)
+            await host.act(lambda c, check: operations.power(c, order, check), permit)
             with begun():
                 match order.request:
                     case PowerRequest.SHUTDOWN:
@@ -113,12 +115,12 @@ class KvmDriver(NoRedeploy):
     async def reset(self, permit: Permit, order: Reset) -> None:
         """Press the button."""
         host = self._host(order.host)
-        await host.act(lambda c, check: acts.reset(c, order, check), permit)
+        await host.act(lambda c, check: operations.reset(c, order, check), permit)
 
     async def reconfigure(self, permit: Permit, order: Reconfigure) -> None:
         """Resize a VM that is off."""
         host = self._host(order.host)
-        await host.act(lambda c, check: acts.reconfigure(c, order, check), permit)
+        await host.act(lambda c, check: operations.reconfigure(c, order, check), permit)
 
     async def relocate(self, permit: Permit, order: Relocate) -> None:
         """Move the VM unless something stands against that; after an error both hosts are looked
@@ -127,7 +129,7 @@ class KvmDriver(NoRedeploy):
         with self._stopping.running(permit) as call:
             permit = call.guarded(permit)
             permit.check()
-            if await source.look(lambda c: looking.find(c, order.spec.vm)) is None:
+            if await source.look(lambda c: queries.find(c, order.spec.vm)) is None:
                 gone = f"the VM does not exist on {order.source.host}"
                 await self._not_moved(order, Missing(gone, host=order.source.host))
             told = await self.objections(order)
@@ -139,53 +141,55 @@ class KvmDriver(NoRedeploy):
                 with begun():
                     async with call.aborting(lambda by: self._abort(order, by)):
                         kept = await source.act(
-                            lambda c, check: moving.move(c, order, to, self._options, check),
+                            lambda c, check: migrate.move(c, order, to, self._options, check),
                             permit,
                             self._options.relocation_timeout_s,
                         )
                     vm = order.spec.vm
-                    await target.act(lambda c, check: acts.arrived(c, vm, kept, check), permit)
+                    await target.act(
+                        lambda c, check: operations.arrived(c, vm, kept, check), permit
+                    )
             except (Rejected, Missing) as refused:
                 await self._not_moved(order, refused)
 
-    async def _target(self, permit: Permit, order: Relocate) -> moving.Target:
+    async def _target(self, permit: Permit, order: Relocate) -> migrate.Target:
         """Make the ground for the VM at the target, and say where that is."""
         source, target = self._host(order.source.host), self._host(order.target.host)
-        own = await source.look(lambda c: moving.own_path(c, order))
-        path = await target.act(lambda c, check: moving.ground(c, order, check), permit)
-        return moving.Target(target.address, Ground(path, target.link.networks), own)
+        own = await source.look(lambda c: migrate.own_path(c, order))
+        path = await target.act(lambda c, check: migrate.ground(c, order, check), permit)
+        return migrate.Target(target.address, HostSetting(path, target.link.networks), own)
 
     async def remove(self, permit: Permit, order: Remove) -> None:
         """Delete a VM that is off, and its disk."""
         host = self._host(order.at.host)
-        await host.act(lambda c, check: acts.remove(c, order, check), permit)
+        await host.act(lambda c, check: operations.remove(c, order, check), permit)
 
-    async def clear(self, permit: Permit, order: Clear) -> None:
+    async def clear(self, permit: Permit, order: CleanUp) -> None:
         """Delete what a move left, once the VM is seen living on the other host."""
         lives = await self.look(order.vm, order.lives_on)
         if lives is None or lives.arriving:
             raise Rejected(f"the VM was not seen living on {order.lives_on}", host=order.at.host)
-        if await self._host(order.lives_on).look(lambda c: looking.moving(c, order.vm)):
+        if await self._host(order.lives_on).look(lambda c: queries.moving(c, order.vm)):
             raise Rejected("the VM is being moved", host=order.lives_on)
         host = self._host(order.at.host)
-        await host.act(lambda c, check: acts.clear(c, order, check), permit)
+        await host.act(lambda c, check: operations.clear(c, order, check), permit)
 
     async def objections(self, order: Order) -> tuple[str, ...]:
         """What would be refused of a move, a resize or a removal."""
         match order:
             case Relocate():
                 target = self._host(order.target.host)
-                there = await target.look(lambda c: foreseeing.target(c, order, target.link))
+                there = await target.look(lambda c: preflight.target(c, order, target.link))
                 source = self._host(order.source.host)
                 return await source.look(
-                    lambda c: foreseeing.relocation(c, order, source.link, there)
+                    lambda c: preflight.relocation(c, order, source.link, there)
                 )
             case Reconfigure():
                 at = self._host(order.host)
-                return await at.look(lambda c: foreseeing.reconfiguration(c, order))
+                return await at.look(lambda c: preflight.reconfiguration(c, order))
             case Remove():
                 at = self._host(order.at.host)
-                return await at.look(lambda c: foreseeing.removal(c, order))
+                return await at.look(lambda c: preflight.removal(c, order))
             case _:
                 return ()
 
@@ -196,7 +200,7 @@ class KvmDriver(NoRedeploy):
             return Progress(None)
         try:
             source = self._host(order.source.host)
-            return Progress(await source.look(lambda c: looking.percent(c, order.spec.vm)))
+            return Progress(await source.look(lambda c: queries.percent(c, order.spec.vm)))
         except Fault:
             return Progress(None)
 
@@ -213,10 +217,10 @@ class KvmDriver(NoRedeploy):
 
     async def _settled(self, ticket: Ticket) -> Outcome:
         seen = [
-            await self._host(host).look(partial(settling.see, ticket=ticket, host=host, at=at))
-            for host, at in settling.places_of(ticket)
+            await self._host(host).look(partial(settle.see, ticket=ticket, host=host, at=at))
+            for host, at in settle.places_of(ticket)
         ]
-        return settling.settle(ticket, seen)
+        return settle.settle(ticket, seen)
 
     async def cancel(self, permit: Permit, ticket: Ticket) -> None:
         """Ask for a move to end, or the wait for a guest to shut down; all other calls end soon by
@@ -231,9 +235,9 @@ class KvmDriver(NoRedeploy):
 
     async def _abort(self, order: Relocate, permit: Permit) -> bool:
         vm, source = order.spec.vm, self._host(order.source.host)
-        return await source.interrupt(lambda c, check: moving.abort(c, vm, check), permit)
+        return await source.interrupt(lambda c, check: migrate.abort(c, vm, check), permit)
 
-    async def examine(self) -> tuple[Remark, ...]:
+    async def examine(self) -> tuple[Diagnostic, ...]:
         """Whether each host is seen."""
         return await hosts_seen(self)
 
@@ -242,7 +246,9 @@ class KvmDriver(NoRedeploy):
         for name in tuple(self._hosts):
             self.detach(name)
 
-    async def _shut_down(self, host: KvmHost, permit: Permit, order: Power, call: Call) -> None:
+    async def _shut_down(
+        self, host: KvmHost, permit: Permit, order: Power, call: CancellableCall
+    ) -> None:
         """Wait for the guest, then pull the plug if that was asked for."""
         began_s = time.monotonic()
         ends_s, again_s = began_s + order.grace_s, began_s + self._options.shutdown_retry_s
@@ -257,14 +263,14 @@ class KvmDriver(NoRedeploy):
                 break
             if now_s >= again_s:
                 again_s = now_s + self._options.shutdown_retry_s
-                await host.act(lambda c, check: acts.power(c, order, check), permit)
+                await host.act(lambda c, check: operations.power(c, order, check), permit)
             await asyncio.sleep(_SHUTDOWN_LOOK_S)
         if not order.force:
             raise Rejected(
                 f"the guest did not shut down within {order.grace_s:g} s", host=order.host
             )
         off = Power(order.vm, order.host, PowerRequest.OFF)
-        await host.act(lambda c, check: acts.power(c, off, check), permit)
+        await host.act(lambda c, check: operations.power(c, off, check), permit)
 
     async def _woken(self, order: Power) -> None:
         """A guest that was asleep needs a moment; whether it is awake is for settling to say."""
@@ -283,7 +289,7 @@ class KvmDriver(NoRedeploy):
             there = await self.look(vm, order.target.host)
         except Fault as blind:
             raise Indeterminate(f"{refused.message}; {blind.message}") from refused
-        stayed = here is not None and settling.stayed(order, here, there)
+        stayed = here is not None and settle.stayed(order, here, there)
         if stayed or (here is None and there is None and isinstance(refused, Missing)):
             raise Rejected(refused.message, host=refused.host) from refused
         raise Indeterminate(refused.message, host=refused.host) from refused

@@ -14,10 +14,10 @@ import libvirt
 from drivers.addresses import Address
 from drivers.contract import HostLink, Permit
 from drivers.faults import Unreachable
-from drivers.kvm.connection import Connection, Heard
+from drivers.host_executor import HostExecutor, RevocablePermit
+from drivers.kvm.connection import Heard, LibvirtConnection
+from drivers.kvm.faults import fault_of
 from drivers.kvm.options import KvmOptions
-from drivers.kvm.trouble import fault_of
-from drivers.lane import Asked, Lane
 
 T = TypeVar("T")
 ACTS_AT_ONCE = 8
@@ -38,10 +38,10 @@ class KvmHost:
         self.link = link
         self.address = at.text
         self._options = options
-        self._acts = Lane(link.name, width=ACTS_AT_ONCE, waiting_max=256)
-        self._looks = Lane(link.name, width=LOOKS_AT_ONCE, waiting_max=256)
-        self._acting = Connection(link.name, at, options, None, lost)
-        self._looking = Connection(link.name, at, options, heard, lost)
+        self._acts = HostExecutor(link.name, width=ACTS_AT_ONCE, waiting_max=256)
+        self._looks = HostExecutor(link.name, width=LOOKS_AT_ONCE, waiting_max=256)
+        self._acting = LibvirtConnection(link.name, at, options, None, lost)
+        self._looking = LibvirtConnection(link.name, at, options, heard, lost)
 
     async def look(self, call: Callable[[Any], T]) -> T:
         """`call` with a connection; it only reads. Raises Unreachable, Missing, Rejected, Busy."""
@@ -76,12 +76,12 @@ class KvmHost:
 
     async def _act(
         self,
-        way: tuple[Lane, Connection],
+        way: tuple[HostExecutor, LibvirtConnection],
         call: Callable[[Any, Callable[[], None]], T],
         permit: Permit,
         timeout_s: float,
     ) -> T:
-        asked = Asked(permit)
+        asked = RevocablePermit(permit)
         lane, at = way
 
         def acting() -> T:

@@ -13,7 +13,7 @@ import msgspec
 from drivers.capabilities import HypervisorType
 from drivers.changes import Change, StateChange
 from drivers.contract import (
-    Clear,
+    CleanUp,
     Deploy,
     HostLink,
     Outcome,
@@ -29,16 +29,16 @@ from drivers.contract import (
     Ticket,
     Verdict,
 )
-from drivers.examining import hosts_seen
-from drivers.facts import Facts, Remark, Sighting
+from drivers.diagnostics import hosts_seen
+from drivers.facts import Diagnostic, Facts, Sighting
 from drivers.faults import Rejected, Unreachable, Unsupported, begun
-from drivers.lane import Lane
-from drivers.simulated import acts
+from drivers.host_executor import HostExecutor
+from drivers.simulated import operations
 from drivers.simulated.address import parse
 from drivers.simulated.endings import end
 from drivers.simulated.options import SimulatedOptions, capabilities_of
-from drivers.simulated.settling import hosts_of, settle, sighting
-from drivers.simulated.surveying import survey
+from drivers.simulated.settle import hosts_of, settle, sighting
+from drivers.simulated.survey import survey
 from drivers.simulated.world import World
 from drivers.unable import NothingForeseen
 
@@ -58,7 +58,7 @@ class SimulatedDriver(NothingForeseen):
         self._options = options
         self._random = random.Random(options.seed)
         self._links: dict[str, HostLink] = {}
-        self._lanes: dict[str, Lane] = {}
+        self._lanes: dict[str, HostExecutor] = {}
         self.capabilities = capabilities_of(type_, options)
 
     def attach(self, link: HostLink) -> None:
@@ -67,7 +67,7 @@ class SimulatedDriver(NothingForeseen):
         self.world.add_host(link.name, size)
         self._links[link.name] = link
         if link.name not in self._lanes:
-            self._lanes[link.name] = Lane(link.name, width=8, waiting_max=256)
+            self._lanes[link.name] = HostExecutor(link.name, width=8, waiting_max=256)
 
     def detach(self, host: str) -> None:
         """Forget a host; the world keeps it."""
@@ -118,7 +118,7 @@ class SimulatedDriver(NothingForeseen):
         """Create the VM, off."""
         task = str(permit.task)
         await self._act(
-            permit, order.at.host, "deploy", lambda: acts.deploy(self.world, task, order)
+            permit, order.at.host, "deploy", lambda: operations.deploy(self.world, task, order)
         )
 
     async def power(self, permit: Permit, order: Power) -> None:
@@ -129,7 +129,10 @@ class SimulatedDriver(NothingForeseen):
             self._need(self.capabilities.deallocation, "deallocates no VM")
         task = str(permit.task)
         await self._act(
-            permit, order.host, "power", lambda: acts.power(self.world, task, order, self._options)
+            permit,
+            order.host,
+            "power",
+            lambda: operations.power(self.world, task, order, self._options),
         )
         if order.request is PowerRequest.SHUTDOWN:
             with begun():
@@ -140,7 +143,9 @@ class SimulatedDriver(NothingForeseen):
     async def reset(self, permit: Permit, order: Reset) -> None:
         """Press the button."""
         task = str(permit.task)
-        await self._act(permit, order.host, "reset", lambda: acts.reset(self.world, task, order))
+        await self._act(
+            permit, order.host, "reset", lambda: operations.reset(self.world, task, order)
+        )
 
     async def reconfigure(self, permit: Permit, order: Reconfigure) -> None:
         """Resize a VM that is off."""
@@ -149,7 +154,7 @@ class SimulatedDriver(NothingForeseen):
             permit,
             order.host,
             "reconfigure",
-            lambda: acts.reconfigure(self.world, task, order, self._options),
+            lambda: operations.reconfigure(self.world, task, order, self._options),
         )
 
     async def redeploy(self, permit: Permit, order: Redeploy) -> None:
@@ -157,7 +162,7 @@ class SimulatedDriver(NothingForeseen):
         self._need(self.capabilities.redeploy, "redeploys no VM")
         task = str(permit.task)
         await self._act(
-            permit, order.host, "redeploy", lambda: acts.redeploy(self.world, task, order)
+            permit, order.host, "redeploy", lambda: operations.redeploy(self.world, task, order)
         )
 
     async def relocate(self, permit: Permit, order: Relocate) -> None:
@@ -168,7 +173,7 @@ class SimulatedDriver(NothingForeseen):
             permit,
             order.source.host,
             "relocate",
-            lambda: acts.relocate(self.world, task, order, self._options),
+            lambda: operations.relocate(self.world, task, order, self._options),
         )
         ticket = Ticket(permit.task, permit.step, order)
         look_each_s = min(_LOOK_EACH_S, self._options.relocation_s)
@@ -180,14 +185,16 @@ class SimulatedDriver(NothingForeseen):
         """Delete a VM that is off."""
         task = str(permit.task)
         await self._act(
-            permit, order.at.host, "remove", lambda: acts.remove(self.world, task, order)
+            permit, order.at.host, "remove", lambda: operations.remove(self.world, task, order)
         )
 
-    async def clear(self, permit: Permit, order: Clear) -> None:
+    async def clear(self, permit: Permit, order: CleanUp) -> None:
         """Delete what a move left."""
         self._need(self.capabilities.relocation, "moves no VM")
         task = str(permit.task)
-        await self._act(permit, order.at.host, "clear", lambda: acts.clear(self.world, task, order))
+        await self._act(
+            permit, order.at.host, "clear", lambda: operations.clear(self.world, task, order)
+        )
 
     async def progress(self, ticket: Ticket) -> Progress:
         """The share of a move's time that has passed."""
@@ -218,7 +225,7 @@ class SimulatedDriver(NothingForeseen):
 
         await self._act(permit, host, "cancel", stop)
 
-    async def examine(self) -> tuple[Remark, ...]:
+    async def examine(self) -> tuple[Diagnostic, ...]:
         """Whether each host is seen."""
         return await hosts_seen(self)
 
@@ -273,7 +280,7 @@ class SimulatedDriver(NothingForeseen):
                 if fault is not None and (ending := self.world.ending(fault)) is not None:
                     end(self.world, ending["vm"], ending["what"])
             if fault is not None:
-                raise acts.fault_named(fault["kind"], host)
+                raise operations.fault_named(fault["kind"], host)
 
         await lane.run(act, permit=permit, timeout_s=self._options.call_timeout_s)
 
@@ -282,7 +289,7 @@ class SimulatedDriver(NothingForeseen):
         if not able:
             raise Unsupported(f"{self._name} {unable}")
 
-    def _lane(self, host: str) -> Lane:
+    def _lane(self, host: str) -> HostExecutor:
         lane = self._lanes.get(host)
         if lane is None:
             raise Unreachable(f"{self._name} does not know a host called {host}", host=host)

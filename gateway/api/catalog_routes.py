@@ -1,21 +1,16 @@
 """Every URL but those of VMs, tasks, events and rules, on one screen: method, path, function,
 needs."""
 
-from gateway.api import (
-    datacenters,
-    decisions,
-    default_tiers,
-    enterprises,
-    login,
-    machines,
-    virtualappliances,
-    virtualdatacenters,
-)
+from gateway.api import datacenters, enterprises, machines, virtualdatacenters
+from gateway.api.auth import login
+from gateway.api.auth.guard import Access
+from gateway.api.capacity import decisions
 from gateway.api.empty_routes import EMPTY_ROUTES
-from gateway.api.guard import Access
-from gateway.api.problems import Handler
-from gateway.api.rule_routes import RULE_ROUTES
-from gateway.api.ruleset_routes import RULESET_ROUTES
+from gateway.api.http.problems import Handler
+from gateway.api.rules import default_tiers
+from gateway.api.rules.rule_routes import RULE_ROUTES
+from gateway.api.rules.ruleset_routes import RULESET_ROUTES
+from gateway.api.vms import virtualappliances
 from gateway.config.privileges import Privilege
 
 Route = tuple[str, str, Handler, str | Access]

@@ -3,44 +3,45 @@
 from aiohttp import web
 
 from gateway.api.representations import places as shown
-from gateway.api.vm_body import as_object, flag, invalid
-from gateway.api.vm_turn import Turn
-from gateway.denial import Denied, Kind
+from gateway.api.request_bodies import as_object, flag, invalid
+from gateway.api.request_context import RequestContext
+from gateway.denial import ApiError, ErrorKind
 from gateway.events.event import Event
-from gateway.store import ledger, places
+from gateway.store import places
+from gateway.store.capacity import ledger
+from gateway.store.db.pool import Connection
 from gateway.store.places import Datacenter, DatastoreRow, Rack
-from gateway.store.pool import Connection
 
 
-async def find(turn: Turn, c: Connection) -> Datacenter:
-    """The one the path names; Denied DC-0 when there is none."""
+async def find(turn: RequestContext, c: Connection) -> Datacenter:
+    """The one the path names; ApiError DC-0 when there is none."""
     (datacenter_id,) = turn.ids("dc")
     one = await places.datacenter(c, datacenter_id)
     if one is None:
-        raise Denied(Kind.ABSENT, "DC-0", "The datacenter does not exist")
+        raise ApiError(ErrorKind.ABSENT, "DC-0", "The datacenter does not exist")
     return one
 
 
-async def find_rack(turn: Turn, c: Connection) -> Rack:
-    """The rack the path names; Denied RACK-0 when there is none."""
+async def find_rack(turn: RequestContext, c: Connection) -> Rack:
+    """The rack the path names; ApiError RACK-0 when there is none."""
     datacenter_id, rack_id = turn.ids("dc", "rack")
     one = await places.rack(c, datacenter_id, rack_id)
     if one is None:
-        raise Denied(Kind.ABSENT, "RACK-0", "The rack does not exist")
+        raise ApiError(ErrorKind.ABSENT, "RACK-0", "The rack does not exist")
     return one
 
 
-async def _find_datastore(turn: Turn, c: Connection) -> DatastoreRow:
+async def _find_datastore(turn: RequestContext, c: Connection) -> DatastoreRow:
     datacenter_id, datastore_id = turn.ids("dc", "datastore")
     for one in await places.datastores_of(c, datacenter_id):
         if one.id == datastore_id:
             return one
-    raise Denied(Kind.ABSENT, "DATASTORE-0", "The datastore does not exist")
+    raise ApiError(ErrorKind.ABSENT, "DATASTORE-0", "The datastore does not exist")
 
 
 async def list_all(request: web.Request) -> web.Response:
     """GET: all datacenters."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     async with turn.store.read() as c:
         found = await places.datacenters(c)
     return turn.whole("datacenters", [shown.datacenter(turn.links, one) for one in found])
@@ -48,7 +49,7 @@ async def list_all(request: web.Request) -> web.Response:
 
 async def read(request: web.Request) -> web.Response:
     """GET: one datacenter."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     async with turn.store.read() as c:
         one = await find(turn, c)
     return turn.ok("datacenter", shown.datacenter(turn.links, one))
@@ -56,7 +57,7 @@ async def read(request: web.Request) -> web.Response:
 
 async def list_racks(request: web.Request) -> web.Response:
     """GET: the racks of a datacenter."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     async with turn.store.read() as c:
         found = await places.racks(c, (await find(turn, c)).id)
     return turn.whole("racks", [shown.rack(turn.links, one) for one in found])
@@ -64,7 +65,7 @@ async def list_racks(request: web.Request) -> web.Response:
 
 async def read_rack(request: web.Request) -> web.Response:
     """GET: one rack."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     async with turn.store.read() as c:
         one = await find_rack(turn, c)
     return turn.ok("rack", shown.rack(turn.links, one))
@@ -72,7 +73,7 @@ async def read_rack(request: web.Request) -> web.Response:
 
 async def list_datastores(request: web.Request) -> web.Response:
     """GET: the datastores of a datacenter."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     async with turn.store.read() as c:
         found = await places.datastores_of(c, (await find(turn, c)).id)
     return turn.whole("datastores", [shown.datastore(turn.links, one) for one in found])
@@ -80,7 +81,7 @@ async def list_datastores(request: web.Request) -> web.Response:
 
 async def read_datastore(request: web.Request) -> web.Response:
     """GET: one datastore."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     async with turn.store.read() as c:
         one = await _find_datastore(turn, c)
     return turn.ok("datastore", shown.datastore(turn.links, one))
@@ -88,7 +89,7 @@ async def read_datastore(request: web.Request) -> web.Response:
 
 async def edit_datastore(request: web.Request) -> web.Response:
     """PUT: whether new disks may go to it."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     body = as_object(await turn.json())
     if body.get("enabled") is None:
         raise invalid("enabled", "true or false is needed")

@@ -8,9 +8,9 @@ from typing import Any
 from aiohttp import web
 
 from gateway.api import datacenters, virtualdatacenters
-from gateway.api.problems import Handler
-from gateway.api.vm_reading import find_vm
-from gateway.api.vm_turn import Turn
+from gateway.api.access import find_vm
+from gateway.api.http.problems import Handler
+from gateway.api.request_context import RequestContext
 
 OF_VM = {
     "harddisks": ("storage/disks", "harddisks"),
@@ -36,7 +36,7 @@ def of_vm(media: str) -> Handler:
     """GET, or PUT of nothing: none of a VM."""
 
     async def read(request: web.Request) -> web.StreamResponse:
-        turn = Turn(request)
+        turn = RequestContext(request)
         async with turn.store.read() as c:
             await find_vm(c, turn.vm_path(), turn.caller)
         more: dict[str, Any] = {"metadata": {}} if media == "metadata" else {"collection": []}
@@ -49,7 +49,7 @@ def of_vdc(media: str) -> Handler:
     """GET: none of a virtual datacenter."""
 
     async def read(request: web.Request) -> web.StreamResponse:
-        turn = Turn(request)
+        turn = RequestContext(request)
         async with turn.store.read() as c:
             await virtualdatacenters.find(turn, c)
         return turn.whole(media, [])
@@ -61,7 +61,7 @@ def of_enterprise(media: str) -> Handler:
     """GET: none of an enterprise."""
 
     async def read(request: web.Request) -> web.StreamResponse:
-        turn = Turn(request)
+        turn = RequestContext(request)
         turn.require_sight(*turn.ids("enterprise"))
         return turn.whole(media, [])
 
@@ -72,7 +72,7 @@ def of_datacenter(media: str) -> Handler:
     """GET: none of a datacenter."""
 
     async def read(request: web.Request) -> web.StreamResponse:
-        turn = Turn(request)
+        turn = RequestContext(request)
         async with turn.store.read() as c:
             await datacenters.find(turn, c)
         return turn.whole(media, [])

@@ -1,8 +1,8 @@
 """The URLs of what is there and empty, on one screen: method, path, function, needs."""
 
 from gateway.api import empties
-from gateway.api.guard import Access
-from gateway.api.problems import Handler
+from gateway.api.auth.guard import Access
+from gateway.api.http.problems import Handler
 from gateway.config.privileges import Privilege
 
 Route = tuple[str, str, Handler, str | Access]

@@ -3,10 +3,10 @@
 from aiohttp import web
 
 from drivers.capabilities import HypervisorType
+from gateway.api.access import EVERYWHERE
 from gateway.api.representations import tenants as shown
-from gateway.api.vm_reading import EVERYWHERE
-from gateway.api.vm_turn import Turn
-from gateway.denial import Denied, Kind
+from gateway.api.request_context import RequestContext
+from gateway.denial import ApiError, ErrorKind
 from gateway.store import places, tenants, users
 from gateway.store.tenants import NAME_SORTS
 
@@ -15,7 +15,7 @@ _REGION = "publiccloudregion"
 
 async def list_all(request: web.Request) -> web.Response:
     """GET: the enterprises that exist for the caller."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     sort = turn.sort(NAME_SORTS, by="name", ascending=True)
     only = None if EVERYWHERE in turn.caller.privileges else turn.caller.enterprise_id
     async with turn.store.read() as c:
@@ -26,19 +26,19 @@ async def list_all(request: web.Request) -> web.Response:
 
 async def read(request: web.Request) -> web.Response:
     """GET: one enterprise."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     (enterprise_id,) = turn.ids("enterprise")
     turn.require_sight(enterprise_id)
     async with turn.store.read() as c:
         one = await tenants.enterprise(c, enterprise_id)
     if one is None:
-        raise Denied(Kind.ABSENT, "EN-0", "The enterprise does not exist")
+        raise ApiError(ErrorKind.ABSENT, "EN-0", "The enterprise does not exist")
     return turn.ok("enterprise", shown.enterprise(turn.links, one))
 
 
 async def list_users(request: web.Request) -> web.Response:
     """GET: the users of an enterprise."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     (enterprise_id,) = turn.ids("enterprise")
     turn.require_sight(enterprise_id)
     async with turn.store.read() as c:
@@ -48,20 +48,20 @@ async def list_users(request: web.Request) -> web.Response:
 
 async def read_user(request: web.Request) -> web.Response:
     """GET: one user."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     enterprise_id, user_id = turn.ids("enterprise", "user")
     turn.require_sight(enterprise_id)
     async with turn.store.read() as c:
         one = await users.get(c, user_id)
     if one is None or one.enterprise_id != enterprise_id:
-        raise Denied(Kind.ABSENT, "USER-0", "The user does not exist")
+        raise ApiError(ErrorKind.ABSENT, "USER-0", "The user does not exist")
     return turn.ok("user", shown.user(turn.links, one))
 
 
 async def list_locations(request: web.Request) -> web.Response:
     """GET: the datacenters a tenant may use; of them, for who asks for regions of public clouds,
     those that are some."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     if turn.preferred("datacenters", _REGION + "s") == "datacenters":
         async with turn.store.read() as c:
             found = await places.datacenters(c)
@@ -73,7 +73,7 @@ async def list_locations(request: web.Request) -> web.Response:
 
 async def read_location(request: web.Request) -> web.Response:
     """GET: one of them."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     (datacenter_id,) = turn.ids("dc")
     media = turn.preferred("datacenter", _REGION)
     async with turn.store.read() as c:
@@ -81,13 +81,13 @@ async def read_location(request: web.Request) -> web.Response:
         if media == _REGION and one not in await places.regions(c, HypervisorType.AZURE):
             one = None
     if one is None:
-        raise Denied(Kind.ABSENT, "DC-0", "The location does not exist")
+        raise ApiError(ErrorKind.ABSENT, "DC-0", "The location does not exist")
     return turn.ok(media, shown.location(turn.links, one, media))
 
 
 async def location_templates(request: web.Request) -> web.Response:
     """GET: the templates a tenant may use there."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     (datacenter_id,) = turn.ids("dc")
     async with turn.store.read() as c:
         found = await tenants.templates(c, datacenter_id, turn.caller.enterprise_id, None)

@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from gateway.api.paging import rendered
+from gateway.api.access import EVERYWHERE, find_vm
+from gateway.api.http.paging import rendered
 from gateway.api.representations.events import event
-from gateway.api.vm_body import invalid
-from gateway.api.vm_reading import EVERYWHERE, find_vm
-from gateway.api.vm_turn import Turn
-from gateway.denial import Denied, Kind
-from gateway.store import events_view
-from gateway.store.events_view import Filter
-from gateway.store.paged import Sort
+from gateway.api.request_bodies import invalid
+from gateway.api.request_context import RequestContext
+from gateway.denial import ApiError, ErrorKind
+from gateway.store.db.paged import PageRequest
+from gateway.store.feed import event_queries
+from gateway.store.feed.event_queries import EventFilter
 
 _SEVERITIES = {"INFO": "INFO", "WARN": "WARN", "WARNING": "WARN", "ERROR": "ERROR"}
 _POSITION_MAX = 2**63 - 1
@@ -22,13 +22,13 @@ _POSITION_MAX = 2**63 - 1
 
 async def list_all(request: web.Request) -> web.Response:
     """GET the events of the caller's enterprise; of all for who administers all."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     return await _listing(turn, _filter(turn))
 
 
 async def list_of_vm(request: web.Request) -> web.Response:
     """GET the events of one VM."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     async with turn.store.read() as c:
         vm = await find_vm(c, turn.vm_path(), turn.caller)
     wanted = replace(_filter(turn), entity="VIRTUAL_MACHINE", entity_id=str(vm.id))
@@ -37,34 +37,34 @@ async def list_of_vm(request: web.Request) -> web.Response:
 
 async def read(request: web.Request) -> web.Response:
     """GET the event at a position."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     (position,) = turn.ids("event")
     async with turn.store.read() as c:
-        seen = await events_view.get(c, position, _enterprise(turn))
+        seen = await event_queries.get(c, position, _enterprise(turn))
     if seen is None:
-        raise Denied(Kind.ABSENT, "404-NOT-FOUND", "The event does not exist")
+        raise ApiError(ErrorKind.ABSENT, "404-NOT-FOUND", "The event does not exist")
     return turn.ok("event", event(turn.links, seen, hosts=turn.caller.sees_hosts))
 
 
-async def _listing(turn: Turn, wanted: Filter) -> web.Response:
+async def _listing(turn: RequestContext, wanted: EventFilter) -> web.Response:
     onwards = wanted.after is not None
-    sort: Sort = turn.sort(events_view.SORTS, by="timestamp", ascending=onwards)
+    sort: PageRequest = turn.sort(event_queries.SORTS, by="timestamp", ascending=onwards)
     async with turn.store.read() as c:
-        page = await events_view.page(c, wanted, sort)
+        page = await event_queries.page(c, wanted, sort)
     hosts = turn.caller.sees_hosts
     shown = await rendered(page.rows, lambda seen: event(turn.links, seen, hosts=hosts))
     return turn.page("events", shown, page, sort)
 
 
-def _enterprise(turn: Turn) -> int | None:
+def _enterprise(turn: RequestContext) -> int | None:
     return None if EVERYWHERE in turn.caller.privileges else turn.caller.enterprise_id
 
 
-def _filter(turn: Turn) -> Filter:
+def _filter(turn: RequestContext) -> EventFilter:
     severity = turn.query_text("severity")
     if severity is not None and severity not in _SEVERITIES:
         raise invalid("severity", f"one of {', '.join(_SEVERITIES)} is needed")
-    return Filter(
+    return EventFilter(
         enterprise_id=_enterprise(turn),
         entity=turn.query_text("entity"),
         entity_id=turn.query_text("entityId"),
@@ -79,7 +79,7 @@ def _filter(turn: Turn) -> Filter:
     )
 
 
-def _number(turn: Turn, name: str) -> int | None:
+def _number(turn: RequestContext, name: str) -> int | None:
     given = turn.query_text(name)
     if given is None:
         return None
@@ -88,7 +88,7 @@ def _number(turn: Turn, name: str) -> int | None:
     return int(given)
 
 
-def moment(turn: Turn, name: str) -> datetime | None:
+def moment(turn: RequestContext, name: str) -> datetime | None:
     """A time of the query: milliseconds since 1970, or RFC 3339 with its offset."""
     given = turn.query_text(name)
     if given is None:

@@ -6,18 +6,19 @@ from typing import Any
 from aiohttp import web
 
 from drivers.addresses import AddressError
+from gateway.api.access import conflict
 from gateway.api.datacenters import find_rack
 from gateway.api.representations import places as shown
-from gateway.api.rule_events import drop_about
-from gateway.api.vm_body import as_object, checked_text, invalid, text
-from gateway.api.vm_reading import conflict
-from gateway.api.vm_turn import Turn
-from gateway.denial import Denied, Kind
+from gateway.api.request_bodies import as_object, checked_text, invalid, text
+from gateway.api.request_context import RequestContext
+from gateway.api.rules.rule_events import drop_about
+from gateway.denial import ApiError, ErrorKind
 from gateway.events.event import Event
-from gateway.store import host_addresses, ledger, places
+from gateway.store import host_addresses, places
+from gateway.store.capacity import ledger
+from gateway.store.db.pool import Connection
 from gateway.store.host_addresses import AddressRow
 from gateway.store.places import HostRow, NewHost, Rack
-from gateway.store.pool import Connection
 
 NAME_MAX = 255
 ADDRESS_MAX = 1024
@@ -27,22 +28,22 @@ STATES = ("MANAGED", "NOT_MANAGED", "HALTED")
 """What an administrator may choose; the other states are what the gateway found."""
 
 
-async def find(turn: Turn, c: Connection) -> HostRow:
-    """The machine the path names; Denied MACHINE-0 when there is none."""
+async def find(turn: RequestContext, c: Connection) -> HostRow:
+    """The machine the path names; ApiError MACHINE-0 when there is none."""
     datacenter_id, rack_id, host_id = turn.ids("dc", "rack", "machine")
     one = await places.host(c, host_id)
     if one is None or (one.datacenter_id, one.rack_id) != (datacenter_id, rack_id):
-        raise Denied(Kind.ABSENT, "MACHINE-0", "The machine does not exist")
+        raise ApiError(ErrorKind.ABSENT, "MACHINE-0", "The machine does not exist")
     return one
 
 
-async def _show(turn: Turn, c: Connection, one: HostRow) -> dict[str, Any]:
+async def _show(turn: RequestContext, c: Connection, one: HostRow) -> dict[str, Any]:
     return shown.machine(turn.links, one, await places.datastores(c, one.id))
 
 
 async def list_all(request: web.Request) -> web.Response:
     """GET: the machines of a rack."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     async with turn.store.read() as c:
         found = await places.hosts(c, (await find_rack(turn, c)).id)
         rows = [await _show(turn, c, one) for one in found]
@@ -51,7 +52,7 @@ async def list_all(request: web.Request) -> web.Response:
 
 async def read(request: web.Request) -> web.Response:
     """GET: one machine."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     async with turn.store.read() as c:
         body = await _show(turn, c, await find(turn, c))
     return turn.ok("machine", body)
@@ -59,7 +60,7 @@ async def read(request: web.Request) -> web.Response:
 
 async def check_state(request: web.Request) -> web.Response:
     """GET: the state as it was last observed."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     async with turn.store.read() as c:
         one = await find(turn, c)
     return turn.ok("machinestate", {"state": shown.machine_state(one), "links": []})
@@ -67,7 +68,7 @@ async def check_state(request: web.Request) -> web.Response:
 
 async def list_datastores(request: web.Request) -> web.Response:
     """GET: the datastores a machine sees."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     async with turn.store.read() as c:
         one = await find(turn, c)
         found = await places.datastores(c, one.id)
@@ -76,7 +77,7 @@ async def list_datastores(request: web.Request) -> web.Response:
 
 async def create(request: web.Request) -> web.Response:
     """POST: register a host; it takes VMs once it was seen."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     body = as_object(await turn.json())
     names = _datastores(body)
     async with turn.store.transaction() as c:
@@ -101,7 +102,7 @@ async def create(request: web.Request) -> web.Response:
 
 async def edit(request: web.Request) -> web.Response:
     """PUT: whether it takes VMs, its description, its address; the rest is given back as it is."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     body = as_object(await turn.json())
     async with turn.store.transaction() as c:
         one = await find(turn, c)
@@ -120,7 +121,7 @@ async def edit(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """DELETE: a machine without VMs is forgotten; nothing happens on it."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     async with turn.store.transaction() as c:
         one = await find(turn, c)
         if not await places.drop_host(c, one.id):
@@ -132,12 +133,14 @@ async def delete(request: web.Request) -> web.Response:
     return turn.nothing()
 
 
-async def _changed(turn: Turn, host_id: int) -> None:
+async def _changed(turn: RequestContext, host_id: int) -> None:
     await turn.services.host_changed(host_id)
     turn.services.wake()
 
 
-async def _change_address(turn: Turn, c: Connection, one: HostRow, body: Mapping[str, Any]) -> None:
+async def _change_address(
+    turn: RequestContext, c: Connection, one: HostRow, body: Mapping[str, Any]
+) -> None:
     """Another `ip`, or `ipService`, than it has; the host is looked at there from now on."""
     given = [text(body, name, ADDRESS_MAX) for name in ("ip", "ipService")]
     address = next((each for each in given if each and each != one.address), None)
@@ -149,19 +152,19 @@ async def _change_address(turn: Turn, c: Connection, one: HostRow, body: Mapping
         raise _taken(other)
 
 
-def _endpoint(turn: Turn, hypervisor: str, address: str) -> str | None:
+def _endpoint(turn: RequestContext, hypervisor: str, address: str) -> str | None:
     try:
         return turn.services.endpoint_of(hypervisor, address)
     except AddressError as wrong:
         raise invalid("ip", str(wrong)) from wrong
 
 
-def _taken(other: AddressRow) -> Denied:
+def _taken(other: AddressRow) -> ApiError:
     said = f"ip: machine {other.name} of hypervisor {other.hypervisor} has that address"
     return conflict("MACHINE-7", said, "ip")
 
 
-def _new(turn: Turn, body: Mapping[str, Any], rack: Rack) -> NewHost:
+def _new(turn: RequestContext, body: Mapping[str, Any], rack: Rack) -> NewHost:
     name = text(body, "name", NAME_MAX)
     service = text(body, "ipService", ADDRESS_MAX)
     address = text(body, "ip", ADDRESS_MAX) or service
@@ -186,7 +189,7 @@ def _new(turn: Turn, body: Mapping[str, Any], rack: Rack) -> NewHost:
     )
 
 
-def _hypervisor(turn: Turn, body: Mapping[str, Any]) -> str:
+def _hypervisor(turn: RequestContext, body: Mapping[str, Any]) -> str:
     """The configured block that reaches it: named, or the only one of the type."""
     known = turn.services.hypervisors
     named = text(body, "hypervisor", NAME_MAX)
@@ -239,7 +242,7 @@ def _datastores(body: Mapping[str, Any]) -> list[str]:
     return names
 
 
-async def _tell(c: Connection, turn: Turn, one: HostRow, action: str) -> None:
+async def _tell(c: Connection, turn: RequestContext, one: HostRow, action: str) -> None:
     await turn.tell(
         c,
         Event(

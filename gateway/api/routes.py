@@ -4,26 +4,26 @@ import asyncio
 
 from aiohttp import web
 
-from gateway.api import media
-from gateway.api.bodies import EMPTY
-from gateway.api.body_reader import TOML_AT_ONCE, TOML_TURNS
-from gateway.api.body_table import BODIES, HEED_IF_MATCH
-from gateway.api.capacity_routes import CAPACITY_ROUTES
-from gateway.api.catalog_routes import CATALOG_ROUTES
-from gateway.api.costly_requests import COSTLY, CostlyRequests
-from gateway.api.guard import (
+from gateway.api.auth.guard import (
     AUTHENTICATOR,
     Access,
     close_authenticator,
     guarded,
     make_authenticator,
 )
-from gateway.api.problems import Handler, problems
-from gateway.api.query_table import NONE, QUERIES
-from gateway.api.reply_headers import set_reply_headers
-from gateway.api.services import SERVICES, Services
-from gateway.api.strict import strict
-from gateway.api.vm_routes import VM_ROUTES
+from gateway.api.capacity.capacity_routes import CAPACITY_ROUTES
+from gateway.api.catalog_routes import CATALOG_ROUTES
+from gateway.api.http import media
+from gateway.api.http.body_fields import EMPTY
+from gateway.api.http.body_reader import TOML_AT_ONCE, TOML_TURNS
+from gateway.api.http.body_table import BODIES, HEED_IF_MATCH
+from gateway.api.http.costly_requests import COSTLY, CostlyRequests
+from gateway.api.http.problems import Handler, problems
+from gateway.api.http.query_table import NONE, QUERIES
+from gateway.api.http.reply_headers import set_reply_headers
+from gateway.api.http.strict import strict
+from gateway.api.services import SERVICES, AppServices
+from gateway.api.vms.vm_routes import VM_ROUTES
 
 Route = tuple[str, str, Handler, str | Access]
 
@@ -38,7 +38,7 @@ ROUTES: tuple[Route, ...] = (
 """Method, path below /api, handler, and the privilege it needs. All there are."""
 
 
-def build_app(services: Services) -> web.Application:
+def build_app(services: AppServices) -> web.Application:
     """The API as one aiohttp application, below /api."""
     app = web.Application(
         middlewares=[problems],

@@ -9,16 +9,16 @@ from uuid import UUID
 from aiohttp import web
 
 from drivers.capabilities import Capabilities
-from gateway.api.refused_logins import LoginCounts
-from gateway.store.pool import Store
+from gateway.analysis.decision_replay import Recomputed, recompute
+from gateway.analysis.rule_simulation import SimulationRequest, foresee
+from gateway.api.auth.refused_logins import LoginCounts
+from gateway.caller import Caller
+from gateway.placement.advice import Adviser
+from gateway.placement.fleet_mirror import FleetMirror
+from gateway.plans.requests import Reckoning, reckon
+from gateway.store.db.pool import Store
 from gateway.store.users import SESSION_S, User
-from gateway.tasks.advising import Adviser
-from gateway.tasks.foreseeing import Question, foresee
-from gateway.tasks.planner import Planner
-from gateway.tasks.reckoning import Reckoning, reckon
-from gateway.tasks.replaying import Recomputed, recompute
-from gateway.tasks.submission import Caller
-from scheduler.plan.timeline import Capacities
+from scheduler.plan.move_schedule import Capacities
 
 
 async def _nothing(host_id: int) -> None:
@@ -41,7 +41,7 @@ class LoginTerms:
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
+class AppServices:
     """`capabilities` is by VM type, `hypervisors` maps each configured block to its VM type.
 
     `secret` keys the cache of verified credentials. `wake` pokes workers and sequencer after a
@@ -55,7 +55,7 @@ class Services:
     """
 
     store: Store
-    planner: Planner
+    planner: FleetMirror
     capabilities: Mapping[str, Capabilities]
     public_url: str | None
     secret: bytes = field(repr=False)
@@ -66,7 +66,7 @@ class Services:
     host_changed: Callable[[int], Awaitable[None]] = _nothing
     endpoint_of: Callable[[str, str], str | None] = _unread
     reckon: Callable[[Store, Reckoning], Awaitable[dict[str, Any]]] = reckon
-    foresee: Callable[[Store, Question], Awaitable[dict[str, Any]]] = foresee
+    foresee: Callable[[Store, SimulationRequest], Awaitable[dict[str, Any]]] = foresee
     two_person: bool = False
     logins: LoginTerms = field(default_factory=LoginTerms)
     recompute: Callable[[Store, UUID], Awaitable[Recomputed]] = recompute
@@ -75,4 +75,4 @@ class Services:
 
 CALLER = web.RequestKey("caller", Caller)
 USER = web.RequestKey("user", User)
-SERVICES = web.AppKey("services", Services)
+SERVICES = web.AppKey("services", AppServices)

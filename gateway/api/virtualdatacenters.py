@@ -6,15 +6,16 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.api.default_tiers import OF_VDC, linked
+from gateway.api.access import EVERYWHERE, conflict, sees
 from gateway.api.representations import tenants as shown
-from gateway.api.vm_body import Link, as_object, id_of, invalid, links, text
-from gateway.api.vm_reading import EVERYWHERE, conflict, sees
-from gateway.api.vm_turn import Turn
-from gateway.denial import Denied, Kind
+from gateway.api.request_bodies import BodyLink, as_object, id_of, invalid, links, text
+from gateway.api.request_context import RequestContext
+from gateway.api.rules.default_tiers import OF_VDC, linked
+from gateway.denial import ApiError, ErrorKind
 from gateway.events.event import Event
-from gateway.store import places, tenants, tiers
-from gateway.store.pool import Connection
+from gateway.store import places, tenants
+from gateway.store.db.pool import Connection
+from gateway.store.rules import tiers
 from gateway.store.tenants import NAME_SORTS, Virtualdatacenter
 
 NAME_MAX = 40
@@ -23,7 +24,7 @@ _NETWORK_TAG = "default"
 
 async def list_all(request: web.Request) -> web.Response:
     """GET: those of the caller's enterprise, or all; `enterprise` and `datacenter` narrow them."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     sort = turn.sort(NAME_SORTS, by="name", ascending=True)
     only = None if EVERYWHERE in turn.caller.privileges else turn.caller.enterprise_id
     wanted, place = turn.query_number("enterprise"), turn.query_number("datacenter")
@@ -37,18 +38,18 @@ async def list_all(request: web.Request) -> web.Response:
     return turn.page("virtualdatacenters", rows, page, sort)
 
 
-async def find(turn: Turn, c: Connection) -> Virtualdatacenter:
-    """The one the path names; Denied VDC-0 when it does not exist for the caller."""
+async def find(turn: RequestContext, c: Connection) -> Virtualdatacenter:
+    """The one the path names; ApiError VDC-0 when it does not exist for the caller."""
     (vdc_id,) = turn.ids("vdc")
     one = await tenants.virtualdatacenter(c, vdc_id)
     if one is None or not sees(turn.caller, one.enterprise_id):
-        raise Denied(Kind.ABSENT, "VDC-0", "The virtual datacenter does not exist")
+        raise ApiError(ErrorKind.ABSENT, "VDC-0", "The virtual datacenter does not exist")
     return one
 
 
 async def read(request: web.Request) -> web.Response:
     """GET: one."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     async with turn.store.read() as c:
         one = await find(turn, c)
     return turn.ok("virtualdatacenter", shown.virtualdatacenter(turn.links, one))
@@ -56,7 +57,7 @@ async def read(request: web.Request) -> web.Response:
 
 async def list_templates(request: web.Request) -> web.Response:
     """GET: the templates its VMs can be made from."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     async with turn.store.read() as c:
         one = await find(turn, c)
         found = await tenants.templates(c, one.datacenter_id, one.enterprise_id, one.type)
@@ -66,7 +67,7 @@ async def list_templates(request: web.Request) -> web.Response:
 
 async def create(request: web.Request) -> web.Response:
     """POST: a new one, with its default network."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     body = as_object(await turn.json())
     name = name_of(body)
     type_ = body.get("hypervisorType")
@@ -93,7 +94,7 @@ async def create(request: web.Request) -> web.Response:
 
 async def edit(request: web.Request) -> web.Response:
     """PUT: another name, and the default tier by a link."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     body = as_object(await turn.json())
     name = name_of(body)
     async with turn.store.transaction() as c:
@@ -110,7 +111,7 @@ async def edit(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """DELETE: an empty one."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     async with turn.store.transaction() as c:
         one = await find(turn, c)
         if not await tenants.drop_virtualdatacenter(c, one.id):
@@ -122,7 +123,7 @@ async def delete(request: web.Request) -> web.Response:
 
 async def list_networks(request: web.Request) -> web.Response:
     """GET: its networks: the default one."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     async with turn.store.read() as c:
         one = await find(turn, c)
     return turn.whole("vlans", [] if one.network_id is None else [shown.network(turn.links, one)])
@@ -130,12 +131,12 @@ async def list_networks(request: web.Request) -> web.Response:
 
 async def read_network(request: web.Request) -> web.Response:
     """GET: one of its networks."""
-    turn = Turn(request)
+    turn = RequestContext(request)
     (network_id,) = turn.ids("network")
     async with turn.store.read() as c:
         one = await find(turn, c)
     if one.network_id != network_id:
-        raise Denied(Kind.ABSENT, "VLAN-0", "The network does not exist")
+        raise ApiError(ErrorKind.ABSENT, "VLAN-0", "The network does not exist")
     return turn.ok("vlan", shown.network(turn.links, one))
 
 
@@ -156,7 +157,7 @@ def name_of(body: Mapping[str, Any]) -> str:
     return name
 
 
-def _belongings(turn: Turn, given: tuple[Link, ...]) -> tuple[int, int]:
+def _belongings(turn: RequestContext, given: tuple[BodyLink, ...]) -> tuple[int, int]:
     """The (datacenter, enterprise) its links name."""
     by_rel = {link.rel: link for link in given}
     location = by_rel.get("location") or by_rel.get("datacenter")
@@ -204,7 +205,7 @@ def _gateway(network: Mapping[str, Any], address: IPv4Network) -> str | None:
     return str(gateway)
 
 
-async def _tell(c: Connection, turn: Turn, one: Virtualdatacenter, action: str) -> None:
+async def _tell(c: Connection, turn: RequestContext, one: Virtualdatacenter, action: str) -> None:
     await turn.tell(
         c,
         Event(

@@ -16,11 +16,11 @@ from gateway.cli.why import why
 from gateway.config import ConfigError, read_config
 from gateway.config.examples import example, usual
 from gateway.config.reading import secret
-from gateway.service.garbage import collect_seldom
+from gateway.service.gc_tuning import collect_seldom
 from gateway.service.logs import configure_logs
 from gateway.service.serve import Role, migrate_store, serve, store_settings
-from gateway.store.pool import StoreError
-from scheduler.fit_policy import FitPolicy
+from gateway.store.db.pool import StoreError
+from scheduler.model.fit_policy import FitPolicy
 
 app = cyclopts.App(name="vmgate", help=__doc__, version_flags=[])
 app.command(rulesets.rules)
@@ -90,10 +90,10 @@ def _example_config(name: Literal["production", "demo"] = "production") -> int:
 def _place(
     *,
     cluster: ClusterFile,
-    size: offline.Size,
-    wish: offline.Wish = offline.NO_WISH,
+    size: offline.FileSize,
+    wish: offline.OfflineRequest = offline.NO_WISH,
     policy: FitPolicy | None = None,
-    told: offline.Told = offline.PLAINLY,
+    told: offline.OfflineAnswer = offline.PLAINLY,
 ) -> int:
     """Say where a VM would go in a cluster's file: exit 0 placed, 1 refused, 2 wrong input."""
     return offline.place(cluster, size, wish, policy, told)
@@ -113,8 +113,8 @@ def _why(about: str) -> int:
 def _capacity(
     *,
     cluster: ClusterFile,
-    asked: capacity.Asked = capacity.NOTHING,
-    wish: offline.Wish = offline.NO_WISH,
+    asked: capacity.CapacityRequest = capacity.NOTHING,
+    wish: offline.OfflineRequest = offline.NO_WISH,
 ) -> int:
     """Say what still fits into a cluster's file: the biggest VM, and how many of a size."""
     return capacity.capacity(cluster, asked, wish)

@@ -7,19 +7,19 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from gateway.cli.offline import Size, Wish, demand_of, read_cluster
-from scheduler.cluster import Cluster, fleet
-from scheduler.demand import Demand, Origin, Reach
-from scheduler.explanation import size as bytes_told
-from scheduler.headroom import biggest, fits
-from scheduler.losing import Losses, Survival
-from scheduler.room import room_of
-from scheduler.values import replace
+from gateway.cli.offline import FileSize, OfflineRequest, demand_of, read_cluster
+from scheduler.capacity.free_capacity import room_of
+from scheduler.capacity.headroom import biggest, fits
+from scheduler.capacity.host_failure import FailureAnalysis, FailureReport
+from scheduler.decisions.explanation import size as bytes_told
+from scheduler.model.demand import Demand, Origin, RelocationScope
+from scheduler.model.values import replace
+from scheduler.snapshot.snapshot import InventorySnapshot, fleet
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CapacityRequest:
     """How much one VM asks, for how many of it fit.
 
     Parameters
@@ -43,13 +43,13 @@ class Asked:
     json: Annotated[bool, Parameter(negative="")] = False
 
 
-NOTHING = Asked()
+NOTHING = CapacityRequest()
 
 
-def capacity(path: Path, asked: Asked, wish: Wish) -> int:
+def capacity(path: Path, asked: CapacityRequest, wish: OfflineRequest) -> int:
     """Print what fits; the exit status."""
     cluster = read_cluster(path)
-    demand = demand_of(cluster, Size(asked.cpu, asked.ram, asked.disk), wish)
+    demand = demand_of(cluster, FileSize(asked.cpu, asked.ram, asked.disk), wish)
     found = weighed(cluster, demand, lost_host=asked.lost_host)
     if asked.json:
         print(json.dumps(found))
@@ -58,7 +58,7 @@ def capacity(path: Path, asked: Asked, wish: Wish) -> int:
     return 0
 
 
-def weighed(cluster: Cluster, demand: Demand, *, lost_host: bool) -> dict[str, Any]:
+def weighed(cluster: InventorySnapshot, demand: Demand, *, lost_host: bool) -> dict[str, Any]:
     """What fits, ready for JSON."""
     known = fleet(cluster)
     room = room_of(known)
@@ -74,12 +74,14 @@ def weighed(cluster: Cluster, demand: Demand, *, lost_host: bool) -> dict[str, A
         "fits": fits(known, demand, room) if sized else None,
     }
     if lost_host:
-        survival = Losses(known, peopled(cluster), room).survey(demand if sized else None)
+        survival = FailureAnalysis(known, peopled(cluster), room).survey(demand if sized else None)
         found["anyHostLost"] = _survival(cluster, survival)
     return found
 
 
-def peopled(cluster: Cluster, reach: Reach = Reach.RACK) -> dict[int, list[Demand]]:
+def peopled(
+    cluster: InventorySnapshot, reach: RelocationScope = RelocationScope.RACK
+) -> dict[int, list[Demand]]:
     """Who is on each host, as they would ask for another; one that moves counts where it came
     from."""
     hosts = {host.id: host for host in cluster.hosts}
@@ -116,7 +118,7 @@ def peopled(cluster: Cluster, reach: Reach = Reach.RACK) -> dict[int, list[Deman
     return found
 
 
-def _survival(cluster: Cluster, found: Survival) -> dict[str, Any]:
+def _survival(cluster: InventorySnapshot, found: FailureReport) -> dict[str, Any]:
     names = {host.id: host.name for host in cluster.hosts}
     worst = found.worst
     return {

@@ -12,7 +12,7 @@ TASK_WITHIN_S = 300.0
 _LOOK_EACH_S = 0.1
 
 
-class StepFailed(Exception):
+class ScenarioFailed(Exception):
     """What was not seen to work, in one sentence."""
 
 
@@ -32,7 +32,7 @@ class Client:
         async with self._session.request(method, url, json=body, headers=self._headers) as answer:
             found = await answer.json(content_type=None) if answer.content_length else None
             if answer.status not in wanted:
-                raise StepFailed(f"{method} {url} answered {answer.status}: {found}")
+                raise ScenarioFailed(f"{method} {url} answered {answer.status}: {found}")
             return found
 
     async def text(self, where: str) -> str:
@@ -41,7 +41,7 @@ class Client:
         async with self._session.get(f"{self.base}/api/{where}", headers=headers) as answer:
             found = await answer.text()
             if answer.status != 200:
-                raise StepFailed(f"GET {where} answered {answer.status}: {found}")
+                raise ScenarioFailed(f"GET {where} answered {answer.status}: {found}")
             return found
 
     async def is_there(self, where: str, *, no: tuple[int, ...] = (404,)) -> bool:
@@ -49,7 +49,7 @@ class Client:
         url = f"{self.base}/api/{where}"
         async with self._session.get(url, headers=self._headers) as answer:
             if answer.status not in (200, *no):
-                raise StepFailed(f"GET {where} answered {answer.status}")
+                raise ScenarioFailed(f"GET {where} answered {answer.status}")
             return answer.status == 200
 
     async def collection(self, where: str) -> list[Any]:
@@ -68,10 +68,10 @@ class Client:
             if task["state"].startswith("FINISHED"):
                 return task
             if task["stuck"]:
-                raise StepFailed(f"the task is stuck: {task['error']}")
+                raise ScenarioFailed(f"the task is stuck: {task['error']}")
             shown(_doing(task))
             await asyncio.sleep(_LOOK_EACH_S)
-        raise StepFailed(f"the task did not end within {TASK_WITHIN_S:.0f} s")
+        raise ScenarioFailed(f"the task did not end within {TASK_WITHIN_S:.0f} s")
 
     @asynccontextmanager
     async def request(
@@ -94,7 +94,7 @@ def link(body: Mapping[str, Any], rel: str) -> str:
     for one in body["links"]:
         if one["rel"] == rel:
             return str(one["href"])
-    raise StepFailed(f"there is no link {rel}")
+    raise ScenarioFailed(f"there is no link {rel}")
 
 
 def _doing(task: Mapping[str, Any]) -> str:

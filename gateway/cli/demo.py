@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from gateway.cli.client import Client, StepFailed
+from gateway.cli.client import Client, ScenarioFailed
 from gateway.cli.scenario import Scenario
 from gateway.config import read_config
 from gateway.service.logs import configure_logs
@@ -75,7 +75,7 @@ async def _act(out: Console, scenario: Scenario) -> int:
                 seen = await step(partial(_show, status, name))
                 seconds = scenario.steps[name] = round(time.monotonic() - started_s, 3)
                 out.print(f"[green]✔[/green] {name} [dim]{seconds:.2f} s[/dim]  {escape(seen)}")
-        except StepFailed as failed:
+        except ScenarioFailed as failed:
             failure = f"{name}: {failed}"
             out.print(f"[red]✘ {name}[/red]  {escape(str(failed))}")
     summary = {**scenario.summary, "steps": scenario.steps, "ok": not failure}
@@ -102,7 +102,7 @@ async def _hosts_seen(client: Client) -> None:
         if not waiting:
             return
         await asyncio.sleep(0.05)
-    raise StepFailed(f"these hosts do not answer: {', '.join(waiting)}")
+    raise ScenarioFailed(f"these hosts do not answer: {', '.join(waiting)}")
 
 
 def _say_what_next(out: Console, base: str, environ: dict[str, str], serving: Serving) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import cyclopts
 
 from drivers.contract import Driver, HostLink
-from drivers.facts import Remark
+from drivers.facts import Diagnostic
 from drivers.faults import said_of
 from gateway.config import Config, ConfigError
 from gateway.config.places import DatastoreEntry, HostEntry
@@ -30,7 +30,7 @@ async def check(config: Config, name: str) -> int:
     return WELL if all(each.well for each in remarks) else UNWELL
 
 
-def _attach(opened: Driver, config: Config, name: str) -> list[Remark]:
+def _attach(opened: Driver, config: Config, name: str) -> list[Diagnostic]:
     """The hosts as the file has them, and those that the driver does not take; the record may
     know others by now."""
     refused = []
@@ -38,7 +38,7 @@ def _attach(opened: Driver, config: Config, name: str) -> list[Remark]:
         try:
             opened.attach(link)
         except Exception as trouble:  # whatever it is, the others are looked at
-            refused.append(Remark(False, link.name, said_of(trouble)))
+            refused.append(Diagnostic(False, link.name, said_of(trouble)))
     return refused
 
 

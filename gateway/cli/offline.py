@@ -9,20 +9,20 @@ from uuid import UUID
 
 from cyclopts import Parameter
 
-from gateway.api import strict_json
+from gateway.api.http import strict_json
 from gateway.config import ConfigError
 from scheduler.advice.changes import Advice
-from scheduler.advice.in_cluster import advice_in
-from scheduler.advice.telling import row as advice_row
-from scheduler.advice.telling import sentence as advice_text
-from scheduler.cluster import Cluster, fleet, from_mapping
-from scheduler.demand import Demand
-from scheduler.explanation import decision, row, rows, sentence, summary
-from scheduler.fit_policy import FitPolicy
-from scheduler.fleet import Fleet
-from scheduler.placement import Placement, Refusal
-from scheduler.reason import Reason
-from scheduler.sizes import bytes_of, mib_of
+from scheduler.advice.offline import advice_in
+from scheduler.advice.text import row as advice_row
+from scheduler.advice.text import sentence as advice_text
+from scheduler.decisions.explanation import decision, row, rows, sentence, summary
+from scheduler.fleet.fleet import Fleet
+from scheduler.model.demand import Demand
+from scheduler.model.fit_policy import FitPolicy
+from scheduler.model.placement import Placement, Refusal
+from scheduler.model.reason import Reason
+from scheduler.snapshot.size_units import bytes_of, mib_of
+from scheduler.snapshot.snapshot import InventorySnapshot, fleet, from_mapping
 
 T = TypeVar("T")
 PLACED, REFUSED = 0, 1
@@ -35,7 +35,7 @@ _VM = UUID(int=0)
 
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
-class Size:
+class FileSize:
     """What a VM asks for.
 
     Parameters
@@ -55,7 +55,7 @@ class Size:
 
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
-class Wish:
+class OfflineRequest:
     """Where it may go.
 
     Parameters
@@ -84,7 +84,7 @@ class Wish:
 
 @Parameter(name="*")
 @dataclass(frozen=True, slots=True)
-class Told:
+class OfflineAnswer:
     """How the answer is told.
 
     Parameters
@@ -99,10 +99,10 @@ class Told:
     json: Annotated[bool, Parameter(negative="")] = False
 
 
-NO_WISH, PLAINLY = Wish(), Told()
+NO_WISH, PLAINLY = OfflineRequest(), OfflineAnswer()
 
 
-def read_cluster(path: Path) -> Cluster:
+def read_cluster(path: Path) -> InventorySnapshot:
     """The cluster in a file; ConfigError names the file and the place of what is wrong."""
     with path.open("rb") as file:
         raw = file.read(CLUSTER_MAX + 1)
@@ -130,7 +130,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def demand_of(cluster: Cluster, size: Size, wish: Wish = NO_WISH) -> Demand:
+def demand_of(cluster: InventorySnapshot, size: FileSize, wish: OfflineRequest = NO_WISH) -> Demand:
     """What is asked for; ConfigError names the option that is wrong."""
     rules = cluster.rules
     return Demand(
@@ -148,7 +148,9 @@ def demand_of(cluster: Cluster, size: Size, wish: Wish = NO_WISH) -> Demand:
     )
 
 
-def place(path: Path, size: Size, wish: Wish, policy: FitPolicy | None, told: Told) -> int:
+def place(
+    path: Path, size: FileSize, wish: OfflineRequest, policy: FitPolicy | None, told: OfflineAnswer
+) -> int:
     """Say where the VM would go, or why nowhere; the exit status."""
     cluster = read_cluster(path)
     demand = demand_of(cluster, size, wish)

@@ -12,7 +12,7 @@ import cyclopts
 from aiohttp import ClientError, ClientResponse
 from cyclopts import Parameter
 
-from gateway.cli.client import Client, StepFailed
+from gateway.cli.client import Client, ScenarioFailed
 from gateway.cli.remote import asking
 
 ROOT = "admin/rulesets"
@@ -183,7 +183,7 @@ async def _good(answer: ClientResponse) -> str:
         told = [f"{one['code']}: {one['message']}" for one in json.loads(text)["collection"]]
     except (ValueError, KeyError, TypeError):
         told = [f"the service answered {answer.status}"]
-    raise StepFailed("; ".join(told))
+    raise ScenarioFailed("; ".join(told))
 
 
 def _path(ruleset: str) -> str:
@@ -204,6 +204,6 @@ async def _with(asked: Asking) -> int:
     try:
         async with asking(os.environ) as client:
             return await asked(client)
-    except (StepFailed, ClientError) as failed:
+    except (ScenarioFailed, ClientError) as failed:
         print(f"vmgate: {failed}", file=sys.stderr)
         return NOT_DONE

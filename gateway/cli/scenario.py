@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.cli.client import Client, StepFailed, link
+from gateway.cli.client import Client, ScenarioFailed, link
 
 TOO_MANY_CPUS = 768  # the most that each kind of hypervisor could take; no host here has as many
 Shown = Callable[[str], None]
@@ -48,7 +48,7 @@ class Scenario:
         user = await self.client.call("GET", "login")
         vdcs = await self.client.collection("cloud/virtualdatacenters")
         if not vdcs:
-            raise StepFailed("there is no virtual datacenter")
+            raise ScenarioFailed("there is no virtual datacenter")
         self._vdc = vdcs[0]
         templates = await self.client.collection(link(self._vdc, "templates"))
         self._template = templates[0]
@@ -76,13 +76,13 @@ class Scenario:
         accepted: dict[str, Any] = await self.client.call(method, where, body, wanted=(202,))
         task = await self.client.finished(accepted, shown)
         if task["state"] != "FINISHED_SUCCESSFULLY":
-            raise StepFailed(f"the task failed: {task['error']}")
+            raise ScenarioFailed(f"the task failed: {task['error']}")
         self._vm = await self.client.call("GET", link(self._vm, "edit"))
         return accepted
 
     def _expect(self, state: str) -> None:
         if self._vm["state"] != state:
-            raise StepFailed(f"the VM is {self._vm['state']}, not {state}")
+            raise ScenarioFailed(f"the VM is {self._vm['state']}, not {state}")
 
     async def _deploy(self, shown: Shown) -> str:
         await self._act(shown, "deploy")
@@ -114,7 +114,7 @@ class Scenario:
         found = await self.client.collection(link(self._vm, "relocatecandidates"))
         names = [host["name"] for host in found]
         if not names or self._host in names:
-            raise StepFailed(f"the candidates are {names}")
+            raise ScenarioFailed(f"the candidates are {names}")
         return ", ".join(names)
 
     async def _relocate(self, shown: Shown) -> str:
@@ -126,13 +126,13 @@ class Scenario:
         after = (await self._place())["name"]
         self.summary["host_after"] = after
         if after != target["name"]:
-            raise StepFailed(f"the VM is at {after}, not at {target['name']}")
+            raise ScenarioFailed(f"the VM is at {after}, not at {target['name']}")
         names = [
             host["name"]
             for host in await self.client.collection(link(self._vm, "relocatecandidates"))
         ]
         if self._host not in names or after in names:
-            raise StepFailed(f"the candidates afterwards are {names}")
+            raise ScenarioFailed(f"the candidates afterwards are {names}")
         return f"{self._host} to {after}; {self._host} is a candidate again"
 
     async def _ask_too_much(self, shown: Shown) -> str:
@@ -140,7 +140,7 @@ class Scenario:
         accepted = await self.client.call("POST", link(huge, "deploy"), None, wanted=(202,))
         task = await self.client.finished(accepted, shown)
         if task["state"] != "FINISHED_UNSUCCESSFULLY" or not task["error"]:
-            raise StepFailed(f"the task is {task['state']}")
+            raise ScenarioFailed(f"the task is {task['state']}")
         await self.client.call("DELETE", link(huge, "edit"), wanted=(202, 204))
         return f"refused: {task['error']}"
 

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from gateway.cli.client import Client, StepFailed
+from gateway.cli.client import Client, ScenarioFailed
 from gateway.cli.remote import asking
 
 _ROOT = "admin/decisions"
@@ -18,7 +18,7 @@ async def why(about: str, environ: Mapping[str, str]) -> int:
     try:
         async with asking(environ) as client:
             print(await client.text(f"{_ROOT}/{await _found(client, about)}"), end="")
-    except StepFailed as failed:
+    except ScenarioFailed as failed:
         print(f"vmgate: {failed}", file=sys.stderr)
         return 1
     return 0
@@ -35,7 +35,9 @@ async def _found(client: Client, about: str) -> str:
     else:
         found = await _latest(client, vm=await _called(client, about))
     if found is None:
-        raise StepFailed(f"there is no decision, task or virtual machine {about} with a decision")
+        raise ScenarioFailed(
+            f"there is no decision, task or virtual machine {about} with a decision"
+        )
     return found
 
 
@@ -49,7 +51,7 @@ async def _called(client: Client, name: str) -> int:
             named[one["id"]] = f"{one['id']} ({one['name']})"
     if len(named) != 1:
         which = f": ambiguous; give the id, one of {', '.join(named.values())}" if named else ""
-        raise StepFailed(f"{len(named)} virtual machines are called {name}{which}")
+        raise ScenarioFailed(f"{len(named)} virtual machines are called {name}{which}")
     return next(iter(named))
 
 

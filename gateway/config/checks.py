@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from drivers.addresses import AddressError
 from drivers.registry import address_reader
 from gateway.config.model import Config
-from gateway.config.places import Datacenter, HostEntry
+from gateway.config.places import DatacenterEntry, HostEntry
 from gateway.config.privileges import ALL_PRIVILEGES, EVERYTHING
 
 
@@ -51,7 +51,7 @@ def _check_privilege(path: str, name: str) -> None:
     raise Wrong(path, f"there is no privilege {name!r}; did you mean {close[0]}?")
 
 
-def _check_datacenter(config: Config, path: str, datacenter: Datacenter) -> None:
+def _check_datacenter(config: Config, path: str, datacenter: DatacenterEntry) -> None:
     _unique(f"{path}.racks", "name", (one.name for one in datacenter.racks))
     _unique(f"{path}.datastores", "name", (one.name for one in datacenter.datastores))
     _unique(f"{path}.templates", "name", (one.name for one in datacenter.templates))
@@ -74,7 +74,7 @@ def _check_datacenter(config: Config, path: str, datacenter: Datacenter) -> None
     _check_rules_once(path, datacenter)
 
 
-def _check_rules_once(path: str, datacenter: Datacenter) -> None:
+def _check_rules_once(path: str, datacenter: DatacenterEntry) -> None:
     """Of two rules of a kind about one element the second would be dropped in silence."""
     about = [(rule.kind, rule.rack, rule.host, rule.datastore) for rule in datacenter.rules]
     for n, one in enumerate(about):
@@ -119,13 +119,13 @@ def _check_addresses(config: Config) -> None:
                 raise Wrong(f"{path}.address", said)
 
 
-def _hosts(path: str, datacenter: Datacenter) -> Iterator[tuple[str, HostEntry]]:
+def _hosts(path: str, datacenter: DatacenterEntry) -> Iterator[tuple[str, HostEntry]]:
     for r, rack in enumerate(datacenter.racks):
         for h, host in enumerate(rack.hosts):
             yield f"{path}.racks[{r}].hosts[{h}]", host
 
 
-def _check_datastores(path: str, at: Datacenter, host: HostEntry, taken: set[str]) -> None:
+def _check_datastores(path: str, at: DatacenterEntry, host: HostEntry, taken: set[str]) -> None:
     """`taken` is what other hosts of the datacenter named before."""
     datastores = {one.name: one for one in at.datastores}
     pools: dict[str, str] = {}

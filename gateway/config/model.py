@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from gateway.config.places import Datacenter, Name, Section, Virtualdatacenter
+from gateway.config.places import ConfigSection, DatacenterEntry, Name, VirtualdatacenterEntry
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -14,7 +14,7 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Deadline = Annotated[float, Meta(ge=1, le=3600)]
 
 
-class Server(Section, frozen=True):
+class ServerSection(ConfigSection, frozen=True):
     """The API's listener. With both TLS files it speaks HTTPS. `public_url` is what links name
     when clients reach us through a proxy.
 
@@ -36,14 +36,14 @@ class Server(Section, frozen=True):
     response_s: Deadline = 30.0
 
 
-class Probes(Section, frozen=True):
+class ProbesSection(ConfigSection, frozen=True):
     """The listener of /livez, /readyz and /metrics."""
 
     host: str = "127.0.0.1"
     port: Port = 8010
 
 
-class StoreSection(Section, frozen=True):
+class StoreSection(ConfigSection, frozen=True):
     """PostgreSQL: our own under `data_dir`, or the server a database URL names."""
 
     source: Literal["auto", "embedded", "system"] = "auto"
@@ -53,14 +53,14 @@ class StoreSection(Section, frozen=True):
     connections_max: Annotated[int, Meta(ge=4, le=500)] = 16
 
 
-class Logins(Section, frozen=True):
+class LoginsSection(ConfigSection, frozen=True):
     """How long verified credentials are remembered, and how long a session lasts at most."""
 
     remembered_s: Seconds = 180.0
     session_s: Seconds = 43_200.0
 
 
-class Tasks(Section, frozen=True):
+class TasksSection(ConfigSection, frozen=True):
     """How workers keep their leases, how often a step is tried, and how many tasks run at once."""
 
     lease_s: Seconds = 15.0
@@ -76,7 +76,7 @@ class Tasks(Section, frozen=True):
     drain_s: Seconds = 20.0
 
 
-class Observers(Section, frozen=True):
+class ObserversSection(ConfigSection, frozen=True):
     """How often hosts are surveyed, and after how long a silence their VMs become UNKNOWN."""
 
     period_s: Seconds = 10.0
@@ -85,7 +85,7 @@ class Observers(Section, frozen=True):
     spacing_s: Seconds = 0.5
 
 
-class Plans(Section, frozen=True):
+class PlansSection(ConfigSection, frozen=True):
     """What places carry at once while plans run: a move with its disk takes 4 units of both
     hosts and 16 of the datastores, any other 1; a running VM 1 of its networks."""
 
@@ -94,13 +94,13 @@ class Plans(Section, frozen=True):
     network_units: Annotated[int, Meta(ge=1, le=1024)] = 8
 
 
-class Rules(Section, frozen=True):
+class RulesSection(ConfigSection, frozen=True):
     """How drafts of workload rules come into force; `two_person`: never by who wrote them."""
 
     two_person: bool = False
 
 
-class Decisions(Section, frozen=True):
+class DecisionsSection(ConfigSection, frozen=True):
     """How long decisions are kept, and how often the inventory is, from which they are made
     again: after so many changes, or so many seconds with any."""
 
@@ -110,19 +110,19 @@ class Decisions(Section, frozen=True):
     checkpoint_s: Seconds = 3600.0
 
 
-class Log(Section, frozen=True):
+class LogSection(ConfigSection, frozen=True):
     """JSON lines on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Enterprise(Section, frozen=True):
+class EnterpriseSection(ConfigSection, frozen=True):
     """A tenant."""
 
     name: Name
 
 
-class User(Section, frozen=True):
+class UserSection(ConfigSection, frozen=True):
     """A user of one enterprise; the password comes from a file or the environment."""
 
     login: Name
@@ -135,7 +135,7 @@ class User(Section, frozen=True):
     password_file: Path | None = None
 
 
-class Hypervisor(Section, frozen=True):
+class HypervisorSection(ConfigSection, frozen=True):
     """How to reach hosts of one kind and type; `options` are the driver's own.
 
     `{data_dir}` in an option's text stands for the store's folder.
@@ -146,21 +146,21 @@ class Hypervisor(Section, frozen=True):
     options: dict[str, Any] = {}
 
 
-class Config(Section, frozen=True):
+class Config(ConfigSection, frozen=True):
     """The whole file."""
 
-    server: Server = Server()
-    probes: Probes = Probes()
+    server: ServerSection = ServerSection()
+    probes: ProbesSection = ProbesSection()
     store: StoreSection = StoreSection()
-    logins: Logins = Logins()
-    tasks: Tasks = Tasks()
-    observers: Observers = Observers()
-    rules: Rules = Rules()
-    decisions: Decisions = Decisions()
-    plans: Plans = Plans()
-    log: Log = Log()
-    enterprises: list[Enterprise] = []
-    users: list[User] = []
-    hypervisor: dict[str, Hypervisor] = {}
-    datacenters: list[Datacenter] = []
-    virtualdatacenters: list[Virtualdatacenter] = []
+    logins: LoginsSection = LoginsSection()
+    tasks: TasksSection = TasksSection()
+    observers: ObserversSection = ObserversSection()
+    rules: RulesSection = RulesSection()
+    decisions: DecisionsSection = DecisionsSection()
+    plans: PlansSection = PlansSection()
+    log: LogSection = LogSection()
+    enterprises: list[EnterpriseSection] = []
+    users: list[UserSection] = []
+    hypervisor: dict[str, HypervisorSection] = {}
+    datacenters: list[DatacenterEntry] = []
+    virtualdatacenters: list[VirtualdatacenterEntry] = []

@@ -10,11 +10,11 @@ Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
-class Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class ConfigSection(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A table of the file; a key it does not know is an error."""
 
 
-class HostEntry(Section, frozen=True):
+class HostEntry(ConfigSection, frozen=True):
     """A host. `hypervisor` names the block whose driver reaches it at `address`.
 
     `networks` maps a network tag to the bridge or network of the host; `datastores` are names
@@ -30,7 +30,7 @@ class HostEntry(Section, frozen=True):
     description: str = ""
 
 
-class RackEntry(Section, frozen=True):
+class RackEntry(ConfigSection, frozen=True):
     """A rack with its hosts."""
 
     name: Name
@@ -38,7 +38,7 @@ class RackEntry(Section, frozen=True):
     hosts: list[HostEntry] = []
 
 
-class DatastoreEntry(Section, frozen=True):
+class DatastoreEntry(ConfigSection, frozen=True):
     """A datastore; `pool` is what hosts call it (its name when left out).
 
     One that is not `shared` may be named by one host only.
@@ -52,7 +52,7 @@ class DatastoreEntry(Section, frozen=True):
     path: str = ""
 
 
-class TemplateEntry(Section, frozen=True):
+class TemplateEntry(ConfigSection, frozen=True):
     """What VMs are made from: a source volume, sizes (bytes, MiB), and the types it fits.
 
     Of one `enterprise`, or of all when left out.
@@ -70,7 +70,7 @@ class TemplateEntry(Section, frozen=True):
     enterprise: Name | None = None
 
 
-class RuleEntry(Section, frozen=True):
+class RuleEntry(ConfigSection, frozen=True):
     """A workload rule, loaded with its datacenter's first load; later the API decides.
 
     About the rack, host or datastore it names, else about the datacenter. Percentages.
@@ -87,7 +87,7 @@ class RuleEntry(Section, frozen=True):
     fit_policy: Literal["PROGRESSIVE", "PERFORMANCE"] = "PROGRESSIVE"
 
 
-class Datacenter(Section, frozen=True):
+class DatacenterEntry(ConfigSection, frozen=True):
     """A datacenter and all in it."""
 
     name: Name
@@ -98,7 +98,7 @@ class Datacenter(Section, frozen=True):
     rules: list[RuleEntry] = []
 
 
-class Virtualdatacenter(Section, frozen=True):
+class VirtualdatacenterEntry(ConfigSection, frozen=True):
     """A tenant's part of a datacenter, for VMs of one type, with its default network."""
 
     name: Annotated[str, Meta(min_length=1, max_length=40)]

@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.config.checks import Wrong, check
 from gateway.config.lines import line_of
-from gateway.config.model import Config, Hypervisor
+from gateway.config.model import Config, HypervisorSection
 
 _UNKNOWN = re.compile(r"unknown field `([^`]*)`(?: - at `([^`]*)`)?")
 _AT = re.compile(r"(.*?)(?: - at `([^`]*)`)?$", re.DOTALL)
@@ -106,7 +106,7 @@ def _named(given: Mapping[str, Any], error: str) -> str:
         return error
     for name, block in given["hypervisor"].items():
         try:
-            msgspec.convert(block, Hypervisor)
+            msgspec.convert(block, HypervisorSection)
         except msgspec.ValidationError:
             return error.replace("hypervisor[...]", f"hypervisor.{name}", 1)
     return error

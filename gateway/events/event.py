@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from gateway.store import outbox
-from gateway.store.pool import Connection
+from gateway.store.db.pool import Connection
+from gateway.store.feed import outbox
 
 
 class Severity(StrEnum):

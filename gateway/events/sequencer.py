@@ -7,8 +7,9 @@ import asyncio
 import logging
 
 from gateway.events.event import Event, emit
-from gateway.store import appliance_states, feed
-from gateway.store.pool import Connection, Store, StoreError
+from gateway.store import appliance_state
+from gateway.store.db.pool import Connection, Store, StoreError
+from gateway.store.feed import feed
 
 _log = logging.getLogger(__name__)
 TICK_S = 1.0
@@ -38,7 +39,7 @@ class Sequencer:
 
     async def _tell_appliances(self, c: Connection, position: int) -> int:
         """An event for each appliance that its VMs brought into another state."""
-        found = await appliance_states.changed(c, position)
+        found = await appliance_state.changed(c, position)
         for one in found:
             await emit(
                 c,

@@ -17,7 +17,7 @@ from drivers.faults import Fault, Unreachable, said_of
 _log = logging.getLogger(__name__)
 
 
-class Observed(Protocol):
+class GuardedDriver(Protocol):
     """The part of a driver that looks; see `drivers.contract.Driver`."""
 
     def endpoints(self) -> Mapping[str, tuple[str, ...]]: ...
@@ -33,14 +33,14 @@ class Guarded:
     of their own that never answer. It may change at any time.
     """
 
-    def __init__(self, driver: Observed, refused: Mapping[str, str] | None = None) -> None:
+    def __init__(self, driver: GuardedDriver, refused: Mapping[str, str] | None = None) -> None:
         self._driver = driver
         self._refused: Mapping[str, str] = {} if refused is None else refused
         self._last: Mapping[str, tuple[str, ...]] = {}
         self._failures: dict[str, int] = {}
 
     @classmethod
-    def of(cls, driver: Observed) -> "Guarded":
+    def of(cls, driver: GuardedDriver) -> "Guarded":
         """The driver, guarded if it is not yet."""
         return driver if isinstance(driver, cls) else cls(driver)
 

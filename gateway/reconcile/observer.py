@@ -14,19 +14,19 @@ from datetime import UTC, datetime
 
 from drivers.facts import Facts
 from drivers.faults import Fault
-from gateway.reconcile import elsewhere
-from gateway.reconcile.guarded import Observed
-from gateway.reconcile.recording import Look, record_places, record_silence, record_vms
+from gateway.reconcile import cross_endpoint
+from gateway.reconcile.guarded import GuardedDriver
+from gateway.reconcile.survey_record import SurveyResult, record_places, record_silence, record_vms
 from gateway.store import objections, observations
-from gateway.store.observations import Believed
-from gateway.store.pool import Store, StoreError
+from gateway.store.db.pool import Store, StoreError
+from gateway.store.observations import RecordedVm
 
 _log = logging.getLogger(__name__)
 TURNS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Rounds:
+class SurveyIntervals:
     """How often to survey, and how long silence may last; seconds."""
 
     period_s: float = 10.0
@@ -36,7 +36,7 @@ class Rounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class ObservedEndpoint:
     """One endpoint of one driver, and the process that observes it.
 
     `turns` bounds how many observers of the process use the store at once: a thousand first
@@ -55,9 +55,9 @@ class Observer:
     def __init__(
         self,
         store: Store,
-        driver: Observed,
-        at: Endpoint,
-        rounds: Rounds,
+        driver: GuardedDriver,
+        at: ObservedEndpoint,
+        rounds: SurveyIntervals,
         committed: Callable[[], None],
     ) -> None:
         self._store = store
@@ -129,19 +129,19 @@ class Observer:
             self._committed()
 
     async def _look(
-        self, facts: Facts | None, before: Sequence[Believed], hosts: Sequence[str]
-    ) -> Look:
+        self, facts: Facts | None, before: Sequence[RecordedVm], hosts: Sequence[str]
+    ) -> SurveyResult:
         """What a list, and looks beyond it, tell of VMs."""
         at = self._at
         if facts is None:
-            return Look(at.hypervisor, at.owner, datetime.now(UTC))
-        here = elsewhere.Covered(self._driver, at.hypervisor, frozenset(hosts))
+            return SurveyResult(at.hypervisor, at.owner, datetime.now(UTC))
+        here = cross_endpoint.EndpointScope(self._driver, at.hypervisor, frozenset(hosts))
         async with at.turns:
-            strayed = await elsewhere.strays(self._store, here, facts)
-        sure, seen = await elsewhere.everywhere(here, facts, before, strayed)
+            strayed = await cross_endpoint.misplaced_vms(self._store, here, facts)
+        sure, seen = await cross_endpoint.confirm_locations(here, facts, before, strayed)
         listed = {host.name for host in facts.hosts}
         known = [vm for vm in sure if vm.host in listed or vm.uuid in seen]
-        return Look(at.hypervisor, at.owner, facts.taken_at, known, seen)
+        return SurveyResult(at.hypervisor, at.owner, facts.taken_at, known, seen)
 
     async def _survey(self) -> Facts | str:
         """What is there, or why nobody says so."""

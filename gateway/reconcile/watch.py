@@ -6,21 +6,26 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from gateway.reconcile.backoff import Backoff
-from gateway.reconcile.guarded import Guarded, Observed
-from gateway.reconcile.observer import TURNS, Endpoint, Observer, Rounds
+from gateway.reconcile.guarded import Guarded, GuardedDriver
+from gateway.reconcile.observer import TURNS, ObservedEndpoint, Observer, SurveyIntervals
 from gateway.store import observations
-from gateway.store.pool import Store, StoreError
+from gateway.store.db.pool import Store, StoreError
 
 _log = logging.getLogger(__name__)
 NEW_ENDPOINTS_EACH_S = 1.0
 STREAM_PAUSE_MOST_S = 60.0
 
 
-class Watch:
+class ObserverSet:
     """Observes all endpoints of the driver called `hypervisor`, also those that come later."""
 
     def __init__(
-        self, store: Store, hypervisor: str, driver: Observed, rounds: Rounds, owner: str
+        self,
+        store: Store,
+        hypervisor: str,
+        driver: GuardedDriver,
+        rounds: SurveyIntervals,
+        owner: str,
     ) -> None:
         self._store = store
         self._hypervisor = hypervisor
@@ -33,7 +38,7 @@ class Watch:
 
     def observer(self, endpoint: str) -> Observer:
         """A new observer of one endpoint, not started."""
-        at = Endpoint(self._hypervisor, endpoint, self._owner, self.turns)
+        at = ObservedEndpoint(self._hypervisor, endpoint, self._owner, self.turns)
         return Observer(self._store, self._driver, at, self._rounds, lambda: self.committed())
 
     def poke(self, endpoint: str) -> None:

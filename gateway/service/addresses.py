@@ -7,8 +7,8 @@ from drivers.addresses import AddressError
 from drivers.registry import address_reader
 from gateway.config import Config, ConfigError
 from gateway.store import host_addresses
+from gateway.store.db.pool import Connection
 from gateway.store.host_addresses import AddressRow
-from gateway.store.pool import Connection
 
 _log = logging.getLogger(__name__)
 Key = tuple[str, str]

@@ -72,7 +72,7 @@ _OVERDUE = {
 }
 
 
-class Connection:
+class OpenConnection:
     """One connection's place in the table. `abort` closes it at once; `unsent` is what of our
     response the client has not taken."""
 
@@ -90,15 +90,15 @@ class _Scope:
     """The connections of one address, or all; those that wait, the longest first."""
 
     count: int = 0
-    waiting: dict[Phase, dict[Connection, None]] = field(
+    waiting: dict[Phase, dict[OpenConnection, None]] = field(
         default_factory=lambda: {Phase.FIRST: {}, Phase.IDLE: {}, Phase.BODY: {}}
     )
 
-    def of(self, phase: Phase) -> dict[Connection, None] | None:
+    def of(self, phase: Phase) -> dict[OpenConnection, None] | None:
         """Those in a phase; None for one in which a connection is not to be closed."""
         return self.waiting.get(Phase.IDLE if phase is Phase.HEADERS else phase)
 
-    def longest(self) -> Connection | None:
+    def longest(self) -> OpenConnection | None:
         """The one to close for another."""
         return next((one for each in self.waiting.values() for one in each), None)
 
@@ -113,7 +113,7 @@ class ConnectionTable:
         self.limits = limits
         self.ended: Counter[Ended] = Counter()
         self._clock = clock
-        self._open: dict[Connection, None] = {}
+        self._open: dict[OpenConnection, None] = {}
         self._all = _Scope()
         self._groups: dict[str, _Scope] = {}
         self._logged_at = -LOG_EACH_S
@@ -122,7 +122,7 @@ class ConnectionTable:
     def __len__(self) -> int:
         return len(self._open)
 
-    def admit(self, address: str) -> Connection | None:
+    def admit(self, address: str) -> OpenConnection | None:
         """Return a place for a new connection, closing another if needed; None if all are busy."""
         group = group_of(address)
         own = self._groups.get(group)
@@ -131,21 +131,21 @@ class ConnectionTable:
                 return None
         elif len(self._open) >= self.limits.connections_max and not self._evict(self._all):
             return None
-        found = Connection(group, self._clock())
+        found = OpenConnection(group, self._clock())
         self._open[found] = None
         for scope in self._scopes(found):
             scope.count += 1
         self._wait(found)
         return found
 
-    def enter(self, one: Connection, phase: Phase) -> None:
+    def enter(self, one: OpenConnection, phase: Phase) -> None:
         """Record what a connection waits for from now on."""
         if one in self._open:
             self._stop_waiting(one)
             one.phase, one.since = phase, self._clock()
             self._wait(one)
 
-    def release(self, one: Connection) -> None:
+    def release(self, one: OpenConnection) -> None:
         """The connection is gone; may be said twice."""
         if self._open.pop(one, self) is self:
             return
@@ -169,7 +169,7 @@ class ConnectionTable:
                 self._close(one, reason)
         self._log(now)
 
-    def _overdue(self, one: Connection, now: float) -> Ended | None:
+    def _overdue(self, one: OpenConnection, now: float) -> Ended | None:
         limits = self.limits
         allowed = {
             Phase.FIRST: limits.headers_s,
@@ -196,21 +196,21 @@ class ConnectionTable:
         self._close(one, Ended.EVICTED)
         return True
 
-    def _close(self, one: Connection, reason: Ended) -> None:
+    def _close(self, one: OpenConnection, reason: Ended) -> None:
         self.ended[reason] += 1
         self.release(one)
         one.abort()
 
-    def _scopes(self, one: Connection) -> tuple[_Scope, _Scope]:
+    def _scopes(self, one: OpenConnection) -> tuple[_Scope, _Scope]:
         return self._all, self._groups.setdefault(one.group, _Scope())
 
-    def _wait(self, one: Connection) -> None:
+    def _wait(self, one: OpenConnection) -> None:
         for scope in self._scopes(one):
             waiting = scope.of(one.phase)
             if waiting is not None:
                 waiting[one] = None
 
-    def _stop_waiting(self, one: Connection) -> None:
+    def _stop_waiting(self, one: OpenConnection) -> None:
         for scope in self._scopes(one):
             waiting = scope.of(one.phase)
             if waiting is not None:

@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import Mapping
 
-from gateway.api.passwords import hash_password, matches
-from gateway.config.model import Config, User
-from gateway.config.places import Datacenter, HostEntry, RuleEntry, Virtualdatacenter
+from gateway.api.auth.passwords import hash_password, matches
+from gateway.config.model import Config, UserSection
+from gateway.config.places import DatacenterEntry, HostEntry, RuleEntry, VirtualdatacenterEntry
 from gateway.config.reading import secret
 from gateway.events.event import Event, Severity, emit
 from gateway.service.addresses import Addresses
-from gateway.store import declared, ledger, rules, tenants
-from gateway.store.declared import ChangedUser, DeclaredHost, DeclaredTemplate, DeclaredUser
-from gateway.store.pool import Connection, Store, StoreConflict
-from gateway.store.rules import NewRule
+from gateway.store import config_sync, tenants
+from gateway.store.capacity import ledger
+from gateway.store.config_sync import ChangedUser, DeclaredHost, DeclaredTemplate, DeclaredUser
+from gateway.store.db.pool import Connection, Store, StoreConflict
+from gateway.store.rules import rules
+from gateway.store.rules.rules import NewRule
 
 TRIES = 10
 CONFIGURATION = "configuration"
@@ -44,18 +46,20 @@ async def _load(
     store: Store, config: Config, hashes: Mapping[str, str], serves_users: bool
 ) -> None:
     async with store.transaction() as c:
-        await declared.alone(c)
+        await config_sync.alone(c)
         enterprises = {
-            one.name: await declared.enterprise(c, one.name) for one in config.enterprises
+            one.name: await config_sync.enterprise(c, one.name) for one in config.enterprises
         }
         for user in config.users:
             one = _user(user, enterprises[user.enterprise], hashes[user.login])
-            if (again := await declared.user(c, one)) is not None:
+            if (again := await config_sync.user(c, one)) is not None:
                 await emit(c, _access(again, active=True))
         if serves_users:
-            for gone in await declared.deactivate_all_but(c, [one.login for one in config.users]):
+            for gone in await config_sync.deactivate_all_but(
+                c, [one.login for one in config.users]
+            ):
                 await emit(c, _access(gone, active=False))
-        await declared.fit_policy(c)
+        await config_sync.fit_policy(c)
         addresses = Addresses(config)
         await addresses.settle(c)
         datacenters = {
@@ -71,7 +75,7 @@ async def _load(
 async def _hashes(store: Store, config: Config, environ: Mapping[str, str]) -> dict[str, str]:
     """A hash for each user: the one kept while the password is the same."""
     async with store.read() as c:
-        kept = {one.login: await declared.hash_of(c, one.login) for one in config.users}
+        kept = {one.login: await config_sync.hash_of(c, one.login) for one in config.users}
     found = {}
     for user in config.users:
         what = f"the password of {user.login}"
@@ -98,7 +102,7 @@ def _access(one: ChangedUser, *, active: bool) -> Event:
     )
 
 
-def _user(user: User, enterprise_id: int, password_hash: str) -> DeclaredUser:
+def _user(user: UserSection, enterprise_id: int, password_hash: str) -> DeclaredUser:
     return DeclaredUser(
         user.login,
         enterprise_id,
@@ -110,21 +114,23 @@ def _user(user: User, enterprise_id: int, password_hash: str) -> DeclaredUser:
     )
 
 
-async def _datacenter(c: Connection, config: Config, one: Datacenter, addresses: Addresses) -> int:
+async def _datacenter(
+    c: Connection, config: Config, one: DatacenterEntry, addresses: Addresses
+) -> int:
     """A datacenter with all in it; its rules only when it is new."""
-    datacenter_id, new = await declared.datacenter(c, one.name, one.location)
+    datacenter_id, new = await config_sync.datacenter(c, one.name, one.location)
     for place in one.datastores:
-        tier = await declared.tier(c, datacenter_id, place.tier) if place.tier else None
+        tier = await config_sync.tier(c, datacenter_id, place.tier) if place.tier else None
         columns = (place.pool or place.name, place.shared, place.enabled, tier, place.path)
-        await declared.datastore(c, datacenter_id, place.name, columns)
+        await config_sync.datastore(c, datacenter_id, place.name, columns)
     for rack in one.racks:
-        rack_id = await declared.rack(c, datacenter_id, rack.name, rack.description)
+        rack_id = await config_sync.rack(c, datacenter_id, rack.name, rack.description)
         for host in rack.hosts:
             type_ = config.hypervisor[host.hypervisor].type
             endpoint = addresses.declared[host.hypervisor, host.name]
-            await declared.host(c, rack_id, _host(host, type_, endpoint))
+            await config_sync.host(c, rack_id, _host(host, type_, endpoint))
     for each in one.templates:
-        await declared.template(
+        await config_sync.template(
             c,
             datacenter_id,
             DeclaredTemplate(
@@ -163,7 +169,7 @@ async def _rule(c: Connection, datacenter_id: int, rule: RuleEntry) -> NewRule:
     level, element_id = "datacenter", datacenter_id
     for name, each in (("rack", rule.rack), ("machine", rule.host), ("datastore", rule.datastore)):
         if each is not None:
-            level, element_id = name, await declared.element(c, datacenter_id, name, each)
+            level, element_id = name, await config_sync.element(c, datacenter_id, name, each)
     match rule.kind:
         case "machine_load":
             return NewRule(
@@ -181,7 +187,7 @@ async def _rule(c: Connection, datacenter_id: int, rule: RuleEntry) -> NewRule:
 
 
 async def _virtualdatacenter(
-    c: Connection, one: Virtualdatacenter, enterprise_id: int, datacenter_id: int
+    c: Connection, one: VirtualdatacenterEntry, enterprise_id: int, datacenter_id: int
 ) -> None:
     """Made once; what tenants do to it later stays."""
     made = await tenants.add_virtualdatacenter(c, one.name, enterprise_id, datacenter_id, one.type)

@@ -8,26 +8,26 @@ from contextlib import suppress
 from drivers.contract import Driver
 from gateway.config import Config
 from gateway.events.sequencer import Sequencer
+from gateway.placement.advice import Adviser
+from gateway.placement.claim_batcher import ClaimBatcher
+from gateway.placement.fleet_mirror import FleetMirror
+from gateway.placement.holds import HoldExpirer, HoldService
+from gateway.placement.host_partitions import PartitionKeeper
+from gateway.plans.runner import PlanRunner
 from gateway.reconcile.guarded import Guarded
-from gateway.reconcile.observer import TURNS, Rounds
-from gateway.reconcile.watch import Watch
-from gateway.service.advisory import Advisory
-from gateway.service.attaching import Attaching
-from gateway.service.keeping import Keeper
-from gateway.service.thinking import Thinker
+from gateway.reconcile.observer import TURNS, SurveyIntervals
+from gateway.reconcile.watch import ObserverSet
+from gateway.service.advice_process import AdviceProcess
+from gateway.service.analysis_process import AnalysisPool
+from gateway.service.checkpointer import Checkpointer
+from gateway.service.host_sync import Attaching
 from gateway.store import places
-from gateway.store.pool import Store, StoreError
-from gateway.tasks.advising import Adviser
-from gateway.tasks.granting import Granter
-from gateway.tasks.holding import Holder, Sweeper
-from gateway.tasks.moving import PlanRunner
-from gateway.tasks.planner import Planner
-from gateway.tasks.policy import Limits
-from gateway.tasks.reserving import Reserver
-from gateway.tasks.sharing import Sharing
-from gateway.tasks.tools import Tools
-from gateway.tasks.worker import Pace, Worker
-from scheduler.plan.timeline import Capacities
+from gateway.store.db.pool import Store, StoreError
+from gateway.tasks.executor_deps import ExecutorDeps
+from gateway.tasks.fault_policy import Limits
+from gateway.tasks.operations.reserve_step import Reserver
+from gateway.tasks.worker import Worker, WorkerTimings
+from scheduler.plan.move_schedule import Capacities
 
 _log = logging.getLogger(__name__)
 FIRST_LOOK_S = 5.0
@@ -44,32 +44,32 @@ class Engine:
         self.drivers = drivers
         self.attaching = Attaching(store, drivers)
         self.sequencer = Sequencer(store)
-        self.planner = Planner(store, self.sequencer)
-        self.thinker = Thinker()
-        self._keeper = Keeper(store, config.decisions, self.thinker)
-        self.sweeper = Sweeper(Holder(store, self.planner), self.sequencer.poke)
+        self.planner = FleetMirror(store, self.sequencer)
+        self.thinker = AnalysisPool()
+        self._keeper = Checkpointer(store, config.decisions, self.thinker)
+        self.sweeper = HoldExpirer(HoldService(store, self.planner), self.sequencer.poke)
         self.capacities = _capacities(config)
         self.plan_runner = PlanRunner(store, self.planner, self.capacities, self.wake)
         self._looks: set[asyncio.Task[None]] = set()
-        self._advisory = Advisory()
+        self._advisory = AdviceProcess()
         self.adviser = Adviser(store, self.planner, self._advisory.ask, _fixed(drivers))
-        granter = Granter(store)
+        granter = ClaimBatcher(store)
         self.claims = granter.tally
         reserver = Reserver(store, self.planner, granter, self.adviser)
         limits = _limits(config)
-        tools = Tools(drivers, reserver, limits, self.sequencer.poke, self._look_at)
+        tools = ExecutorDeps(drivers, reserver, limits, self.sequencer.poke, self._look_at)
         self._worker = Worker(store, tools, _pace(config)) if works else None
         self._sharing = self._share(config) if works else None
         self._watches = self._watching(config) if works else {}
 
-    def _share(self, config: Config) -> Sharing:
+    def _share(self, config: Config) -> PartitionKeeper:
         assert self._worker is not None
         lease_s = config.tasks.lease_s
-        return Sharing(self.store, self._worker.name, lease_s, self.planner.take_share)
+        return PartitionKeeper(self.store, self._worker.name, lease_s, self.planner.take_share)
 
-    def _watching(self, config: Config) -> dict[str, Watch]:
+    def _watching(self, config: Config) -> dict[str, ObserverSet]:
         assert self._worker is not None
-        rounds = Rounds(
+        rounds = SurveyIntervals(
             config.observers.period_s,
             config.observers.unknown_after_s,
             config.observers.lease_s,
@@ -79,7 +79,7 @@ class Engine:
         turns = asyncio.Semaphore(TURNS)
         for name, driver in self.drivers.items():
             guarded = Guarded(driver, self.attaching.refused[name])
-            watch = Watch(self.store, name, guarded, rounds, self._worker.name)
+            watch = ObserverSet(self.store, name, guarded, rounds, self._worker.name)
             watch.committed = self.sequencer.poke
             watch.turns = turns
             found[name] = watch
@@ -175,9 +175,9 @@ def _limits(config: Config) -> Limits:
     )
 
 
-def _pace(config: Config) -> Pace:
+def _pace(config: Config) -> WorkerTimings:
     section = config.tasks
-    return Pace(
+    return WorkerTimings(
         lease_s=section.lease_s,
         heartbeat_s=section.heartbeat_s,
         margin_s=section.margin_s,

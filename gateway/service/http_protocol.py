@@ -8,9 +8,9 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from gateway.api.problems import refusal
-from gateway.api.reply_headers import SERVER
-from gateway.service.connections import Connection, ConnectionTable, Ended, Phase
+from gateway.api.http.problems import refusal
+from gateway.api.http.reply_headers import SERVER
+from gateway.service.connections import ConnectionTable, Ended, OpenConnection, Phase
 
 _log = logging.getLogger(__name__)
 _CONTINUE, _FAILED = "100-continue", "EXPECTATION-FAILED"
@@ -21,7 +21,7 @@ class HttpProtocol(web.RequestHandler):
     """One connection, from its acceptance to its end."""
 
     def __init__(
-        self, server: web.Server, table: ConnectionTable, place: Connection, **more: Any
+        self, server: web.Server, table: ConnectionTable, place: OpenConnection, **more: Any
     ) -> None:
         super().__init__(server, **more)
         self._table = table

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.service.connections import Connection, ConnectionTable, Ended
+from gateway.service.connections import ConnectionTable, Ended, OpenConnection
 from gateway.service.http_protocol import HttpProtocol, tracked
 
 _log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ _FULL = (
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class ListenAddress:
     """Where to listen; port 0 is any that is free."""
 
     host: str
@@ -47,7 +47,7 @@ class Endpoint:
 
 @asynccontextmanager
 async def listening(
-    app: web.Application, endpoint: Endpoint, table: ConnectionTable
+    app: web.Application, endpoint: ListenAddress, table: ConnectionTable
 ) -> AsyncIterator[int]:
     """Serve `app` until the block ends; the port of the first address. Raises OSError."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_S)
@@ -111,7 +111,7 @@ class _Acceptor:
         self._opening.add(opening)
         opening.add_done_callback(self._opening.discard)
 
-    async def _connect(self, accepted: socket.socket, place: Connection) -> None:
+    async def _connect(self, accepted: socket.socket, place: OpenConnection) -> None:
         loop = asyncio.get_running_loop()
         limits = self._table.limits
         secure: dict[str, Any] = {}
@@ -148,7 +148,7 @@ def _cancel(opening: asyncio.Task[None]) -> None:
     opening.cancel()
 
 
-async def _bound(endpoint: Endpoint) -> list[socket.socket]:
+async def _bound(endpoint: ListenAddress) -> list[socket.socket]:
     """A socket for each address of the host, as `asyncio.loop.create_server` has."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(

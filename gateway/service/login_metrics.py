@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.api.refused_logins import LoginCounts, Refusal
+from gateway.api.auth.refused_logins import LoginCounts, LoginRefusal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,7 +20,7 @@ class LoginMetrics(Collector):
         refused = CounterMetricFamily(
             "vmgate_logins_refused", "Requests refused for their credentials", labels=["reason"]
         )
-        for reason in Refusal:
+        for reason in LoginRefusal:
             refused.add_metric([reason.value], self.counts.refused[reason])
         yield refused
         yield CounterMetricFamily(

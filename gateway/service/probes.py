@@ -12,10 +12,10 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.api.reply_headers import set_reply_headers
+from gateway.api.http.reply_headers import set_reply_headers
+from gateway.placement.claim_batcher import BatchCounts
 from gateway.service.connections import ConnectionMetrics
-from gateway.store.pool import Store, StoreError
-from gateway.tasks.granting import Tally
+from gateway.store.db.pool import Store, StoreError
 
 LAG_EACH_S = 0.1
 READY_WITHIN_S = 2.0
@@ -26,7 +26,7 @@ _LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 class _Claims(Collector):
     """This process's claims, as counted at the moment they are asked for."""
 
-    tally: Tally
+    tally: BatchCounts
 
     def collect(self) -> Iterable[Metric]:
         """Both counters."""
@@ -46,7 +46,7 @@ class Health:
 
     store: Store
     held: Callable[[], int]
-    claims: Tally
+    claims: BatchCounts
     started: bool = False
     draining: bool = False
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)

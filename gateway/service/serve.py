@@ -16,7 +16,7 @@ from drivers.capabilities import HypervisorType
 from drivers.contract import Driver
 from drivers.registry import UnknownDriver, open_driver
 from gateway.api.routes import build_app
-from gateway.api.services import LoginTerms, Services
+from gateway.api.services import AppServices, LoginTerms
 from gateway.config import Config, ConfigError
 from gateway.config.reading import secret
 from gateway.service.addresses import Addresses
@@ -24,12 +24,12 @@ from gateway.service.connections import ConnectionLimits, ConnectionTable
 from gateway.service.declare import declare
 from gateway.service.descriptors import for_clients, raise_limit
 from gateway.service.engine import Engine
-from gateway.service.listener import Endpoint, listening
+from gateway.service.listener import ListenAddress, listening
 from gateway.service.login_metrics import LoginMetrics
 from gateway.service.probes import Health, build_probes
-from gateway.store import migrate
-from gateway.store.locate import Source
-from gateway.store.pool import Store, StoreSettings
+from gateway.store.db import migrate
+from gateway.store.db.pool import Store, StoreSettings
+from gateway.store.db.server_binaries import Source
 
 _log = logging.getLogger(__name__)
 _PROBES = {"connections_max": 64, "connections_per_address": 32}
@@ -153,7 +153,7 @@ async def _listening(
         limits = _connection_limits(config)
         probes = ConnectionTable("probes", replace(limits, **_PROBES))
         health.connections.tables.append(probes)
-        at = Endpoint(config.probes.host, config.probes.port)
+        at = ListenAddress(config.probes.host, config.probes.port)
         probe_port = await stack.enter_async_context(listening(build_probes(health), at, probes))
         api_port = 0
         if role is not Role.WORKER:
@@ -161,7 +161,7 @@ async def _listening(
             health.registry.register(LoginMetrics(services.logins.counts))
             table = ConnectionTable("api", limits)
             health.connections.tables.append(table)
-            at = Endpoint(config.server.host, config.server.port, _tls(config))
+            at = ListenAddress(config.server.host, config.server.port, _tls(config))
             app = build_app(services)
             api_port = await stack.enter_async_context(listening(app, at, table))
             _warn_of_hosts(config)
@@ -202,8 +202,8 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _services(config: Config, engine: Engine) -> Services:
-    return Services(
+def _services(config: Config, engine: Engine) -> AppServices:
+    return AppServices(
         store=engine.store,
         planner=engine.planner,
         capabilities={one.capabilities.type: one.capabilities for one in engine.drivers.values()},

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from gateway.store.pool import Connection
+from gateway.store.db.pool import Connection
 
 _SEEN = """
 with seen as (select * from unnest($2::uuid[], $3::text[]) as s(uuid, host)),

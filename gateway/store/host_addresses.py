@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from gateway.store.pool import Connection, StoreConflict
+from gateway.store.db.pool import Connection, StoreConflict
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from uuid import UUID
 
-from gateway.denial import Denied, Kind
-from gateway.store.pool import Connection
+from gateway.denial import ApiError, ErrorKind
+from gateway.store.db.pool import Connection
 
 Address = IPv4Address | IPv6Address
 
@@ -36,7 +36,7 @@ where address <= $3::inet and not exists (
 
 
 @dataclass(frozen=True, slots=True)
-class Nic:
+class StoredNic:
     """A VM's interface `n` with its address on a network."""
 
     id: int
@@ -69,7 +69,7 @@ def pool_of(network: IPv4Network | IPv6Network) -> tuple[Address, Address]:
 async def attach(c: Connection, vm_id: int, vm: UUID, virtualdatacenter_id: int) -> None:
     """Give a new VM its interface, in the transaction that makes the VM.
 
-    A virtual datacenter without a network gives none. Denied (CONFLICT) when every address
+    A virtual datacenter without a network gives none. ApiError (CONFLICT) when every address
     of the pool is taken.
     """
     network = await c.fetchrow(
@@ -82,8 +82,8 @@ async def attach(c: Connection, vm_id: int, vm: UUID, virtualdatacenter_id: int)
     first, last = pool_of(network["address"])
     address = await c.fetchval(_FREE, network["id"], first, last)
     if address is None:
-        raise Denied(
-            Kind.CONFLICT,
+        raise ApiError(
+            ErrorKind.CONFLICT,
             "409-CONFLICT",
             f"No free address is left in network {network['name']} ({network['address']})",
         )
@@ -98,23 +98,23 @@ async def attach(c: Connection, vm_id: int, vm: UUID, virtualdatacenter_id: int)
         )
         if made is not None:
             return
-    raise Denied(Kind.CONFLICT, "409-CONFLICT", f"No free MAC address is left for {vm}")
+    raise ApiError(ErrorKind.CONFLICT, "409-CONFLICT", f"No free MAC address is left for {vm}")
 
 
-async def of_vms(c: Connection, vm_ids: Sequence[int]) -> dict[int, tuple[Nic, ...]]:
+async def of_vms(c: Connection, vm_ids: Sequence[int]) -> dict[int, tuple[StoredNic, ...]]:
     """The interfaces of these VMs, in order, by VM id."""
     rows = await c.fetch(
         f"{_SELECT} where nic.vm_id = any($1::bigint[]) order by nic.vm_id, nic.n", list(vm_ids)
     )
-    found: dict[int, tuple[Nic, ...]] = {}
+    found: dict[int, tuple[StoredNic, ...]] = {}
     for row in rows:
-        found[row["vm_id"]] = (*found.get(row["vm_id"], ()), Nic(**row))
+        found[row["vm_id"]] = (*found.get(row["vm_id"], ()), StoredNic(**row))
     return found
 
 
-async def get(c: Connection, network_id: int, nic_id: int) -> Nic | None:
+async def get(c: Connection, network_id: int, nic_id: int) -> StoredNic | None:
     """One interface of a network, or None."""
     row = await c.fetchrow(
         f"{_SELECT} where nic.id = $2 and nic.network_id = $1", network_id, nic_id
     )
-    return None if row is None else Nic(**row)
+    return None if row is None else StoredNic(**row)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from drivers.facts import Sighting
 from gateway.lifecycle import Operation
-from gateway.store.pool import Connection
+from gateway.store.db.pool import Connection
 
 _WRITE = """
 with seen as (

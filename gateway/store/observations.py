@@ -7,13 +7,13 @@ from uuid import UUID
 
 from drivers.facts import HostFacts
 from gateway.lifecycle import VmState
-from gateway.store.pool import Connection
+from gateway.store.db.pool import Connection
 
 REASON_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Believed:
+class RecordedVm:
     """A VM as it was recorded before the look. `last_task` is the newest of its tasks then,
     `seen_on` where it was when it was seen on several hosts at once, `pool` what its host calls
     the datastore of its disk, `protected_cause` why it is protected, None for one that is not."""
@@ -36,9 +36,9 @@ class Believed:
     protected_cause: str | None = None
 
     @property
-    def observed(self) -> "Observed":
+    def observed(self) -> "ObservedVm":
         """The state on record."""
-        return Observed(self.state, self.deallocated, self.reason)
+        return ObservedVm(self.state, self.deallocated, self.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ where h.hypervisor = $1 and {which} and not exists (
 """
 
 
-async def believed(c: Connection, hypervisor: str, hosts: Sequence[str]) -> list[Believed]:
+async def believed(c: Connection, hypervisor: str, hosts: Sequence[str]) -> list[RecordedVm]:
     """The VMs recorded on these hosts that no task holds."""
     query = _BELIEVED.format(which="h.name = any($2)")
     return [_believed(row) for row in await c.fetch(query, hypervisor, list(hosts))]
@@ -118,21 +118,21 @@ async def believed(c: Connection, hypervisor: str, hosts: Sequence[str]) -> list
 
 async def believed_elsewhere(
     c: Connection, hypervisor: str, vms: Sequence[UUID], hosts: Sequence[str]
-) -> list[Believed]:
+) -> list[RecordedVm]:
     """Those of the VMs that are recorded on other hosts than these, and that no task holds."""
     query = _BELIEVED.format(which="v.uuid = any($2) and h.name <> all($3)")
     return [_believed(row) for row in await c.fetch(query, hypervisor, list(vms), list(hosts))]
 
 
-def _believed(row: Any) -> Believed:
+def _believed(row: Any) -> RecordedVm:
     values = dict(row)
     values["state"] = VmState(values["state"])
     values["known_state"] = VmState(values["known_state"])
     values["seen_on"] = tuple(values["seen_on"])
-    return Believed(**values)
+    return RecordedVm(**values)
 
 
-async def lock(c: Connection, vms: Iterable[Believed]) -> set[int]:
+async def lock(c: Connection, vms: Iterable[RecordedVm]) -> set[int]:
     """Lock VMs in the order of their ids; those that are recorded as they were, and that no task
     took since.
 
@@ -159,7 +159,7 @@ async def lock(c: Connection, vms: Iterable[Believed]) -> set[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class ObservedVm:
     """A VM's state as it goes into the record, with why the hypervisor has it in that state."""
 
     state: VmState
@@ -168,7 +168,7 @@ class Observed:
 
 
 async def write_state(
-    c: Connection, vm: Believed, observed: Observed, seen: Mapping[str, Any]
+    c: Connection, vm: RecordedVm, observed: ObservedVm, seen: Mapping[str, Any]
 ) -> None:
     """Record a state; the caller has locked the VM and seen that its record is as it was."""
     await c.execute(
@@ -305,7 +305,7 @@ async def write_datastore(
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class AttachedHost:
     """A host and a datastore that it is to see; `problem` is why it cannot use it, else empty."""
 
     host_id: int
@@ -328,7 +328,9 @@ returning p.host_id, p.host, p.datastore, p.problem
 """
 
 
-async def write_links(c: Connection, hypervisor: str, hosts: Sequence[HostFacts]) -> list[Link]:
+async def write_links(
+    c: Connection, hypervisor: str, hosts: Sequence[HostFacts]
+) -> list[AttachedHost]:
     """Record which of their datastores these hosts can use; return the links that changed.
 
     A listing of a host is complete, so a datastore that it leaves out is positively not there.
@@ -341,4 +343,4 @@ async def write_links(c: Connection, hypervisor: str, hosts: Sequence[HostFacts]
     names, pools, problems = zip(*seen, strict=True) if seen else ((), (), ())
     asked = [host.name for host in hosts]
     rows = await c.fetch(_WRITE_LINKS, hypervisor, asked, list(names), list(pools), list(problems))
-    return [Link(*row.values()) for row in rows]
+    return [AttachedHost(*row.values()) for row in rows]

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from gateway.store import rule_set
-from gateway.store.over_limit import OVER
-from gateway.store.pool import Connection
+from gateway.store.capacity.over_limit import OVER
+from gateway.store.db.pool import Connection
+from gateway.store.rules import rule_set
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ async def edit_host(c: Connection, host_id: int, state: str, description: str) -
 
 async def drop_host(c: Connection, host_id: int) -> bool:
     """Forget a host and the datastores only it sees; False while VMs or holds have room there."""
-    await rule_set.seize(c)  # no claim is in flight, which would need the row we lock
+    await rule_set.lock_exclusive(c)  # no claim is in flight, which would need the row we lock
     done = await c.fetchval(
         """delete from host where id = $1 and not exists (select from vm where host_id = $1)
            and not exists (select from promised where host_id = $1) returning true""",

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from gateway.store.pool import Connection
-from scheduler.plan.moves import Move, Plan, to_mapping
+from gateway.store.db.pool import Connection
+from scheduler.plan.moves import Plan, PlannedMove, to_mapping
 
 _COLUMNS = """id, kind, state, datacenter_id, host_id, reason, told, rule_set, characters, user_id,
   nick, enterprise_id, created_at, updated_at"""
@@ -127,7 +127,7 @@ async def create(c: Connection, new: NewPlan, who: Who) -> None:
     )
 
 
-def _row(new: NewPlan, n: int, move: Move) -> tuple[object, ...]:
+def _row(new: NewPlan, n: int, move: PlannedMove) -> tuple[object, ...]:
     vm = str(move.vm)
     return (
         new.id,

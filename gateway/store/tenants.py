@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from gateway.store.paged import Key, Page, Sort, cells, like, paged, part
-from gateway.store.pool import Connection
+from gateway.store.db.paged import Key, Page, PageRequest, cells, like, paged, part
+from gateway.store.db.pool import Connection
 
 NAME_SORTS = ("name", "id")
 
@@ -95,7 +95,12 @@ from template t left join tier r on r.id = t.tier_id
 
 
 async def enterprises(
-    c: Connection, only: int | None, has: str | None, sort: Sort, *, tier_id: int | None = None
+    c: Connection,
+    only: int | None,
+    has: str | None,
+    sort: PageRequest,
+    *,
+    tier_id: int | None = None,
 ) -> Page[Enterprise]:
     """Enterprises whose name has `has`; `only` the one with that id, or those a tier names."""
     where = """from enterprise e
@@ -127,7 +132,7 @@ async def virtualdatacenters(
     c: Connection,
     enterprise_id: int | None,
     has: str | None,
-    sort: Sort,
+    sort: PageRequest,
     *,
     datacenter_id: int | None = None,
 ) -> Page[Virtualdatacenter]:
@@ -202,7 +207,7 @@ async def drop_virtualdatacenter(c: Connection, vdc_id: int) -> bool:
 
 
 async def virtualappliances(
-    c: Connection, vdc_id: int | None, enterprise_id: int | None, has: str | None, sort: Sort
+    c: Connection, vdc_id: int | None, enterprise_id: int | None, has: str | None, sort: PageRequest
 ) -> Page[Virtualappliance]:
     """Appliances of a virtual datacenter, of an enterprise, or of all."""
     where = """where ($1::bigint is null or a.virtualdatacenter_id = $1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from gateway.store.pool import Connection
+from gateway.store.db.pool import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway.lifecycle import VmState
-from gateway.store.pool import Connection
+from gateway.store.db.pool import Connection
 
 
 @dataclass(frozen=True, slots=True)

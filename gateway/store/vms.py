@@ -10,8 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from gateway.lifecycle import VmState
-from gateway.store.paged import Key, Page, Sort, like, paged, part
-from gateway.store.pool import Connection
+from gateway.store.db.paged import Key, Page, PageRequest, like, paged, part
+from gateway.store.db.pool import Connection
 
 _SELECT = """
 select vm.id, vm.uuid, vm.name, vm.label, vm.description, vm.virtualappliance_id,
@@ -135,7 +135,7 @@ class Vm:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class VmScope:
     """Which VMs a listing covers; None leaves that side open. `label` and `name` are compared
     whole."""
 
@@ -179,7 +179,7 @@ async def lock(c: Connection, vm_id: int) -> Vm | None:
     return await get(c, vm_id) if found else None
 
 
-async def page(c: Connection, scope: Scope, sort: Sort) -> Page[Vm]:
+async def page(c: Connection, scope: VmScope, sort: PageRequest) -> Page[Vm]:
     """One page of the VMs in `scope`; `sort.by` is one of SORTS, ties end at the id."""
     bounds = (
         scope.virtualappliance_id,

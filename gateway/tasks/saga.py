@@ -22,7 +22,7 @@ class Mode(StrEnum):
     CALL = "CALL"
 
 
-class Entry(StrEnum):
+class JournalEvent(StrEnum):
     """The words of the journal. ABSENT: the call of the intent was seen not to have begun. An
     intent is written again when the driver has something kept with its ticket. AGAIN: all was
     taken back, and the saga begins anew. ABANDONED: a cancelled task ended before all was looked
@@ -42,16 +42,16 @@ class Entry(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class JournalEntry:
     """One line of a task's journal."""
 
     step: str
-    entry: Entry
+    entry: JournalEvent
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SagaStep:
     """One step. `job` is its name for clients, None to show none.
 
     `undo` says how it is taken back, None when later undos or nothing cover it. A `final`
@@ -75,18 +75,18 @@ class Saga:
     """The steps of one operation, in order."""
 
     operation: Operation
-    steps: tuple[Step, ...]
+    steps: tuple[SagaStep, ...]
 
     def jobs(self) -> tuple[str, ...]:
         """The job names clients see, in order."""
         return tuple(step.job for step in self.steps if step.job is not None)
 
-    def job_number(self, step: Step) -> int | None:
+    def job_number(self, step: SagaStep) -> int | None:
         """Which job a step is, None when it shows none."""
         return None if step.job is None else self.jobs().index(step.job)
 
 
-class Act(StrEnum):
+class ActionKind(StrEnum):
     """What to do with a step."""
 
     BEGIN = "BEGIN"
@@ -97,82 +97,84 @@ class Act(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class NextAction:
     """The next act; `ticket` is the encoded ticket of an open intent."""
 
-    act: Act
-    step: Step
+    act: ActionKind
+    step: SagaStep
     ticket: Any = None
 
     @property
     def undoing(self) -> bool:
         """Whether it takes the step back."""
-        return self.act in (Act.UNDO, Act.SETTLE_UNDO)
+        return self.act in (ActionKind.UNDO, ActionKind.SETTLE_UNDO)
 
     @property
-    def intent(self) -> Entry:
+    def intent(self) -> JournalEvent:
         """The word that journals its intent."""
-        return Entry.UNDO_INTENT if self.undoing else Entry.INTENT
+        return JournalEvent.UNDO_INTENT if self.undoing else JournalEvent.INTENT
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class SagaEnd:
     """Nothing is left to do; `reason` tells why when it did not succeed."""
 
     success: bool
     reason: str = ""
 
 
-def next_move(saga: Saga, journal: Sequence[Line]) -> Move | End:
+def next_action(saga: Saga, journal: Sequence[JournalEntry]) -> NextAction | SagaEnd:
     """The one thing to do now, given everything that was journalled."""
-    lines = this_time(journal)
+    lines = current_attempt(journal)
     over = _over(lines)
     if over is not None:
         return over
-    standing: dict[str, Line] = {line.step: line for line in lines}
+    standing: dict[str, JournalEntry] = {line.step: line for line in lines}
     failed = failure(journal)
     if failed is not None:
         return _backward(saga, standing, failed)
     return _forward(saga, standing)
 
 
-def _over(journal: Sequence[Line]) -> End | None:
+def _over(journal: Sequence[JournalEntry]) -> SagaEnd | None:
     """The end that the last line says, where it is one that nothing follows."""
     last = journal[-1] if journal else None
-    if last is None or last.entry not in (Entry.ABANDONED, Entry.OVER):
+    if last is None or last.entry not in (JournalEvent.ABANDONED, JournalEvent.OVER):
         return None
-    return End(bool(last.detail.get("success")), str(last.detail.get("reason", "")))
+    return SagaEnd(bool(last.detail.get("success")), str(last.detail.get("reason", "")))
 
 
-def this_time(journal: Sequence[Line]) -> Sequence[Line]:
+def current_attempt(journal: Sequence[JournalEntry]) -> Sequence[JournalEntry]:
     """The lines since the saga began, or began anew."""
-    begun = [n for n, line in enumerate(journal, 1) if line.entry is Entry.AGAIN]
+    begun = [n for n, line in enumerate(journal, 1) if line.entry is JournalEvent.AGAIN]
     return journal[begun[-1] :] if begun else journal
 
 
-def failure(journal: Sequence[Line]) -> Line | None:
+def failure(journal: Sequence[JournalEntry]) -> JournalEntry | None:
     """The line that turned the saga back this time, or ended it."""
-    lines = this_time(journal)
-    if lines and lines[-1].entry is Entry.OVER:
+    lines = current_attempt(journal)
+    if lines and lines[-1].entry is JournalEvent.OVER:
         return lines[-1]
-    return next((line for line in lines if line.entry is Entry.FAILED), None)
+    return next((line for line in lines if line.entry is JournalEvent.FAILED), None)
 
 
-def _forward(saga: Saga, standing: Mapping[str, Line]) -> Move | End:
+def _forward(saga: Saga, standing: Mapping[str, JournalEntry]) -> NextAction | SagaEnd:
     for step in saga.steps:
         line = standing.get(step.name)
         match line.entry if line else None:
-            case Entry.DONE:
+            case JournalEvent.DONE:
                 continue
-            case Entry.INTENT:
+            case JournalEvent.INTENT:
                 assert line is not None
-                return Move(Act.SETTLE, step, line.detail["ticket"])
+                return NextAction(ActionKind.SETTLE, step, line.detail["ticket"])
             case _:
-                return Move(Act.BEGIN, step)
-    return End(success=True)
+                return NextAction(ActionKind.BEGIN, step)
+    return SagaEnd(success=True)
 
 
-def _backward(saga: Saga, standing: Mapping[str, Line], failed: Line) -> Move | End:
+def _backward(
+    saga: Saga, standing: Mapping[str, JournalEntry], failed: JournalEntry
+) -> NextAction | SagaEnd:
     """Take back what was done, last first; a failed call may have left something too. Then it is
     over, or begins anew where the failure said so."""
     for step in reversed(saga.steps):
@@ -180,31 +182,31 @@ def _backward(saga: Saga, standing: Mapping[str, Line], failed: Line) -> Move | 
         if line is None or step.undo is None:
             continue
         match line.entry:
-            case Entry.UNDO_INTENT:
-                return Move(Act.SETTLE_UNDO, step, line.detail["ticket"])
-            case Entry.DONE | Entry.UNDO_ABSENT:
-                return Move(Act.UNDO, step)
-            case Entry.FAILED if not line.detail.get("clean"):
-                return Move(Act.UNDO, step)
+            case JournalEvent.UNDO_INTENT:
+                return NextAction(ActionKind.SETTLE_UNDO, step, line.detail["ticket"])
+            case JournalEvent.DONE | JournalEvent.UNDO_ABSENT:
+                return NextAction(ActionKind.UNDO, step)
+            case JournalEvent.FAILED if not line.detail.get("clean"):
+                return NextAction(ActionKind.UNDO, step)
             case _:
                 continue
     if failed.detail.get("again"):
-        return Move(Act.AGAIN, saga.steps[0])
-    return End(success=False, reason=str(failed.detail.get("reason", "")))
+        return NextAction(ActionKind.AGAIN, saga.steps[0])
+    return SagaEnd(success=False, reason=str(failed.detail.get("reason", "")))
 
 
-def begun(journal: Sequence[Line], step: str) -> bool:
+def begun(journal: Sequence[JournalEntry], step: str) -> bool:
     """Whether a call step has begun this time, or may have: it has an intent after which it was
     not seen, or said by its driver, that nothing happened."""
-    ours = (line for line in this_time(journal) if line.step == step)
+    ours = (line for line in current_attempt(journal) if line.step == step)
     lines = [line for line in ours if not line.detail.get("cancelled")]
     if any(line.detail.get("gone") for line in lines):
         return True
-    intended = any(line.entry is Entry.INTENT for line in lines)
-    return intended and lines[-1].entry is not Entry.ABSENT
+    intended = any(line.entry is JournalEvent.INTENT for line in lines)
+    return intended and lines[-1].entry is not JournalEvent.ABSENT
 
 
-def returns(saga: Saga, journal: Sequence[Line], step: Step) -> bool:
+def returns(saga: Saga, journal: Sequence[JournalEntry], step: SagaStep) -> bool:
     """Whether a cancellation may still turn the saga back at `step`."""
     for each in saga.steps:
         if each.final or (each.commits and begun(journal, each.name)):
@@ -214,36 +216,39 @@ def returns(saga: Saga, journal: Sequence[Line], step: Step) -> bool:
     return True
 
 
-def turning(saga: Saga, journal: Sequence[Line], move: Move | End) -> Line | None:
+def turning(
+    saga: Saga, journal: Sequence[JournalEntry], move: NextAction | SagaEnd
+) -> JournalEntry | None:
     """The line that a cancellation writes in place of `move`, None where it changes nothing: the
     task is on its way back, past the point of no return, or a call has to be settled first."""
-    if _over(this_time(journal)) is not None:
+    if _over(current_attempt(journal)) is not None:
         return None
     match move:
-        case End(success=True) if saga.steps[-1].undo is not None:
-            return Line(saga.steps[-1].name, Entry.FAILED, {"clean": False})
-        case Move(act=Act.AGAIN, step=step):
-            return Line(step.name, Entry.FAILED, {"clean": True})
-        case Move(act=Act.BEGIN, step=step) if returns(saga, journal, step):
+        case SagaEnd(success=True) if saga.steps[-1].undo is not None:
+            return JournalEntry(saga.steps[-1].name, JournalEvent.FAILED, {"clean": False})
+        case NextAction(act=ActionKind.AGAIN, step=step):
+            return JournalEntry(step.name, JournalEvent.FAILED, {"clean": True})
+        case NextAction(act=ActionKind.BEGIN, step=step) if returns(saga, journal, step):
             called = any(
-                line.step == step.name and line.entry is Entry.INTENT for line in this_time(journal)
+                line.step == step.name and line.entry is JournalEvent.INTENT
+                for line in current_attempt(journal)
             )
-            return Line(step.name, Entry.FAILED, {"clean": not called})
+            return JournalEntry(step.name, JournalEvent.FAILED, {"clean": not called})
         case _:
             return None
 
 
-def tries(journal: Sequence[Line], step: str) -> int:
+def tries(journal: Sequence[JournalEntry], step: str) -> int:
     """How often a step was seen not to have begun this time, or its undo."""
     return sum(
-        line.step == step and line.entry in (Entry.ABSENT, Entry.UNDO_ABSENT)
-        for line in this_time(journal)
+        line.step == step and line.entry in (JournalEvent.ABSENT, JournalEvent.UNDO_ABSENT)
+        for line in current_attempt(journal)
     )
 
 
-def refusals(journal: Sequence[Line]) -> list[Mapping[str, Any]]:
+def refusals(journal: Sequence[JournalEntry]) -> list[Mapping[str, Any]]:
     """The hosts that refused for want of capacity so far, each once, with what was said."""
-    told = (line.detail.get("refused") for line in journal if line.entry is Entry.FAILED)
+    told = (line.detail.get("refused") for line in journal if line.entry is JournalEvent.FAILED)
     return [each for each in told if each]
 
 
@@ -254,40 +259,40 @@ SAGAS: Mapping[Operation, Saga] = {
         Saga(
             Operation.DEPLOY,
             (
-                Step("reserve", _STORE, "SCHEDULE", undo=_STORE),
-                Step("create", _CALL, "CONFIGURE", undo=_CALL),
-                Step("power", _CALL, "POWER_ON", undo=_CALL),
+                SagaStep("reserve", _STORE, "SCHEDULE", undo=_STORE),
+                SagaStep("create", _CALL, "CONFIGURE", undo=_CALL),
+                SagaStep("power", _CALL, "POWER_ON", undo=_CALL),
             ),
         ),
         Saga(
             Operation.UNDEPLOY,
             (
-                Step("power", _CALL, "POWER_OFF", undo=_CALL),
-                Step("remove", _CALL, "DECONFIGURE", commits=True),
-                Step("release", _STORE),
+                SagaStep("power", _CALL, "POWER_OFF", undo=_CALL),
+                SagaStep("remove", _CALL, "DECONFIGURE", commits=True),
+                SagaStep("release", _STORE),
             ),
         ),
         Saga(
             Operation.RECONFIGURE,
             (
-                Step("rebook", _STORE, "UPDATE_RESOURCES", undo=_STORE),
-                Step("reconfigure", _CALL, "RECONFIGURE", undo=_CALL),
-                Step("record", _STORE, "REGISTER_VM"),
+                SagaStep("rebook", _STORE, "UPDATE_RESOURCES", undo=_STORE),
+                SagaStep("reconfigure", _CALL, "RECONFIGURE", undo=_CALL),
+                SagaStep("record", _STORE, "REGISTER_VM"),
             ),
         ),
         Saga(
             Operation.RELOCATE,
             (
-                Step("reserve", _STORE, "SCHEDULE", undo=_STORE),
-                Step("move", _CALL, "RELOCATE", undo=_CALL),
-                Step("clear", _CALL, final=True),
-                Step("release", _STORE),
+                SagaStep("reserve", _STORE, "SCHEDULE", undo=_STORE),
+                SagaStep("move", _CALL, "RELOCATE", undo=_CALL),
+                SagaStep("clear", _CALL, final=True),
+                SagaStep("release", _STORE),
             ),
         ),
-        Saga(Operation.RESET, (Step("reset", _CALL, "RESET", blind=True),)),
-        Saga(Operation.REDEPLOY, (Step("redeploy", _CALL, "REDEPLOY", blind=True),)),
+        Saga(Operation.RESET, (SagaStep("reset", _CALL, "RESET", blind=True),)),
+        Saga(Operation.REDEPLOY, (SagaStep("redeploy", _CALL, "REDEPLOY", blind=True),)),
         *(
-            Saga(operation, (Step("power", _CALL, operation.value),))
+            Saga(operation, (SagaStep("power", _CALL, operation.value),))
             for operation in (
                 Operation.POWER_ON,
                 Operation.POWER_OFF,

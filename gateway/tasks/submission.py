@@ -6,31 +6,15 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from gateway import lifecycle
-from gateway.denial import Denied, Kind
+from gateway.caller import PROTECTED_PRIVILEGE, Caller
+from gateway.denial import ApiError, ErrorKind
 from gateway.events.event import Event, Severity, emit
 from gateway.lifecycle import Operation, VmState
-from gateway.store import cancels, objections, tasks
-from gateway.store.pool import Connection, Store
+from gateway.store import objections
+from gateway.store.db.pool import Connection, Store
+from gateway.store.tasks import cancels, tasks
+from gateway.tasks.labels import PROTECTED, REQUESTED, TITLES, although, protection
 from gateway.tasks.saga import SAGAS
-from gateway.tasks.words import PROTECTED, REQUESTED, TITLES, although, protection
-
-PROTECTED_PRIVILEGE = "VM_PROTECT_ACTION"
-HOSTS_PRIVILEGE = "PHYS_DC_ENUMERATE"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, as verified by the guard."""
-
-    user_id: int
-    enterprise_id: int
-    nick: str
-    privileges: frozenset[str] = frozenset()
-
-    @property
-    def sees_hosts(self) -> bool:
-        """Whether the caller may know of hosts, datastores, and whose VMs are on them."""
-        return HOSTS_PRIVILEGE in self.privileges
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +35,15 @@ class Accepted:
     vm_name: str
 
 
-def protected(name: str, cause: str) -> Denied:
+def protected(name: str, cause: str) -> ApiError:
     """The refusal of a change of a VM that is protected from who asks."""
-    return Denied(Kind.CONFLICT, "VM-120", f"The virtual machine {name} is protected: {cause}")
+    return ApiError(
+        ErrorKind.CONFLICT, "VM-120", f"The virtual machine {name} is protected: {cause}"
+    )
 
 
 async def submit(store: Store, order: Order, caller: Caller) -> Accepted:
-    """Accept one order; raises Denied when the VM is absent, locked, protected or in a state
+    """Accept one order; raises ApiError when the VM is absent, locked, protected or in a state
     that does not allow it."""
     async with store.transaction() as c:
         return await _accept(c, order, caller, None)
@@ -82,7 +68,7 @@ async def _accept(c: Connection, order: Order, caller: Caller, group: UUID | Non
         order.vm_id,
     )
     if vm is None:
-        raise Denied(Kind.ABSENT, "VM-1", "The virtual machine does not exist")
+        raise ApiError(ErrorKind.ABSENT, "VM-1", "The virtual machine does not exist")
     await _not_locked(c, order.vm_id)
     if vm["protected"] and PROTECTED_PRIVILEGE not in caller.privileges:
         raise protected(vm["name"], vm["protected_cause"])
@@ -95,7 +81,7 @@ async def _accept(c: Connection, order: Order, caller: Caller, group: UUID | Non
     task = _new_task(order, caller, vm["name"], vm["enterprise_id"], group)
     if not await tasks.insert(c, task):
         await _not_locked(c, order.vm_id)
-        raise Denied(Kind.CONFLICT, "VM-2", "The virtual machine is locked by another task")
+        raise ApiError(ErrorKind.CONFLICT, "VM-2", "The virtual machine is locked by another task")
     await emit(
         c,
         Event(
@@ -120,8 +106,8 @@ async def _not_doubted(c: Connection, order: Order) -> None:
     taken up again, what changes its bookings waits."""
     moves = order.operation in (Operation.RELOCATE, Operation.RECONFIGURE)
     if moves and await cancels.doubted(c, order.vm_id):
-        raise Denied(
-            Kind.CONFLICT,
+        raise ApiError(
+            ErrorKind.CONFLICT,
             "VM-2",
             "A cancelled relocation is cleared up once its hosts answer; until then the virtual "
             "machine can be undeployed, not moved or resized",
@@ -135,19 +121,19 @@ _OBJECTIONS = {
 
 
 async def _no_objection(c: Connection, order: Order, caller: Caller) -> None:
-    """Denied where its host was seen to have something against the operation."""
+    """ApiError where its host was seen to have something against the operation."""
     said = await objections.against(c, order.vm_id, order.operation)
     if said:
         code, sentence = _OBJECTIONS[order.operation]
         why = said if caller.sees_hosts else "administrators can see the cause"
-        raise Denied(Kind.CONFLICT, code, f"{sentence}: {why}")
+        raise ApiError(ErrorKind.CONFLICT, code, f"{sentence}: {why}")
 
 
 async def _not_locked(c: Connection, vm_id: int) -> None:
     running = await tasks.open_task(c, vm_id)
     if running is not None:
-        raise Denied(
-            Kind.CONFLICT,
+        raise ApiError(
+            ErrorKind.CONFLICT,
             "VM-2",
             "The virtual machine is locked by another task",
             task=str(running),
@@ -184,7 +170,9 @@ async def acknowledge(store: Store, task: UUID, caller: Caller) -> None:
     async with store.transaction() as c:
         row = await task_row(c, task)
         if row["state"] != "done" or row["result"] != "failure":
-            raise Denied(Kind.CONFLICT, "TASK-2", "Only a task that failed can be acknowledged")
+            raise ApiError(
+                ErrorKind.CONFLICT, "TASK-2", "Only a task that failed can be acknowledged"
+            )
         if row["acknowledged"]:
             return
         await c.execute("update task set acknowledged = true where id = $1", task)
@@ -192,10 +180,10 @@ async def acknowledge(store: Store, task: UUID, caller: Caller) -> None:
 
 
 async def task_row(c: Connection, task: UUID) -> Any:
-    """Lock and return a task's row; Denied TASK-1 when there is none."""
+    """Lock and return a task's row; ApiError TASK-1 when there is none."""
     row = await c.fetchrow("select * from task where id = $1 for update", task)
     if row is None:
-        raise Denied(Kind.ABSENT, "TASK-1", "The task does not exist")
+        raise ApiError(ErrorKind.ABSENT, "TASK-1", "The task does not exist")
     return row
 
 

@@ -15,16 +15,16 @@ from uuid import UUID, uuid4
 from structlog.contextvars import bind_contextvars
 
 from drivers.contract import LeaseLost
-from gateway.store import cancels, tasks
-from gateway.store.pool import Store, StoreError
-from gateway.store.tasks import Claimed
-from gateway.tasks import unforeseen
-from gateway.tasks.cancel_signal import CancelSignal
+from gateway.store.db.pool import Store, StoreError
+from gateway.store.tasks import cancels, tasks
+from gateway.store.tasks.tasks import Claimed
+from gateway.tasks.ending import unforeseen
+from gateway.tasks.ending.cancel_signal import CancelSignal
+from gateway.tasks.ending.take_up import take_up
 from gateway.tasks.executor import Executor
+from gateway.tasks.executor_deps import ExecutorDeps
 from gateway.tasks.lease import Lease, now_s
-from gateway.tasks.record import TaskRecord
-from gateway.tasks.take_up import take_up
-from gateway.tasks.tools import Tools
+from gateway.tasks.task_journal import TaskRecord
 
 _log = logging.getLogger(__name__)
 TICK_S = 0.5
@@ -32,7 +32,7 @@ TAKE_UP_EACH_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class WorkerTimings:
     """How a worker keeps its leases. Times in seconds; `room` is tasks at once."""
 
     lease_s: float = 15.0
@@ -53,7 +53,7 @@ class _Held:
 class Worker:
     """Runs until `drain` is called or it is cancelled."""
 
-    def __init__(self, store: Store, tools: Tools, pace: Pace) -> None:
+    def __init__(self, store: Store, tools: ExecutorDeps, pace: WorkerTimings) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._store = store
         self._tools = tools

@@ -4,9 +4,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from scheduler.demand import Demand, Reach
-from scheduler.limits import Level
-from scheduler.nearest import PARTS
+from scheduler.decisions.near_misses import PARTS
+from scheduler.model.demand import Demand, RelocationScope
+from scheduler.model.limits import Level
 
 LOAD_PERCENT_MAX = 10_000
 """Of CPU and RAM, as the API takes it."""
@@ -15,7 +15,7 @@ Key = tuple[str, ...]
 """Which edit a change is, whatever its size."""
 
 
-class Step(Struct, frozen=True):
+class AdviceStep(Struct, frozen=True):
     """A percentage before and after; equal where a new rule repeats what was in force."""
 
     before: int
@@ -32,9 +32,9 @@ class RaiseRule(Struct, frozen=True, tag="RAISE_RULE", tag_field="kind"):
     level: Level
     element: int
     name: str
-    cpu: Step | None = None
-    ram: Step | None = None
-    storage: Step | None = None
+    cpu: AdviceStep | None = None
+    ram: AdviceStep | None = None
+    storage: AdviceStep | None = None
     aggregated: bool = False
 
 
@@ -176,7 +176,7 @@ class LeaveTier(Struct, frozen=True, tag="LEAVE_TIER", tag_field="kind"):
 class AllowReach(Struct, frozen=True, tag="ALLOW_REACH", tag_field="kind"):
     """Let relocations go further."""
 
-    reach: Reach
+    reach: RelocationScope
 
 
 class AllowHost(Struct, frozen=True, tag="ALLOW_HOST", tag_field="kind"):

@@ -4,35 +4,35 @@ from typing import Any
 
 import msgspec
 
-from scheduler.advice.advising import advise
-from scheduler.advice.scene import Around, Scene
-from scheduler.advice.telling import row
-from scheduler.demand import Demand
-from scheduler.fit_policy import FitPolicy
-from scheduler.inventory import Datastore, Host, RuleSet, Scope
-from scheduler.placement import HostVerdict
-from scheduler.rulebook import objections
+from scheduler.advice.local_inventory import AdviceContext, LocalInventory
+from scheduler.advice.search import advise
+from scheduler.advice.text import row
+from scheduler.model.demand import Demand
+from scheduler.model.fit_policy import FitPolicy
+from scheduler.model.inventory import AggregateScope, Datastore, Host, RuleSet
+from scheduler.model.placement import HostVerdict
+from scheduler.rule_registry import objections
 
 
-class Asked(msgspec.Struct, frozen=True):
+class AdviceRequest(msgspec.Struct, frozen=True):
     """A scene, and the hosts of it that came nearest."""
 
     demand: Demand
     policy: FitPolicy
     hosts: tuple[Host, ...]
     datastores: tuple[Datastore, ...]
-    scopes: tuple[Scope, ...]
+    scopes: tuple[AggregateScope, ...]
     rules: RuleSet
-    around: Around
+    around: AdviceContext
     nearest: tuple[int, ...]
 
 
-_decoder = msgspec.json.Decoder(Asked)
+_decoder = msgspec.json.Decoder(AdviceRequest)
 
 
-def encode(scene: Scene, nearest: tuple[HostVerdict, ...]) -> bytes:
+def encode(scene: LocalInventory, nearest: tuple[HostVerdict, ...]) -> bytes:
     """The message, in one line."""
-    asked = Asked(
+    asked = AdviceRequest(
         scene.demand,
         scene.policy,
         tuple(scene.hosts.values()),
@@ -48,7 +48,7 @@ def encode(scene: Scene, nearest: tuple[HostVerdict, ...]) -> bytes:
 def answered(message: bytes) -> bytes:
     """The advice as rows in JSON, in one line; raises ValueError where the message is none."""
     asked = _decoder.decode(message)
-    scene = Scene(
+    scene = LocalInventory(
         asked.demand,
         asked.policy,
         {host.id: host for host in asked.hosts},
@@ -61,7 +61,7 @@ def answered(message: bytes) -> bytes:
     return msgspec.json.encode(rows)
 
 
-def _verdicts(scene: Scene, asked: Asked) -> list[HostVerdict]:
+def _verdicts(scene: LocalInventory, asked: AdviceRequest) -> list[HostVerdict]:
     found = []
     for id in asked.nearest:
         at = scene.candidate(scene.hosts[id])

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, product
 
-from scheduler.advice import raising
+from scheduler.advice import raise_limits
 from scheduler.advice.changes import (
     AddCapacity,
+    AdviceStep,
     AllowHost,
     AllowReach,
     Change,
@@ -19,43 +20,44 @@ from scheduler.advice.changes import (
     RaiseRule,
     ReconnectHost,
     ReserveHost,
-    Step,
     burden,
 )
 from scheduler.advice.disk_remedies import for_disks
-from scheduler.advice.scene import Scene
-from scheduler.bookings import holds_host, holds_scope
-from scheduler.capacity import fits
-from scheduler.demand import Demand, Reach
-from scheduler.inventory import Candidate, Host, Scope
-from scheduler.placement import HostVerdict
-from scheduler.reason import Lack
+from scheduler.advice.local_inventory import LocalInventory
+from scheduler.model.arithmetic import fits
+from scheduler.model.demand import Demand, RelocationScope
+from scheduler.model.inventory import AggregateScope, Candidate, Host
+from scheduler.model.own_bookings import holds_host, holds_scope
+from scheduler.model.placement import HostVerdict
+from scheduler.model.reason import ReasonCode
 
 WAYS_MAX = 12
 """Combinations tried of one host."""
 CHANGES_MAX = 5
 """Changes in one advice: more is no small thing to do."""
 Bundle = tuple[Change, ...]
-_DISKS = frozenset({Lack.NO_DATASTORE, Lack.TIER, Lack.STORAGE})
-_OWN = frozenset({Lack.CPU, Lack.MEMORY})
-_RESERVATION = frozenset({Lack.RESERVED, Lack.RESTRICTED})
-_SUMS = frozenset({Lack.AGGREGATED_CPU, Lack.AGGREGATED_MEMORY, Lack.AGGREGATED_STORAGE})
+_DISKS = frozenset({ReasonCode.NO_DATASTORE, ReasonCode.TIER, ReasonCode.STORAGE})
+_OWN = frozenset({ReasonCode.CPU, ReasonCode.MEMORY})
+_RESERVATION = frozenset({ReasonCode.RESERVED, ReasonCode.RESTRICTED})
+_SUMS = frozenset(
+    {ReasonCode.AGGREGATED_CPU, ReasonCode.AGGREGATED_MEMORY, ReasonCode.AGGREGATED_STORAGE}
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
+class RemedyProposal:
     """Changes that may make a host do; not tried yet."""
 
     host: int
     changes: Bundle
 
 
-def for_host(scene: Scene, verdict: HostVerdict) -> Iterator[Proposal]:
+def for_host(scene: LocalInventory, verdict: HostVerdict) -> Iterator[RemedyProposal]:
     """Ways to answer all reasons of the host at once; none where one has no answer."""
     at = scene.candidate(scene.hosts[verdict.host])
     lacks = {reason.lack for reason in verdict.reasons}
     rest = lacks - _DISKS - _OWN - _SUMS - _RESERVATION
-    parts = [_single(scene, at, lack) for lack in Lack if lack in rest]
+    parts = [_single(scene, at, lack) for lack in ReasonCode if lack in rest]
     if lacks & _RESERVATION:
         parts.append(_reservation(scene.demand, at))
     if lacks & _OWN:
@@ -67,7 +69,7 @@ def for_host(scene: Scene, verdict: HostVerdict) -> Iterator[Proposal]:
     for way in islice(product(*parts), WAYS_MAX):
         changes = merged(change for bundle in way for change in bundle)
         if 0 < len(changes) <= CHANGES_MAX:
-            yield Proposal(verdict.host, changes)
+            yield RemedyProposal(verdict.host, changes)
 
 
 def merged(changes: Iterable[Change]) -> Bundle:
@@ -97,34 +99,39 @@ def _joined(one: RaiseRule, other: RaiseRule) -> RaiseRule:
     )
 
 
-def _higher(one: Step | None, other: Step | None) -> Step | None:
+def _higher(one: AdviceStep | None, other: AdviceStep | None) -> AdviceStep | None:
     if one is None or other is None:
         return one or other
     return one if one.after >= other.after else other
 
 
-def _single(scene: Scene, at: Candidate, lack: Lack) -> list[Bundle]:
+def _single(scene: LocalInventory, at: Candidate, lack: ReasonCode) -> list[Bundle]:
     """Answers to a reason that is no amount."""
     host, demand = at.host, scene.demand
     match lack:
-        case Lack.HOST_STATE:
+        case ReasonCode.HOST_STATE:
             return [(ManageHost(host.id, host.name, host.state.value),)]
-        case Lack.UNREACHABLE:
+        case ReasonCode.UNREACHABLE:
             return [(ReconnectHost(host.id, host.name),)]
-        case Lack.NETWORK:
+        case ReasonCode.NETWORK:
             return [(MapNetwork(host.id, host.name, demand.network or ""),)]
-        case Lack.NOT_ASKED:
+        case ReasonCode.NOT_ASKED:
             return [] if scene.around.fixed else [(AllowHost(host.id, host.name),)]
-        case Lack.SAME_RACK:
-            return [(AllowReach(Reach.DATACENTER),)] if scene.around.widens else []
-        case Lack.LAYER:
+        case ReasonCode.SAME_RACK:
+            return [(AllowReach(RelocationScope.DATACENTER),)] if scene.around.widens else []
+        case ReasonCode.LAYER:
             return [(LeaveLayer(demand.layer or 0),)]
-        case Lack.EXCLUDED:
+        case ReasonCode.EXCLUDED:
             return [_exclusions(demand, at)]
-        case Lack.DATACENTER | Lack.SAME_HOST | Lack.SAME_HYPERVISOR | Lack.HYPERVISOR_TYPE:
+        case (
+            ReasonCode.DATACENTER
+            | ReasonCode.SAME_HOST
+            | ReasonCode.SAME_HYPERVISOR
+            | ReasonCode.HYPERVISOR_TYPE
+        ):
             # Nobody's edit changes that.
             return []
-        case Lack.REFUSED:
+        case ReasonCode.REFUSED:
             # What the hypervisor has left is known by trying only.
             return []
         case _:
@@ -158,7 +165,7 @@ def _exclusions(demand: Demand, at: Candidate) -> Bundle:
     )
 
 
-def _own(scene: Scene, host: Host) -> list[Bundle]:
+def _own(scene: LocalInventory, host: Host) -> list[Bundle]:
     """More virtual CPUs and MiB on the host itself."""
     demand = scene.demand
     own = holds_host(demand, host)
@@ -166,12 +173,14 @@ def _own(scene: Scene, host: Host) -> list[Bundle]:
     ram = 0 if own else _short(host.ram_limit_mib, host.ram_used_mib, demand.ram_mib)
     ways: list[Bundle] = [
         (each,)
-        for each in raising.for_host(scene, host, host.cpu_limit + cpu, host.ram_limit_mib + ram)
+        for each in raise_limits.for_host(
+            scene, host, host.cpu_limit + cpu, host.ram_limit_mib + ram
+        )
     ]
     return [*ways, (AddCapacity("host", host.id, host.name, cpu, ram),)]
 
 
-def _full(scene: Scene, at: Candidate) -> list[Scope]:
+def _full(scene: LocalInventory, at: Candidate) -> list[AggregateScope]:
     """The aggregated elements of the host that do not take the demand."""
     known = [each for each in (at.cluster, at.rack, at.datacenter) if each is not None]
     return [
@@ -181,17 +190,17 @@ def _full(scene: Scene, at: Candidate) -> list[Scope]:
     ]
 
 
-def _sum(scene: Scene, scope: Scope) -> list[Bundle]:
+def _sum(scene: LocalInventory, scope: AggregateScope) -> list[Bundle]:
     """More of an aggregated element."""
     cpu, ram, disk = _shorts(scene.demand, scope)
     ways: list[Bundle] = []
     if not disk:
         limits = ((scope.cpu_limit or 0) + cpu, (scope.ram_limit_mib or 0) + ram)
-        ways = [(each,) for each in raising.for_scope(scene, scope, *limits)]
+        ways = [(each,) for each in raise_limits.for_scope(scene, scope, *limits)]
     return [*ways, (AddCapacity(scope.kind, scope.id, scope.name, cpu, ram, disk),)]
 
 
-def _shorts(demand: Demand, scope: Scope) -> tuple[int, int, int]:
+def _shorts(demand: Demand, scope: AggregateScope) -> tuple[int, int, int]:
     return (
         _short(scope.cpu_limit, scope.cpu_used, demand.cpu),
         _short(scope.ram_limit_mib, scope.ram_used_mib, demand.ram_mib),

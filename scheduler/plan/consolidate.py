@@ -3,24 +3,24 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from scheduler.capacity import WHOLE
-from scheduler.fleet import Fleet
-from scheduler.placement import Refusal
-from scheduler.plan.blocking import blocked_by
-from scheduler.plan.circles import Refused, circles, occupied
-from scheduler.plan.moves import Blocked, Move, Plan, Why
+from scheduler.fleet.fleet import Fleet
+from scheduler.model.arithmetic import WHOLE
+from scheduler.model.placement import Refusal
+from scheduler.model.values import replace
+from scheduler.plan.move_groups import Refused, circles, occupied
+from scheduler.plan.move_order import Router
+from scheduler.plan.moves import Blocked, MoveCause, Plan, PlannedMove
 from scheduler.plan.packing import pack
 from scheduler.plan.rehearsal import Rehearsal
-from scheduler.plan.resident import Resident, Terms
-from scheduler.plan.routing import Router
-from scheduler.values import replace
+from scheduler.plan.resident import MovableVm, Terms
+from scheduler.plan.unmovable import blocked_by
 
 GOAL = "consolidate"
 TRIES_MAX = 4
 """The fleet may refuse what arithmetic found; then that is left out and all begins again."""
 
 
-def consolidate(fleet: Fleet, residents: Iterable[Resident], terms: Terms) -> Plan:
+def consolidate(fleet: Fleet, residents: Iterable[MovableVm], terms: Terms) -> Plan:
     """Moves after which fewer hosts have VMs; none when that saves less than the terms ask."""
     known = tuple(residents)
     refused: Refused = set()
@@ -56,12 +56,12 @@ def _rehearse(
     return news, tuple(blocked)
 
 
-def _valued(plan: Plan) -> tuple[Move, ...]:
+def _valued(plan: Plan) -> tuple[PlannedMove, ...]:
     """Each move off an emptied host gains its part of that host."""
     off = Counter(move.source for move in plan.moves)
     return tuple(
         replace(move, gain=WHOLE // off[move.source])
-        if move.source in plan.empties and move.reason is Why.EMPTIES
+        if move.source in plan.empties and move.reason is MoveCause.EMPTIES
         else move
         for move in plan.moves
     )

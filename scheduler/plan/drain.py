@@ -2,17 +2,17 @@
 
 from collections.abc import Iterable
 
-from scheduler.capacity import WHOLE
-from scheduler.fleet import Fleet
-from scheduler.inventory import Host, HostState
-from scheduler.placement import Refusal
-from scheduler.plan.blocking import blocked_by
-from scheduler.plan.moves import Blocked, Plan, Why
+from scheduler.fleet.fleet import Fleet
+from scheduler.fleet.ranking import FitPolicy
+from scheduler.model.arithmetic import WHOLE
+from scheduler.model.inventory import Host, HostState
+from scheduler.model.placement import Refusal
+from scheduler.model.reason import ReasonCode
+from scheduler.model.values import replace
+from scheduler.plan.moves import Blocked, MoveCause, Plan
 from scheduler.plan.rehearsal import Rehearsal
-from scheduler.plan.resident import FIXED, STILL, Resident, Terms
-from scheduler.policy import FitPolicy
-from scheduler.reason import Lack
-from scheduler.values import replace
+from scheduler.plan.resident import FIXED, STILL, MovableVm, Terms
+from scheduler.plan.unmovable import blocked_by
 
 GOAL = "drain"
 
@@ -20,7 +20,7 @@ GOAL = "drain"
 def drain(
     id: int,
     fleet: Fleet,
-    residents: Iterable[Resident],
+    residents: Iterable[MovableVm],
     terms: Terms,
     policy: FitPolicy = FitPolicy.PROGRESSIVE,
 ) -> Plan:
@@ -34,7 +34,7 @@ def drain(
     here = [each for each in rehearsal.residents.values() if each.host == id]
     blocked: list[Blocked] = []
     for each in sorted(here, key=lambda one: _biggest(one, host)):
-        still = each.still if host.reachable else Lack.UNREACHABLE.value
+        still = each.still if host.reachable else ReasonCode.UNREACHABLE.value
         if still is not None:
             blocked.append(
                 Blocked(each.vm, id, (still,), each.fixed if still == FIXED else STILL[still])
@@ -44,11 +44,11 @@ def drain(
         if isinstance(answer, Refusal):
             blocked.append(blocked_by(each, answer))
         else:
-            rehearsal.make(each.vm, answer, Why.EMPTIES, WHOLE // len(here))
+            rehearsal.make(each.vm, answer, MoveCause.EMPTIES, WHOLE // len(here))
     return rehearsal.plan(GOAL, blocked, (id,))
 
 
-def _biggest(resident: Resident, host: Host) -> tuple[int, str]:
+def _biggest(resident: MovableVm, host: Host) -> tuple[int, str]:
     demand = resident.demand
     share = demand.cpu * host.ram_limit_mib + demand.ram_mib * host.cpu_limit
     return (-share, str(resident.vm))

@@ -11,10 +11,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from scheduler.values import replace
+from scheduler.model.values import replace
 
 
-class Why(StrEnum):
+class MoveCause(StrEnum):
     """What a move is for."""
 
     EMPTIES = "EMPTIES"
@@ -28,7 +28,7 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class MoveCost:
     """What has to be copied; no memory for a stopped VM, no disks on a shared datastore."""
 
     ram_mib: int
@@ -36,7 +36,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class PlannedMove:
     """One relocation, which leaves the datastore `leaves` for `datastore`, maybe the same.
 
     `after` are the positions in the plan of the moves it waits for.
@@ -49,9 +49,9 @@ class Move:
     target: int
     leaves: int
     datastore: int
-    reason: Why
+    reason: MoveCause
     gain: int
-    cost: Cost
+    cost: MoveCost
     after: tuple[int, ...] = ()
 
 
@@ -75,7 +75,7 @@ class Plan:
     """
 
     goal: str
-    moves: tuple[Move, ...] = ()
+    moves: tuple[PlannedMove, ...] = ()
     blocked: tuple[Blocked, ...] = ()
     hosts_before: int = 0
     hosts_after: int = 0
@@ -86,7 +86,7 @@ class Plan:
 
 
 def emptied_and_opened(
-    lived: Iterable[tuple[int, int]], moves: Iterable[Move]
+    lived: Iterable[tuple[int, int]], moves: Iterable[PlannedMove]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The hosts that lose their last VM by the moves, and those that get their first, by id."""
     before = dict(lived)
@@ -122,7 +122,7 @@ def part(plan: Plan, chosen: Iterable[int]) -> Plan:
     return replace(plan, moves=moves, hosts_after=after, empties=empties, opens=opens)
 
 
-def _moved_up(move: Move, place: Mapping[int, int]) -> Move:
+def _moved_up(move: PlannedMove, place: Mapping[int, int]) -> PlannedMove:
     return replace(move, after=tuple(place[position] for position in move.after))
 
 
@@ -156,7 +156,7 @@ def from_mapping(told: Mapping[str, Any]) -> Plan:
     )
 
 
-def _move_to(move: Move) -> dict[str, Any]:
+def _move_to(move: PlannedMove) -> dict[str, Any]:
     return {
         "vm": str(move.vm),
         "source": move.source,
@@ -171,16 +171,16 @@ def _move_to(move: Move) -> dict[str, Any]:
     }
 
 
-def _move_from(told: Mapping[str, Any]) -> Move:
-    return Move(
+def _move_from(told: Mapping[str, Any]) -> PlannedMove:
+    return PlannedMove(
         UUID(told["vm"]),
         int(told["source"]),
         int(told["target"]),
         int(told["leaves"]),
         int(told["datastore"]),
-        Why(told["reason"]),
+        MoveCause(told["reason"]),
         int(told["gain"]),
-        Cost(int(told["ramMib"]), int(told["diskBytes"])),
+        MoveCost(int(told["ramMib"]), int(told["diskBytes"])),
         tuple(told["after"]),
     )
 

@@ -12,7 +12,7 @@ from heapq import heapify, heappop, heappush
 
 import numpy as np
 
-from scheduler.plan.fillings import Fillings, Flags, Whole
+from scheduler.plan.knapsack import Fillings, Flags, Whole
 
 REMOVED_MAX = 8
 ROUNDS_MAX = 8

@@ -10,15 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from scheduler.demand import Demand
-from scheduler.fleet import Fleet
-from scheduler.inventory import Datastore, Host, Scope
-from scheduler.ledger import Key
-from scheduler.placement import Placement, Refusal, Seen
-from scheduler.plan.moves import Blocked, Cost, Move, Plan, Why, emptied_and_opened
-from scheduler.plan.resident import Resident, Terms, relocation
-from scheduler.policy import FitPolicy
-from scheduler.values import replace
+from scheduler.fleet.fleet import Fleet
+from scheduler.fleet.ranking import FitPolicy
+from scheduler.fleet.usage_ledger import Key
+from scheduler.model.demand import Demand
+from scheduler.model.inventory import AggregateScope, Datastore, Host
+from scheduler.model.placement import HostCounts, Placement, Refusal
+from scheduler.model.values import replace
+from scheduler.plan.moves import Blocked, MoveCause, MoveCost, Plan, PlannedMove, emptied_and_opened
+from scheduler.plan.resident import MovableVm, Terms, relocation
 
 Amounts = tuple[int, int, int]
 """Virtual CPUs, MiB, bytes."""
@@ -37,11 +37,11 @@ class _Room:
 class Rehearsal:
     """The moves made so far, on a copy; the fleet itself stays as it is."""
 
-    def __init__(self, fleet: Fleet, residents: Iterable[Resident], terms: Terms) -> None:
+    def __init__(self, fleet: Fleet, residents: Iterable[MovableVm], terms: Terms) -> None:
         """Nothing has moved yet."""
         self.fleet = copy_of(fleet)
         self.residents = {each.vm: each for each in residents}
-        self.moves: list[Move] = []
+        self.moves: list[PlannedMove] = []
         self._terms = terms
         self._rooms: dict[Key, _Room] = {}
         self._last: dict[UUID, int] = {}
@@ -55,7 +55,7 @@ class Rehearsal:
         demand = relocation(resident, self.fleet, self._terms.reach, targets)
         return self.fleet.place(demand, policy)
 
-    def make(self, vm: UUID, placement: Placement, reason: Why, gain: int = 0) -> None:
+    def make(self, vm: UUID, placement: Placement, reason: MoveCause, gain: int = 0) -> None:
         """Moves the VM to where the fleet placed it a moment ago."""
         resident = self.residents[vm]
         demand = relocation(resident, self.fleet, self._terms.reach)
@@ -63,10 +63,10 @@ class Rehearsal:
         after = self._waits_for(vm, added)
         position = len(self.moves)
         copied = added["datastore", placement.datastore][2]
-        cost = Cost(resident.demand.ram_mib if resident.live else 0, copied)
+        cost = MoveCost(resident.demand.ram_mib if resident.live else 0, copied)
         target, to = placement.host, placement.datastore
         places = (resident.host, target, resident.datastore, to)
-        self.moves.append(Move(vm, *places, reason, gain, cost, after))
+        self.moves.append(PlannedMove(vm, *places, reason, gain, cost, after))
         freed = self._frees(resident, placement, added)
         self.fleet.claim(placement, demand)
         for key, amounts in freed.items():
@@ -136,7 +136,7 @@ class Rehearsal:
             self._rooms[key] = _Room(_spare(self._row(key)))
         return self._rooms[key]
 
-    def _row(self, key: Key) -> Host | Datastore | Scope | None:
+    def _row(self, key: Key) -> Host | Datastore | AggregateScope | None:
         kind, id = key
         match kind:
             case "host":
@@ -147,7 +147,7 @@ class Rehearsal:
                 return self.fleet.scope(kind, id)
 
     def _frees(
-        self, resident: Resident, placement: Placement, added: dict[Key, Amounts]
+        self, resident: MovableVm, placement: Placement, added: dict[Key, Amounts]
     ) -> dict[Key, Amounts]:
         """What the VM no longer holds once it has moved."""
         demand = resident.demand
@@ -182,7 +182,9 @@ def copy_of(fleet: Fleet) -> Fleet:
     return made
 
 
-def _lighter(row: Host | Datastore | Scope, freed: Amounts) -> Host | Datastore | Scope:
+def _lighter(
+    row: Host | Datastore | AggregateScope, freed: Amounts
+) -> Host | Datastore | AggregateScope:
     """The row without these amounts, newer than it was; it never holds less than nothing."""
     cpu, ram, disk = (max(0, have) for have in _minus(_held(row), freed))
     newer = row.generation + 1
@@ -191,29 +193,29 @@ def _lighter(row: Host | Datastore | Scope, freed: Amounts) -> Host | Datastore 
             return replace(row, cpu_used=cpu, ram_used_mib=ram, generation=newer)
         case Datastore():
             return replace(row, used_bytes=disk, generation=newer)
-        case Scope():
+        case AggregateScope():
             return replace(
                 row, cpu_used=cpu, ram_used_mib=ram, disk_used_bytes=disk, generation=newer
             )
 
 
-def _held(row: Host | Datastore | Scope) -> Amounts:
+def _held(row: Host | Datastore | AggregateScope) -> Amounts:
     match row:
         case Host():
             return (row.cpu_used, row.ram_used_mib, 0)
         case Datastore():
             return (0, 0, row.used_bytes)
-        case Scope():
+        case AggregateScope():
             return (row.cpu_used, row.ram_used_mib, row.disk_used_bytes)
 
 
-def _spare(row: Host | Datastore | Scope | None) -> Amounts:
+def _spare(row: Host | Datastore | AggregateScope | None) -> Amounts:
     match row:
         case Host():
             return (row.cpu_limit - row.cpu_used, row.ram_limit_mib - row.ram_used_mib, 0)
         case Datastore():
             return (0, 0, row.limit_bytes - row.used_bytes)
-        case Scope():
+        case AggregateScope():
             return (
                 _below(row.cpu_limit, row.cpu_used),
                 _below(row.ram_limit_mib, row.ram_used_mib),
@@ -227,7 +229,7 @@ def _below(limit: int | None, used: int) -> int:
     return UNLIMITED if limit is None else limit - used
 
 
-def _amounts(seen: Seen) -> Amounts:
+def _amounts(seen: HostCounts) -> Amounts:
     return (seen.cpu, seen.ram_mib, seen.disk_bytes)
 
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from scheduler.demand import Demand, Origin, Reach
-from scheduler.fleet import Fleet
-from scheduler.values import replace
+from scheduler.fleet.fleet import Fleet
+from scheduler.model.demand import Demand, Origin, RelocationScope
+from scheduler.model.values import replace
 
 PROTECTED = "PROTECTED"
 RESTING = "RESTING"
@@ -31,7 +31,7 @@ FIXED = "FIXED"
 
 
 @dataclass(frozen=True, slots=True)
-class Resident:
+class MovableVm:
     """A VM on a host: `demand` is what it holds there, as for a deployment (no origin).
 
     `protected` says that its owner forbids moves; `pinned` is another reason of `STILL` that keeps
@@ -70,7 +70,7 @@ class Terms:
     evening out and consolidating move nothing from them and nothing to them.
     """
 
-    reach: Reach = Reach.RACK
+    reach: RelocationScope = RelocationScope.RACK
     moves_max_percent: int = 10
     saved_min: int = 1
     gain_min_percent: int = 5
@@ -78,7 +78,7 @@ class Terms:
 
 
 def relocation(
-    resident: Resident, fleet: Fleet, reach: Reach, only: frozenset[int] | None = None
+    resident: MovableVm, fleet: Fleet, reach: RelocationScope, only: frozenset[int] | None = None
 ) -> Demand:
     """What the resident asks of another host; LookupError when its own is not known."""
     host = fleet.host(resident.host)

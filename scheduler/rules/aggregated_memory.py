@@ -1,10 +1,10 @@
 """An aggregated rule limits the memory promised over a whole cluster, rack or datacenter."""
 
-from scheduler.bookings import holds_scope
-from scheduler.capacity import fits
-from scheduler.demand import Demand
-from scheduler.inventory import Candidate, Scope
-from scheduler.reason import Lack, Reason
+from scheduler.model.arithmetic import fits
+from scheduler.model.demand import Demand
+from scheduler.model.inventory import AggregateScope, Candidate
+from scheduler.model.own_bookings import holds_scope
+from scheduler.model.reason import Reason, ReasonCode
 
 
 def cluster_memory(demand: Demand, at: Candidate) -> Reason | None:
@@ -22,11 +22,13 @@ def datacenter_memory(demand: Demand, at: Candidate) -> Reason | None:
     return _within(demand, at.datacenter)
 
 
-def _within(demand: Demand, scope: Scope | None) -> Reason | None:
+def _within(demand: Demand, scope: AggregateScope | None) -> Reason | None:
     if scope is None or scope.ram_limit_mib is None:
         return None
     limit, used = scope.ram_limit_mib, scope.ram_used_mib
     if fits(limit, used, demand.ram_mib) or holds_scope(demand, scope):
         return None
     where = f"{scope.kind} {scope.name}"
-    return Reason(Lack.AGGREGATED_MEMORY, demand.ram_mib, limit - used, limit, scope.rule, where)
+    return Reason(
+        ReasonCode.AGGREGATED_MEMORY, demand.ram_mib, limit - used, limit, scope.rule, where
+    )

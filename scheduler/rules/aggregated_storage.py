@@ -1,10 +1,10 @@
 """An aggregated rule limits the disk space promised over a whole cluster, rack or datacenter."""
 
-from scheduler.bookings import holds_scope
-from scheduler.capacity import fits
-from scheduler.demand import Demand
-from scheduler.inventory import Candidate, Scope
-from scheduler.reason import Lack, Reason
+from scheduler.model.arithmetic import fits
+from scheduler.model.demand import Demand
+from scheduler.model.inventory import AggregateScope, Candidate
+from scheduler.model.own_bookings import holds_scope
+from scheduler.model.reason import Reason, ReasonCode
 
 
 def cluster_storage(demand: Demand, at: Candidate) -> Reason | None:
@@ -22,7 +22,7 @@ def datacenter_storage(demand: Demand, at: Candidate) -> Reason | None:
     return _within(demand, at.datacenter)
 
 
-def _within(demand: Demand, scope: Scope | None) -> Reason | None:
+def _within(demand: Demand, scope: AggregateScope | None) -> Reason | None:
     if scope is None or scope.disk_limit_bytes is None:
         return None
     limit, used = scope.disk_limit_bytes, scope.disk_used_bytes
@@ -30,5 +30,5 @@ def _within(demand: Demand, scope: Scope | None) -> Reason | None:
         return None
     where = f"{scope.kind} {scope.name}"
     return Reason(
-        Lack.AGGREGATED_STORAGE, demand.disk_bytes, limit - used, limit, scope.rule, where
+        ReasonCode.AGGREGATED_STORAGE, demand.disk_bytes, limit - used, limit, scope.rule, where
     )

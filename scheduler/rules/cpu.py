@@ -1,10 +1,10 @@
 """A host promises no more virtual CPUs than its load rule allows."""
 
-from scheduler.bookings import holds_host
-from scheduler.capacity import fits
-from scheduler.demand import Demand
-from scheduler.inventory import Candidate
-from scheduler.reason import Lack, Reason
+from scheduler.model.arithmetic import fits
+from scheduler.model.demand import Demand
+from scheduler.model.inventory import Candidate
+from scheduler.model.own_bookings import holds_host
+from scheduler.model.reason import Reason, ReasonCode
 
 
 def enough_cpu(demand: Demand, at: Candidate) -> Reason | None:
@@ -13,4 +13,4 @@ def enough_cpu(demand: Demand, at: Candidate) -> Reason | None:
     if fits(host.cpu_limit, host.cpu_used, demand.cpu) or holds_host(demand, host):
         return None
     spare = host.cpu_limit - host.cpu_used
-    return Reason(Lack.CPU, demand.cpu, spare, host.cpu_limit, host.cpu_rule)
+    return Reason(ReasonCode.CPU, demand.cpu, spare, host.cpu_limit, host.cpu_rule)

@@ -1,8 +1,8 @@
 """Enterprises that an exclusion rule keeps apart share no host."""
 
-from scheduler.demand import Demand
-from scheduler.inventory import Candidate
-from scheduler.reason import Lack, Reason
+from scheduler.model.demand import Demand
+from scheduler.model.inventory import Candidate
+from scheduler.model.reason import Reason, ReasonCode
 
 
 def exclusion(demand: Demand, at: Candidate) -> Reason | None:
@@ -14,4 +14,4 @@ def exclusion(demand: Demand, at: Candidate) -> Reason | None:
         return None
     names = at.rules.enterprises
     told = ", ".join(names.get(each, f"enterprise {each}") for each in sorted(apart))
-    return Reason(Lack.EXCLUDED, spare=told)
+    return Reason(ReasonCode.EXCLUDED, spare=told)

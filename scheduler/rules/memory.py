@@ -1,10 +1,10 @@
 """A host promises no more memory than its load rule allows."""
 
-from scheduler.bookings import holds_host
-from scheduler.capacity import fits
-from scheduler.demand import Demand
-from scheduler.inventory import Candidate
-from scheduler.reason import Lack, Reason
+from scheduler.model.arithmetic import fits
+from scheduler.model.demand import Demand
+from scheduler.model.inventory import Candidate
+from scheduler.model.own_bookings import holds_host
+from scheduler.model.reason import Reason, ReasonCode
 
 
 def enough_memory(demand: Demand, at: Candidate) -> Reason | None:
@@ -13,4 +13,4 @@ def enough_memory(demand: Demand, at: Candidate) -> Reason | None:
     if fits(host.ram_limit_mib, host.ram_used_mib, demand.ram_mib) or holds_host(demand, host):
         return None
     spare = host.ram_limit_mib - host.ram_used_mib
-    return Reason(Lack.MEMORY, demand.ram_mib, spare, host.ram_limit_mib, host.ram_rule)
+    return Reason(ReasonCode.MEMORY, demand.ram_mib, spare, host.ram_limit_mib, host.ram_rule)

@@ -1,8 +1,8 @@
 """A reserved host takes one enterprise only, and a restricted enterprise no other host."""
 
-from scheduler.demand import Demand
-from scheduler.inventory import Candidate
-from scheduler.reason import Lack, Reason
+from scheduler.model.demand import Demand
+from scheduler.model.inventory import Candidate
+from scheduler.model.reason import Reason, ReasonCode
 
 
 def reserved(demand: Demand, at: Candidate) -> Reason | None:
@@ -10,7 +10,7 @@ def reserved(demand: Demand, at: Candidate) -> Reason | None:
     owner = at.host.reserved_for
     if owner is None or owner == demand.enterprise:
         return None
-    return Reason(Lack.RESERVED, spare=at.rules.enterprises.get(owner, f"enterprise {owner}"))
+    return Reason(ReasonCode.RESERVED, spare=at.rules.enterprises.get(owner, f"enterprise {owner}"))
 
 
 def restricted(demand: Demand, at: Candidate) -> Reason | None:
@@ -18,4 +18,6 @@ def restricted(demand: Demand, at: Candidate) -> Reason | None:
     owner = demand.enterprise
     if owner is None or owner not in at.rules.restricted or at.host.reserved_for == owner:
         return None
-    return Reason(Lack.RESTRICTED, wanted=at.rules.enterprises.get(owner, f"enterprise {owner}"))
+    return Reason(
+        ReasonCode.RESTRICTED, wanted=at.rules.enterprises.get(owner, f"enterprise {owner}")
+    )

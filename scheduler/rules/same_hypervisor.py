@@ -1,8 +1,8 @@
 """A relocation stays among the hosts of one driver: only these hand a VM over to each other."""
 
-from scheduler.demand import Demand
-from scheduler.inventory import Candidate
-from scheduler.reason import Lack, Reason
+from scheduler.model.demand import Demand
+from scheduler.model.inventory import Candidate
+from scheduler.model.reason import Reason, ReasonCode
 
 
 def same_hypervisor(demand: Demand, at: Candidate) -> Reason | None:
@@ -10,4 +10,4 @@ def same_hypervisor(demand: Demand, at: Candidate) -> Reason | None:
     origin = demand.origin
     if origin is None or origin.hypervisor == at.host.hypervisor:
         return None
-    return Reason(Lack.SAME_HYPERVISOR, wanted=origin.hypervisor, spare=at.host.hypervisor)
+    return Reason(ReasonCode.SAME_HYPERVISOR, wanted=origin.hypervisor, spare=at.host.hypervisor)

@@ -1,9 +1,9 @@
 """Disks go to datastores of the tier they are for, where the tier is open to the enterprise."""
 
-from scheduler.demand import Demand
-from scheduler.disks import enabled, usable
-from scheduler.inventory import Candidate
-from scheduler.reason import Lack, Reason
+from scheduler.model.datastore_choice import enabled, usable
+from scheduler.model.demand import Demand
+from scheduler.model.inventory import Candidate
+from scheduler.model.reason import Reason, ReasonCode
 
 
 def tier(demand: Demand, at: Candidate) -> Reason | None:
@@ -11,5 +11,5 @@ def tier(demand: Demand, at: Candidate) -> Reason | None:
     if usable(demand, at) or not enabled(at):
         return None
     if demand.tier is None:
-        return Reason(Lack.TIER)
-    return Reason(Lack.TIER, wanted=at.rules.tiers.get(demand.tier, f"tier {demand.tier}"))
+        return Reason(ReasonCode.TIER)
+    return Reason(ReasonCode.TIER, wanted=at.rules.tiers.get(demand.tier, f"tier {demand.tier}"))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from drivers.azure.role import ACTIONS
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.acceptance.azure_places import PASSWORD, beside_hosts
 from tests.acceptance.gateway import Gateway, gateways, href_of, until
 from tests.lab.azure.process import Apart

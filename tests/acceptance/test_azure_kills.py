@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from drivers.azure.role import ACTIONS
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.acceptance.azure_places import on_azure
 from tests.acceptance.gateway import Gateway, gateways, until
 from tests.lab.azure.process import Apart

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import ClientError
 
 from drivers.simulated.world import World
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.acceptance.gateway import Gateway, gateways, pause, place, until
 from tests.tasks.rig import books_balance
 

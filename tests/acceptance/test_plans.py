@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from drivers.simulated.world import World
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.acceptance.gateway import gateways, href_of, place, until
 from tests.tasks.rig import books_balance
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.acceptance.gateway import Gateway, gateways, pause, place
 from tests.sampling import exhaustive
 from tests.tasks.rig import books_balance

@@ -7,7 +7,7 @@ from typing import Any
 import libvirt
 import pytest
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.acceptance.gateway import Gateway, gateways, until
 from tests.acceptance.real_hosts import on_lab
 from tests.acceptance.test_real_faults import host_of, state

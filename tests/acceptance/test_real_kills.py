@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.acceptance.gateway import Gateway, gateways, pause, until
 from tests.acceptance.real_hosts import on_lab
 from tests.acceptance.test_real_faults import host_of, settled, state

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import encode_basic_auth
 
 from gateway.api.routes import ROUTES
-from gateway.store.supervisor import Supervisor
+from gateway.store.db.embedded_server import Supervisor
 from tests.acceptance.gateway import PASSWORD, Gateway, gateways, place, until
 
 ANSWER_WITHIN_S = 30.0

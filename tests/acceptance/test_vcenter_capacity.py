@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.acceptance.gateway import gateways, href_of
 from tests.acceptance.test_real_faults import host_of
 from tests.acceptance.vcenter_hosts import on_vcenter

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.acceptance.gateway import Gateway, gateways, href_of, until
 from tests.acceptance.test_real_faults import host_of, state
 from tests.acceptance.vcenter_hosts import on_vcenter

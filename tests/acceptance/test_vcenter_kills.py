@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.acceptance.gateway import Gateway, gateways, until
 from tests.acceptance.vcenter_hosts import on_vcenter
 from tests.lab.vcenter import VCenter

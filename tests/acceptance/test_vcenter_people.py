@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pyVmomi import vim
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.acceptance.gateway import Gateway, gateways, until
 from tests.acceptance.test_real_faults import host_of, state
 from tests.acceptance.vcenter_hosts import on_vcenter

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.acceptance.gateway import Gateway, gateways, href_of, until
 from tests.acceptance.test_real_faults import host_of, state
 from tests.acceptance.test_vcenter_drs import moved, planned

@@ -4,7 +4,7 @@ anything is booked."""
 from pathlib import Path
 from typing import Any
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.acceptance.gateway import Gateway, gateways, href_of
 from tests.acceptance.vcenter_hosts import on_vcenter
 from tests.lab.vcenter import VCenter

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.acceptance.gateway import Gateway, gateways
 from tests.acceptance.test_real_faults import host_of
 from tests.acceptance.test_real_kills import killed_at_random, recorded

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.api.routes import build_app
-from gateway.api.services import Services
+from gateway.api.services import AppServices
 from gateway.events.sequencer import Sequencer
+from gateway.placement.fleet_mirror import FleetMirror
 from gateway.service.connections import ConnectionLimits, ConnectionTable
-from gateway.service.listener import Endpoint, listening
-from gateway.store.pool import Store
-from gateway.tasks.planner import Planner
+from gateway.service.listener import ListenAddress, listening
+from gateway.store.db.pool import Store
 from tests.api import vm_world
 from tests.api.vm_client import CAPABILITIES
 
@@ -99,10 +99,10 @@ async def opened(
 ) -> AsyncIterator[Door]:
     """The API over the small world behind a listener with those limits; `more` of its services."""
     await vm_world.build(store)
-    planner = Planner(store, Sequencer(store))
+    planner = FleetMirror(store, Sequencer(store))
     await planner.load()
     fields: dict[str, Any] = {"public_url": "http://gateway.test", **more}
-    services = Services(
+    services = AppServices(
         store=store,
         planner=planner,
         capabilities=CAPABILITIES,
@@ -112,7 +112,7 @@ async def opened(
         **fields,
     )
     table = ConnectionTable("api", limits or ConnectionLimits())
-    async with listening(build_app(services), Endpoint("127.0.0.1", 0), table) as port:
+    async with listening(build_app(services), ListenAddress("127.0.0.1", 0), table) as port:
         door = Door(port, table, store)
         try:
             yield door

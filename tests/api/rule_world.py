@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.vm_client import Api, serving
 
 ROOT = "admin/rules"

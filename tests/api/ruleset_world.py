@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.vm_client import Answer, Api, serving
 
 SETS = "admin/rulesets"

@@ -5,7 +5,7 @@ from itertools import combinations_with_replacement
 
 import pytest
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.vm_client import Api, serving
 
 LOCKED = "LOCKED"

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.api import strict_json, toml_child
-from gateway.api.body_reader import BODY_MAX
+from gateway.api.http import strict_json, toml_child
+from gateway.api.http.body_reader import BODY_MAX
 from gateway.cli import offline
 from gateway.config import ConfigError
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.vm_client import Api, serving
 
 VALIDATE = "admin/rulesets/action/validate"

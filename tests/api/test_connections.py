@@ -11,14 +11,14 @@ from aiohttp import web
 from gateway.service import listener
 from gateway.service.connections import (
     BODY_GRACE_S,
-    Connection,
     ConnectionLimits,
     ConnectionTable,
     Ended,
+    OpenConnection,
     Phase,
     group_of,
 )
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.acceptance.gateway import until
 from tests.api.door_world import ADMIN, HOST, LIST, PUBLIC, answer, closed, opened
 
@@ -94,7 +94,7 @@ async def test_who_takes_no_response_is_cut() -> None:
     app = web.Application()
     app.router.add_get("/", big)
     table = ConnectionTable("api", ConnectionLimits(headers_s=60, idle_s=60, response_s=0.2))
-    async with listener.listening(app, listener.Endpoint("127.0.0.1", 0), table) as port:
+    async with listener.listening(app, listener.ListenAddress("127.0.0.1", 0), table) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 
@@ -128,7 +128,7 @@ def table(**limits: int) -> ConnectionTable:
     return ConnectionTable("api", ConnectionLimits(**limits), clock=lambda: 0.0)
 
 
-def admitted(at: ConnectionTable, address: str, phase: Phase) -> tuple[Connection, list[int]]:
+def admitted(at: ConnectionTable, address: str, phase: Phase) -> tuple[OpenConnection, list[int]]:
     one = at.admit(address)
     assert one is not None
     cut: list[int] = []

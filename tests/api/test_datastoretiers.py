@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api import vm_world
 from tests.api.vm_client import Api, number, serving
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.test_virtualmachines_actions import APPLIANCE, assert_accepted
 from tests.api.vm_client import Answer, Api, link, serving
 

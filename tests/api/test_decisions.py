@@ -8,19 +8,20 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.api import passwords
+from gateway.api.auth import passwords
 from gateway.cli.why import why
 from gateway.events.event import Event, Severity, emit
 from gateway.events.sequencer import Sequencer
-from gateway.store import checkpoints, decisions, vm_record
-from gateway.store.checkpoints import Pace
-from gateway.store.decisions import NewDecision
-from gateway.store.pool import Store
-from gateway.tasks.deciding import Subject, refusal_detail, to_store
-from gateway.tasks.demanding import demand_of
-from gateway.tasks.planner import Planner
-from scheduler.decision import of_answer
-from scheduler.values import replace
+from gateway.placement.decision_log import Subject, refusal_detail, to_store
+from gateway.placement.demand import demand_of
+from gateway.placement.fleet_mirror import FleetMirror
+from gateway.store import vm_record
+from gateway.store.capacity import checkpoints, decisions
+from gateway.store.capacity.checkpoints import CheckpointPace
+from gateway.store.capacity.decisions import NewDecision
+from gateway.store.db.pool import Store
+from scheduler.decisions.decision import of_answer
+from scheduler.model.values import replace
 from tests.api import vm_world
 from tests.api.vm_client import Answer, Api, number, serving
 
@@ -37,13 +38,13 @@ ADVICE = [
 async def api(store: Store) -> AsyncIterator[Api]:
     """The API over the small world, with one checkpoint."""
     async with serving(store) as opened:
-        await checkpoints.take(store, Pace(), Sequencer(store).flush)
+        await checkpoints.take(store, CheckpointPace(), Sequencer(store).flush)
         yield opened
 
 
 async def decided(api: Api, vm: str, *, cpu: int | None = None, task: Any = None) -> NewDecision:
     """Put a decision about the VM on record, as the reserve step of a task would."""
-    planner = Planner(api.store, Sequencer(api.store))
+    planner = FleetMirror(api.store, Sequencer(api.store))
     await planner.load()
     if cpu is not None:
         async with api.store.transaction() as c:

@@ -4,7 +4,7 @@ from typing import Any
 
 from gateway.config.reading import parse
 from gateway.service.declare import declare
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.test_guard import basic
 from tests.api.vm_client import Api, serving, started
 

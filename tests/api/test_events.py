@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.events.event import Event, Severity, emit
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.vm_client import Api, number, serving
 
 FIELDS = (

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.api.guard import Access
-from gateway.api.passwords import hash_password
+from gateway.api.auth.guard import Access
+from gateway.api.auth.passwords import hash_password
 from gateway.api.routes import ROUTES
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.vm_client import Api, serving
 
 NAMES = defaultdict(lambda: 1, task="7b7e3a52-0000-4000-8000-000000000000", type="KVM")

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.store.pool import Store
-from scheduler.cluster import from_mapping
+from gateway.store.db.pool import Store
+from scheduler.snapshot.snapshot import from_mapping
 from tests.api import vm_world
 from tests.api.test_relocation import running
 from tests.api.vm_client import Api, link, serving

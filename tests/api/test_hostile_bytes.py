@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.door_world import ADMIN, HOST, opened
 from tests.api.hostile import HostileRequests
 from tests.api.hostile_clients import attack

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.store.ledger import refresh_limits
-from gateway.store.pool import Store
+from gateway.store.capacity.ledger import refresh_limits
+from gateway.store.db.pool import Store
 from tests.api import vm_world
 from tests.api.vm_client import Answer, Api, number, serving
 

@@ -5,9 +5,9 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.store import leftovers
-from gateway.store.leftovers import NewLeftover
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
+from gateway.store.tasks import leftovers
+from gateway.store.tasks.leftovers import NewLeftover
 from tests.api.vm_client import Api, serving
 
 

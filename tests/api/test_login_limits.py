@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from gateway.api.credential_cache import ENTRIES_MAX, CredentialCache, Verified
-from gateway.api.throttle import FORGET_S, KEYS_MAX, Throttle
-from gateway.api.verification_queue import QueueFull, VerificationQueue
+from gateway.api.auth.credential_cache import ENTRIES_MAX, CredentialCache, Verified
+from gateway.api.auth.throttle import FORGET_S, KEYS_MAX, Throttle
+from gateway.api.auth.verification_queue import QueueFull, VerificationQueue
 from gateway.store.users import User
 
 ADA = User(1, "ada", 1, "acme", "", "", "", "", True, "hash", frozenset())

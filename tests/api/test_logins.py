@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import ClientSession, TCPConnector
 
-from gateway.api.authenticator import ADDRESS_FREE, PAIR_FREE, network_of
-from gateway.api.passwords import hash_password
-from gateway.api.refused_logins import EVENTS_A_MINUTE, LoginCounts, Refusal
+from gateway.api.auth.authenticator import ADDRESS_FREE, PAIR_FREE, network_of
+from gateway.api.auth.passwords import hash_password
+from gateway.api.auth.refused_logins import EVENTS_A_MINUTE, LoginCounts, LoginRefusal
 from gateway.api.services import LoginTerms
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.test_guard import PASSWORD, basic
 from tests.api.vm_client import Answer, Api, serving
 
@@ -156,8 +156,8 @@ async def test_three_hundred_guesses_are_slowed_and_recorded(
     assert {one.code for one in answers[PAIR_FREE:]} == {"429-TOO-MANY-REQUESTS"}
     assert world.counts.verified == 1 + PAIR_FREE
     assert world.counts.refused == {
-        Refusal.CREDENTIALS: PAIR_FREE,
-        Refusal.THROTTLED: 300 - PAIR_FREE,
+        LoginRefusal.CREDENTIALS: PAIR_FREE,
+        LoginRefusal.THROTTLED: 300 - PAIR_FREE,
     }
     waits = []
     for n in range(6):
@@ -282,7 +282,7 @@ async def test_a_login_in_logs_and_events_is_cut_and_forges_no_line(
 async def test_what_cannot_be_read_is_counted(world: World) -> None:
     for given in ("Basic not-base64!", "Bearer x", "Token \u202e", "Basic " + "A" * 6000):
         assert (await world.api.call("GET", QUIET, headers={"Authorization": given})).status == 401
-    assert world.counts.refused == {Refusal.MALFORMED: 4}
+    assert world.counts.refused == {LoginRefusal.MALFORMED: 4}
 
 
 def test_an_ipv6_client_is_its_network() -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.store import users
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.test_rules_in_effect import APP, RACK, Live, serving_live
 
 WORDS = "paused by an I/O error: /srv/pool-1 is full"

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.api.passwords import hash_password
-from gateway.store.pool import Store
+from gateway.api.auth.passwords import hash_password
+from gateway.store.db.pool import Store
 from tests.api.test_guard import PASSWORD, basic
 from tests.api.vm_client import Api, serving
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.ruleset_world import FIT
 from tests.api.test_rules_in_effect import DC, RACK, Live, machines, serving_live, to
 

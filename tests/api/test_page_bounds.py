@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from gateway.api.costly_requests import PER_CALLER, WAITING_PER_CALLER, Cost, CostlyRequests
-from gateway.api.paging import PAGE_MAX
-from gateway.denial import Denied, Kind
-from gateway.store.pool import Store
+from gateway.api.http.costly_requests import (
+    PER_CALLER,
+    WAITING_PER_CALLER,
+    CostlyRequests,
+    RequestCost,
+)
+from gateway.api.http.paging import PAGE_MAX
+from gateway.denial import ApiError, ErrorKind
+from gateway.store.db.pool import Store
 from tests.api.vm_client import Api, serving
 
 ROWS = PAGE_MAX + 205
@@ -58,7 +63,7 @@ class Crowd:
     done: asyncio.Event
     running: list[int]
 
-    async def one(self, caller: int, cost: Cost = Cost.WHOLE_INVENTORY) -> None:
+    async def one(self, caller: int, cost: RequestCost = RequestCost.WHOLE_INVENTORY) -> None:
         async with self.costly.turn(caller, cost):
             self.running.append(caller)
             await self.done.wait()
@@ -76,32 +81,32 @@ async def test_a_caller_has_few_costly_requests_and_leaves_room_for_others() -> 
             group.create_task(crowd.one(1))
         await settled()
         assert crowd.running == [1] * PER_CALLER
-        with pytest.raises(Denied) as denied:
+        with pytest.raises(ApiError) as denied:
             await crowd.one(1)
-        assert denied.value.kind is Kind.TOO_MANY
+        assert denied.value.kind is ErrorKind.TOO_MANY
         assert denied.value.retry_after_s
         group.create_task(crowd.one(2))
         await settled()
         assert crowd.running == [*[1] * PER_CALLER, 2]
-        at_once = Cost.WHOLE_INVENTORY.value
+        at_once = RequestCost.WHOLE_INVENTORY.value
         for caller in range(3, 3 + at_once):
             group.create_task(crowd.one(caller))
         await settled()
         assert len(crowd.running) == at_once
         crowd.done.set()
     assert len(crowd.running) == PER_CALLER + WAITING_PER_CALLER + 1 + at_once
-    async with crowd.costly.turn(1, Cost.WHOLE_INVENTORY):
+    async with crowd.costly.turn(1, RequestCost.WHOLE_INVENTORY):
         pass
 
 
 async def test_long_pages_are_made_one_by_one_and_wait_for_no_plan() -> None:
     crowd = Crowd(CostlyRequests(), asyncio.Event(), [])
     async with asyncio.TaskGroup() as group:
-        for caller in range(Cost.WHOLE_INVENTORY.value):
+        for caller in range(RequestCost.WHOLE_INVENTORY.value):
             group.create_task(crowd.one(caller))
         await settled()
         for caller in (11, 12):
-            group.create_task(crowd.one(caller, Cost.LONG_PAGE))
+            group.create_task(crowd.one(caller, RequestCost.LONG_PAGE))
         await settled()
         assert crowd.running == [0, 1, 2, 3, 11]
         crowd.done.set()

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from gateway.service.thinking import Thinker
-from gateway.store import ledger
-from gateway.store.pool import Store
-from gateway.tasks.reckoning import Reckoning, reckon
-from gateway.tasks.weighing import HeadroomQuestion
-from scheduler.plan.timeline import Capacities
+from gateway.analysis.headroom_report import HeadroomQuestion
+from gateway.plans.requests import Reckoning, reckon
+from gateway.service.analysis_process import AnalysisPool
+from gateway.store.capacity import ledger
+from gateway.store.db.pool import Store
+from scheduler.plan.move_schedule import Capacities
 from tests.api import vm_world
 from tests.api.test_holds import body as hold_body
 from tests.api.test_relocation import running
@@ -199,7 +199,7 @@ async def test_the_timeline_is_of_what_machines_carry_here(api: Api, begins: lis
 
 async def test_a_process_of_its_own_gives_the_same_answer(api: Api) -> None:
     question = Reckoning(headroom=HeadroomQuestion(1, "KVM", 4, 1024, 1024))
-    assert await Thinker().reckon(api.store, question) == await reckon(api.store, question)
+    assert await AnalysisPool().reckon(api.store, question) == await reckon(api.store, question)
 
 
 async def test_tenants_neither_plan_nor_look(api: Api) -> None:

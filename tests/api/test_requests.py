@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from gateway.api.bodies import EMPTY, Body, Own
-from gateway.api.body_table import BODIES, HEED_IF_MATCH
-from gateway.api.query_table import QUERIES
+from gateway.api.http.body_fields import EMPTY, Body, Own
+from gateway.api.http.body_table import BODIES, HEED_IF_MATCH
+from gateway.api.http.query_table import QUERIES
 from gateway.api.routes import ROUTES
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api import vm_world
 from tests.api.refused_requests import (
     APPLIANCE,

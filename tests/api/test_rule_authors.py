@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.store import ledger
-from gateway.store.pool import Store
+from gateway.store.capacity import ledger
+from gateway.store.db.pool import Store
 from tests.api.vm_client import Api, serving
 from tests.api.vm_world import ROOT
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.test_rules_in_effect import APP, DC, RACK, Live, machines, serving_live, to
 from tests.tasks.rig import books_balance, ended
 

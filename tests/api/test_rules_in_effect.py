@@ -11,9 +11,9 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from drivers.simulated.world import World
 from gateway.api.routes import build_app
-from gateway.api.services import Services
+from gateway.api.services import AppServices
 from gateway.store import users
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.vm_client import CAPABILITIES, Api
 from tests.tasks.rig import Rig, books_balance, ended, running, seed
 
@@ -86,7 +86,7 @@ async def serving_live(store: Store) -> AsyncIterator[Live]:
         await c.execute("select setval(pg_get_serial_sequence('vm', 'id'), 100)")
         await users.keep_token(c, "token-of-admin", 1, 3600)
     async with running(store, World()) as rig:
-        services = Services(
+        services = AppServices(
             store=store,
             planner=rig.planner,
             capabilities=CAPABILITIES,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from gateway.api.rule_routes import RULE_ROUTES
-from gateway.store.pool import Store
+from gateway.api.rules.rule_routes import RULE_ROUTES
+from gateway.store.db.pool import Store
 from tests.api.rule_world import serving_rules
 from tests.api.test_surface import CATALOG, ELEMENTS, LIKELY, MANY
 from tests.api.vm_client import Api

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from gateway.events.sequencer import Sequencer
-from gateway.store.ledger import refresh_limits
-from gateway.store.pool import Store
-from gateway.tasks.planner import Planner
-from scheduler.cluster import fleet, from_mapping
-from scheduler.fit_policy import FitPolicy
-from scheduler.values import replace
+from gateway.placement.fleet_mirror import FleetMirror
+from gateway.store.capacity.ledger import refresh_limits
+from gateway.store.db.pool import Store
+from scheduler.model.fit_policy import FitPolicy
+from scheduler.model.values import replace
+from scheduler.snapshot.snapshot import fleet, from_mapping
 from tests.api.ruleset_world import (
     DRAFTS,
     SETS,
@@ -126,8 +126,8 @@ async def test_the_cluster_s_file_repeats_the_live_decisions(api: Api) -> None:
     assert (resident.host, resident.network, resident.on) == (1, "lan", True)
     assert cluster.position == await api.row("select position from feed_head")
     under = cluster.under(cluster.rules)
-    assert under == cluster, "the store's limits are those of scheduler.limits"
-    planner = Planner(api.store, Sequencer(api.store))
+    assert under == cluster, "the store's limits are those of scheduler.model.limits"
+    planner = FleetMirror(api.store, Sequencer(api.store))
     await planner.load()
     for policy_cpu in (1, 15, 17):
         demand = replace(DEMAND, cpu=policy_cpu, enterprise=1)

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.api.passwords import hash_password
+from gateway.api.auth.passwords import hash_password
 from gateway.store import users
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.test_guard import PASSWORD, basic
 from tests.api.vm_client import Answer, Api, serving, started
 

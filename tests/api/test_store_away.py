@@ -3,8 +3,8 @@
 import pytest
 from aiohttp import web
 
-from gateway.api.problems import problems
-from gateway.store.pool import CommitUnknown, StoreError, StoreUnavailable
+from gateway.api.http.problems import problems
+from gateway.store.db.pool import CommitUnknown, StoreError, StoreUnavailable
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from gateway.api.bodies import Body, Own
-from gateway.api.body_table import BODIES as BODIES_OF
+from gateway.api.http.body_fields import Body, Own
+from gateway.api.http.body_table import BODIES as BODIES_OF
 from gateway.api.routes import ROUTES
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.test_virtualmachines_fuzz import BODIES, HREFS, ODD_TEXT, RAW, SCALARS, TYPES
 from tests.api.vm_client import Api, serving
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from gateway.store import users
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.test_rules_in_effect import APP, DC, RACK, Live, serving_live, to
 from tests.tasks.rig import ended
 

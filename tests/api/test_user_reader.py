@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.api.user_reader import UserReader
-from gateway.store.pool import Connection, Store, StoreUnavailable
+from gateway.api.auth.user_reader import UserReader
+from gateway.store.db.pool import Connection, Store, StoreUnavailable
 from tests.tasks.rig import seed
 
 

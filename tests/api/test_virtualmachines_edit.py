@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.store import users
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.vm_client import Api, serving
 
 

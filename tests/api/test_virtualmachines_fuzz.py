@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api import vm_world
 from tests.api.vm_client import Api, serving
 

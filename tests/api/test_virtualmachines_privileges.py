@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.api.vm_routes import VM_ROUTES
-from gateway.store.pool import Store
+from gateway.api.vms.vm_routes import VM_ROUTES
+from gateway.store.db.pool import Store
 from tests.api.vm_client import Api, number, serving
 
 GUARDED = [(method, path, needed) for method, path, _, needed in VM_ROUTES if needed is not None]

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.denial import Denied, Kind
-from gateway.store import nics, vm_making, vms
+from gateway.denial import ApiError, ErrorKind
+from gateway.store import nics, vm_insert, vms
+from gateway.store.db.paged import PageRequest
+from gateway.store.db.pool import Store
 from gateway.store.nics import mac_of, pool_of
-from gateway.store.paged import Sort
-from gateway.store.pool import Store
-from gateway.store.vm_making import NewVm
+from gateway.store.vm_insert import NewVm
 from tests.api import vm_world
 
 
@@ -28,7 +28,7 @@ async def make(store: Store, appliance: int = 1, vdc: int = 1, label: str = "one
     """A VM with its interface."""
     new = NewVm(uuid4(), appliance, 1, 1, label, "", 2, 256, {})
     async with store.transaction() as c:
-        made = await vm_making.insert(c, new)
+        made = await vm_insert.insert(c, new)
         assert made is not None
         await nics.attach(c, made, new.uuid, vdc)
         return made
@@ -81,9 +81,9 @@ async def test_concurrent_vms_get_distinct_addresses(world: Store) -> None:
 
 async def test_an_exhausted_pool_is_a_conflict_that_leaves_no_vm(world: Store) -> None:
     assert await address_of(world, await make(world, 2, 2)) == "10.2.0.2"
-    with pytest.raises(Denied, match="No free address") as refused:
+    with pytest.raises(ApiError, match="No free address") as refused:
         await make(world, 2, 2)
-    assert refused.value.kind is Kind.CONFLICT
+    assert refused.value.kind is ErrorKind.CONFLICT
     async with world.read() as c:
         assert await c.fetchval("select count(*) from vm where virtualappliance_id = 2") == 1
 
@@ -92,11 +92,13 @@ async def test_a_page_counts_all_and_finds_text_literally(world: Store) -> None:
     for label in ("a%b", "a_b", "ab", "B"):
         await make(world, label=label)
     async with world.read() as c:
-        page = await vms.page(c, vms.Scope(enterprise_id=1, has="a%"), Sort(0, 25, "label"))
+        page = await vms.page(
+            c, vms.VmScope(enterprise_id=1, has="a%"), PageRequest(0, 25, "label")
+        )
         assert [vm.label for vm in page.rows] == ["a%b"]
-        two = await vms.page(c, vms.Scope(virtualappliance_id=1), Sort(1, 2, "label"))
+        two = await vms.page(c, vms.VmScope(virtualappliance_id=1), PageRequest(1, 2, "label"))
         assert (len(two.rows), two.total) == (2, 4)
-        everything = await vms.page(c, vms.Scope(), Sort(0, 0, "id", False))
+        everything = await vms.page(c, vms.VmScope(), PageRequest(0, 0, "id", False))
         assert [vm.id for vm in everything.rows] == sorted(
             (vm.id for vm in everything.rows), reverse=True
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.lifecycle import VmState
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.ways_house import FINAL, PHASES, House, house
 
 PAGE = (Path(__file__).parents[2] / "docs/ways-out.md").read_text(encoding="utf-8")

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.api import passwords
+from gateway.api.auth import passwords
 from gateway.cli.why import why
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.api.test_decisions import decided
 from tests.api.vm_client import Api, number, serving
 

@@ -12,10 +12,10 @@ from yarl import URL
 from drivers.capabilities import HypervisorType
 from drivers.simulated.options import SimulatedOptions, capabilities_of
 from gateway.api.routes import build_app
-from gateway.api.services import Services
+from gateway.api.services import AppServices
 from gateway.events.sequencer import Sequencer
-from gateway.store.pool import Store
-from gateway.tasks.planner import Planner
+from gateway.placement.fleet_mirror import FleetMirror
+from gateway.store.db.pool import Store
 from tests.api import vm_world
 
 CAPABILITIES = {
@@ -150,9 +150,9 @@ async def serving(store: Store, **more: Any) -> AsyncIterator[Api]:
 async def started(store: Store, **more: Any) -> AsyncIterator[Api]:
     """The API as a process that just started has it: it remembers no credentials."""
     woken: list[int] = []
-    planner = Planner(store, Sequencer(store))
+    planner = FleetMirror(store, Sequencer(store))
     await planner.load()
-    services = Services(
+    services = AppServices(
         store=store,
         planner=planner,
         capabilities=CAPABILITIES,

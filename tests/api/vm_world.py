@@ -3,8 +3,8 @@
 from uuid import UUID, uuid4
 
 from gateway.store import users
-from gateway.store.ledger import refresh_limits
-from gateway.store.pool import Connection, Store
+from gateway.store.capacity.ledger import refresh_limits
+from gateway.store.db.pool import Connection, Store
 
 _SQL = """
 insert into enterprise (id, name) values (1, 'acme'), (2, 'other');

@@ -7,17 +7,17 @@ from typing import Any
 
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
-from gateway.reconcile.observer import Rounds
-from gateway.store.pool import Store
-from gateway.tasks.policy import Limits
-from gateway.tasks.worker import Pace
+from gateway.reconcile.observer import SurveyIntervals
+from gateway.store.db.pool import Store
+from gateway.tasks.fault_policy import Limits
+from gateway.tasks.worker import WorkerTimings
 from tests.api.vm_client import Api, number, serving
 from tests.tasks.rig import Rig, running
 from tests.tasks.waits import breath, until
 
 LIMITS = Limits(attempts_max=2, settle_for_s=1.0, poll_s=0.02, failures_max=2, cancel_s=1.0)
-PACE = Pace(lease_s=15, heartbeat_s=1, margin_s=2, drain_s=5)
-ROUNDS = Rounds(period_s=0.3, unknown_after_s=0.8, lease_s=10, spacing_s=0.05)
+PACE = WorkerTimings(lease_s=15, heartbeat_s=1, margin_s=2, drain_s=5)
+ROUNDS = SurveyIntervals(period_s=0.3, unknown_after_s=0.8, lease_s=10, spacing_s=0.05)
 WAITS_S = 60.0
 """A way out that is not gone by then is none."""
 FINAL = ("FINISHED_SUCCESSFULLY", "FINISHED_UNSUCCESSFULLY", "ACK_ERROR", "CANCELLED")

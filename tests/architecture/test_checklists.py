@@ -17,8 +17,8 @@ from gateway.api.representations.consequences import consequences
 from gateway.api.representations.rules import RULE_WORDS
 from gateway.config.model import Config
 from gateway.lifecycle import Operation
-from gateway.store import rule_versions
-from gateway.store.rules import NewRule
+from gateway.store.rules import rule_versions
+from gateway.store.rules.rules import NewRule
 from tests.config.test_documents import OPTIONS
 
 ROOT = Path(__file__).parents[2]

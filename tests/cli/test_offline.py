@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from gateway.cli import app, main
-from scheduler.cluster import fleet, from_mapping
-from scheduler.demand import Demand
-from scheduler.fit_policy import FitPolicy
-from scheduler.placement import Placement
+from scheduler.model.demand import Demand
+from scheduler.model.fit_policy import FitPolicy
+from scheduler.model.placement import Placement
+from scheduler.snapshot.snapshot import fleet, from_mapping
 from tests.scheduler.places import VM
-from tests.scheduler.test_cluster import CLUSTERS, SMALL
+from tests.scheduler.test_snapshot import CLUSTERS, SMALL
 
 FILE = str(CLUSTERS / "small.json")
 USUAL = {"--cluster": FILE, "--ram": "1GiB", "--disk": "10GiB"}

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.api import passwords
+from gateway.api.auth import passwords
 from gateway.cli import app
-from gateway.store import checkpoints
-from gateway.store.checkpoints import Pace
-from gateway.store.pool import Store
-from scheduler.cluster import from_mapping
+from gateway.store.capacity import checkpoints
+from gateway.store.capacity.checkpoints import CheckpointPace
+from gateway.store.db.pool import Store
+from scheduler.snapshot.snapshot import from_mapping
 from tests.api.test_rules_in_effect import serving_live
 from tests.api.vm_client import Api, serving
 
@@ -103,7 +103,7 @@ async def test_a_draft_is_asked_what_it_would_have_made_of_the_last_days(
         encoding="utf-8",
     )
     async with serving_live(store) as live:
-        await checkpoints.take(store, Pace(), live.rig.sequencer.flush)
+        await checkpoints.take(store, CheckpointPace(), live.rig.sequencer.flush)
         assert (await live.deploy(1))["result"] == "success"
         await live.rig.sequencer.flush()
         await log_in(live.api, monkeypatch)

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.compatibility import saved, wire, words
 from tests.compatibility.story import told
 

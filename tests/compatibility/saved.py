@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.simulated.world import World
-from gateway.store.pool import Connection, Store
+from gateway.store.db.pool import Connection, Store
 
 CORPUS = Path(__file__).parent / "corpus"
 _TABLES = """

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from drivers.simulated.world import World
-from gateway.store import checkpoints
-from gateway.store.checkpoints import Pace
-from gateway.store.pool import Store
+from gateway.store.capacity import checkpoints
+from gateway.store.capacity.checkpoints import CheckpointPace
+from gateway.store.db.pool import Store
 from tests.api.ruleset_world import activate, drafted, load
 from tests.api.test_holds import body as hold_body
 from tests.api.test_plans import DRAIN, MACHINE
@@ -75,7 +75,7 @@ async def told(store: Store) -> AsyncIterator[Told]:
     async with house(store) as at, runners(at.rig):
         held = Held(at.rig.driver)
         try:
-            await checkpoints.take(store, Pace(), at.rig.sequencer.flush)
+            await checkpoints.take(store, CheckpointPace(), at.rig.sequencer.flush)
             await _rules(at.api)
             await _life_of_a_vm(at)
             await _refusals(at)

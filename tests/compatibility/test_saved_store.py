@@ -9,26 +9,26 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import resources
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from drivers.simulated.world import World
+from gateway.analysis.decision_replay import made_again
 from gateway.config.reading import read_config
-from gateway.store.migrate import migrate
-from gateway.store.pool import Store, StoreSettings
-from gateway.tasks.replaying import made_again
-from scheduler.cluster import from_mapping, to_mapping
-from scheduler.decision import decode, record
+from gateway.store.db.migrate import migrate
+from gateway.store.db.pool import Store, StoreSettings
+from scheduler.decisions.decision import decode, record
+from scheduler.snapshot.snapshot import from_mapping, to_mapping
 from tests.compatibility import saved
 from tests.compatibility.test_words import GENERATIONS
 from tests.tasks.rig import PATIENT, books_balance, leases_run_out, records_balance, running
 from tests.tasks.waits import until
 
 pytestmark = pytest.mark.parametrize("generation", GENERATIONS, ids=lambda each: each.name)
-_MIGRATIONS = Path(migrate.__code__.co_filename).parent / "migrations"
-"""Beside the module, wherever that is."""
+_MIGRATIONS = Path(str(resources.files("gateway.store"))) / "migrations"
 _NOTHING_OPEN = "select not exists (select from task where state in ('queued', 'running'))"
 _ENDS = """
 select vm.id::text, vm.state || ' ' || task.result from vm join task on task.vm_id = vm.id

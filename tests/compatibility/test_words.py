@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.compatibility import saved, wire, words
 from tests.compatibility.story import told
+from tests.documented_events import undocumented
 
 GENERATIONS = sorted(path for path in saved.CORPUS.iterdir() if path.is_dir())
 
@@ -26,6 +27,7 @@ async def test_the_words_of_stores_and_answers_are_still_written(store: Store) -
     async with told(store) as end:
         stored = words.of_rows(await saved.rows_of(store))
         answered = await wire.fields(end.api)
+        assert await undocumented(store) == set()
     for each in GENERATIONS:
         assert missing(each, "words.txt", stored) == []
         assert missing(each, "wire.txt", answered) == []

@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from gateway.config.model import Config
-from gateway.store.migrate import load
-from scheduler.decision import decode, to_mapping
+from gateway.store.db.migrate import load
+from scheduler.decisions.decision import decode, to_mapping
 from tests.compatibility.saved import Rows
 
 ROOT = Path(__file__).parents[2]

@@ -80,7 +80,7 @@ def test_every_code_is_documented_and_no_other():
 
 
 def test_every_status_is_documented():
-    problems = import_module("gateway.api.problems")
+    problems = import_module("gateway.api.http.problems")
     assert set(problems.STATUS) == set(import_module("gateway.denial").Kind)
     told = {int(status) for status in re.findall(r"^\| ([45]\d\d) \|", API, re.MULTILINE)}
     assert told == {*problems.STATUS.values(), 405, 413, 500}
@@ -112,7 +112,15 @@ def test_each_word_of_a_route_is_documented():
 
 
 @pytest.mark.parametrize(
-    "module", ["vm_body", "rule_body", "paging", "media", "hold_body", "plan_body"]
+    "module",
+    [
+        "request_bodies",
+        "rules.rule_body",
+        "http.paging",
+        "http.media",
+        "capacity.hold_body",
+        "capacity.plan_body",
+    ],
 )
 def test_the_named_limits_are_the_code_s(module: str):
     """Each `..._MAX` of the readers of bodies and queries stands in api.md, with its value."""
@@ -128,7 +136,7 @@ def test_the_named_limits_are_the_code_s(module: str):
 
 
 def test_the_page_s_default_size_is_told():
-    paging = import_module("gateway.api.paging")
+    paging = import_module("gateway.api.http.paging")
     assert f"| `limit` | rows of a page; 0: all | {paging.LIMIT_DEFAULT} |" in API
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from drivers.azure.credentials import credential_of
-from drivers.azure.trouble import WAIT_MAX_S, wait_said
+from drivers.azure.connection.credentials import credential_of
+from drivers.azure.faults import WAIT_MAX_S, wait_said
 from drivers.contract import Power, PowerRequest, Remove, Reset, Verdict
 from drivers.facts import PowerState
 from drivers.faults import Busy, Fault, Indeterminate, Unreachable

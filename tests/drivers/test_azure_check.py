@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from drivers.azure.forbidding import lacked
+from drivers.azure.removal_objections import lacked
 from drivers.azure.role import ACTIONS
 from drivers.capabilities import HypervisorType
 from drivers.contract import HostLink

@@ -50,7 +50,7 @@ async def test_a_vm_that_cannot_be_asked_for_is_there_and_unknown(
     await surveyed(rig.driver, rig.first)
     rig.arm.faults.add("empty", "GET statusOnly", times=0)
     rig.arm.faults.add("empty", "GET all vms", times=0)
-    monkeypatch.setattr("drivers.azure.surveying.SINGLES_MAX", 1)
+    monkeypatch.setattr("drivers.azure.survey.SINGLES_MAX", 1)
     states = [vm.state for vm in (await surveyed(rig.driver, rig.first)).vms]
     assert len(states) == len(specs)
     assert states.count(PowerState.UNKNOWN) == 2

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from drivers.azure.arm import Arm
-from drivers.azure.operations import End, Operations
+from drivers.azure.connection.arm import Arm
+from drivers.azure.connection.long_running import Operations, OperationState
+from drivers.azure.connection.transport import Guard
+from drivers.azure.faults import AzureRefused, Reaction
 from drivers.azure.options import parse
-from drivers.azure.reading import seen_in
-from drivers.azure.transport import Guard
-from drivers.azure.trouble import Reaction, Refused
+from drivers.azure.vm_parser import seen_in
 from drivers.facts import PowerState
 from drivers.faults import Unreachable
 from tests.drivers.azure_rig import QUICK, Token
@@ -48,7 +48,7 @@ class Told:
         self.arm = Arm("azure", options, Token)
         self._operations = Operations(self.arm, options)
         self.ends: dict[str, int] = {}
-        self.refused: list[Refused] = []
+        self.refused: list[AzureRefused] = []
         self.powers: list[str] = []
 
     async def tell(self, each: Exchange) -> None:
@@ -87,7 +87,7 @@ class Told:
                 operation = await self.arm.act(guard, verb, vm[2], **words)
             else:
                 operation = await self.arm.send(guard, each.method, each.path, VERSION, {})
-        except Refused as refused:
+        except AzureRefused as refused:
             assert each.status >= 400
             self.refused.append(refused)
             return
@@ -124,8 +124,8 @@ async def test_a_recording_is_told_again_without_a_miss(name: tuple[str, str]) -
     told, replay = await told_again(name)
     assert replay.misses == []
     assert [each.path for each in replay.left if ("monitor", "true") not in each.query] == []
-    assert set(told.ends) == {End.DONE}
-    assert told.ends[End.DONE] >= 2
+    assert set(told.ends) == {OperationState.DONE}
+    assert told.ends[OperationState.DONE] >= 2
 
 
 async def test_recorded_refusals_are_final_and_in_azure_s_words() -> None:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from drivers.azure.faults import said_in
 from drivers.azure.marker import OURS
 from drivers.azure.options import parse
-from drivers.azure.trouble import said_in
 from drivers.contract import Reconfigure
 from drivers.faults import Rejected
 from tests.drivers.azure_rig import AzureRig, name_of, new_vm

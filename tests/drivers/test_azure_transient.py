@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from drivers.azure.trouble import REACTIONS, WAIT_MAX_S, Reaction, Said, said_in
+from drivers.azure.faults import REACTIONS, WAIT_MAX_S, Reaction, Said, said_in
 from drivers.contract import Power, PowerRequest, Remove
 from drivers.faults import Busy, Rejected
 from tests.drivers.azure_rig import AzureRig, name_of, new_vm, running

@@ -8,8 +8,8 @@ from pyVmomi import vim
 
 from drivers.capabilities import HypervisorType
 from drivers.contract import Deploy, Driver, Power, PowerRequest, Remove, Verdict, VmSpec
-from drivers.esxi.reading import Found
-from drivers.esxi.surveying import _load
+from drivers.esxi.connection.paging import PropertyPage
+from drivers.esxi.survey import _load
 from drivers.facts import HostLoad, PowerState
 from drivers.faults import Indeterminate, Rejected
 from tests.drivers.contract_suite import DriverContract
@@ -199,5 +199,5 @@ class TestEsxi(DriverContract):
         assert rig.vc.calls()["RetrievePropertiesEx"] == 1
         loads = {host.name: host.load for host in facts.hosts}
         assert loads[rig.first] == HostLoad(2600, 4096)
-        unmeasured = Found("HostSystem", "host-1", {f"{path}CpuUsage": 2600})
+        unmeasured = PropertyPage("HostSystem", "host-1", {f"{path}CpuUsage": 2600})
         assert _load(unmeasured) is None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from drivers.contract import Deploy, Power, PowerRequest, Reconfigure, Remove, Reset, Verdict
-from drivers.esxi.surveying import drs_mover
+from drivers.esxi.survey import drs_mover
 from drivers.facts import AT_POWER_ON, PowerState
 from drivers.faults import Missing, Rejected
 from tests.drivers.creating import resized

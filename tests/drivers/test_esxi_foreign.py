@@ -11,10 +11,10 @@ import pytest
 from pyVmomi import vim
 
 from drivers.contract import Reconfigure, Remove, Verdict, VmSpec
-from drivers.esxi.devices import datastores_of, foreign_disks
-from drivers.esxi.marker import Marker, read_from
-from drivers.esxi.reading import Found
+from drivers.esxi.connection.paging import PropertyPage
+from drivers.esxi.marker import ExtraConfigMarker, read_from
 from drivers.esxi.role import PRIVILEGES
+from drivers.esxi.vms.devices import datastores_of, foreign_disks
 from drivers.faults import Rejected
 from tests.drivers.creating import resized
 from tests.drivers.rigs import closing, permitted, ticket
@@ -239,8 +239,8 @@ def _disk(key: int, path: str, store: str) -> Any:
     return kind(key=key, backing=backing)
 
 
-def _vm(*disks: Any, stores: tuple[str, ...]) -> Found:
-    return Found(
+def _vm(*disks: Any, stores: tuple[str, ...]) -> PropertyPage:
+    return PropertyPage(
         "VirtualMachine",
         "vm-1",
         {
@@ -258,7 +258,7 @@ def test_the_datastores_are_those_of_our_disks() -> None:
         _disk(2001, "[three] backup/x.vmdk", "ds-3"),
         stores=("ds-1", "ds-2", "ds-3", "ds-4"),
     )
-    mark = Marker(disks=frozenset({2000}))
+    mark = ExtraConfigMarker(disks=frozenset({2000}))
     assert datastores_of(vm, mark) == ["ds-2"]
     assert [each.path for each in foreign_disks(vm, mark)] == ["[three] backup/x.vmdk"]
 
@@ -275,7 +275,7 @@ def test_the_datastores_are_those_of_our_disks() -> None:
 )
 def test_which_disks_are_ours(disk: Any, foreign: bool) -> None:
     vm = _vm(disk, stores=("ds-1",))
-    assert bool(foreign_disks(vm, Marker(disks=frozenset({2000})))) is foreign
+    assert bool(foreign_disks(vm, ExtraConfigMarker(disks=frozenset({2000})))) is foreign
 
 
 def test_a_mark_of_an_earlier_version_says_nothing_of_disks() -> None:
@@ -283,4 +283,4 @@ def test_a_mark_of_an_earlier_version_says_nothing_of_disks() -> None:
     options = [vim.option.OptionValue(key="vmgate.task", value="x")]
     assert read_from(options).disks is None
     vm = _vm(_disk(2001, "[one] ABQ_x/ABQ_x_1.vmdk", "ds-1"), stores=("ds-1",))
-    assert foreign_disks(vm, Marker()) == []
+    assert foreign_disks(vm, ExtraConfigMarker()) == []

@@ -6,8 +6,8 @@ from http.client import HTTPSConnection
 import pytest
 
 from drivers.contract import Driver
+from drivers.esxi.connection.tls import NoConnection, context_of, scheme_of
 from drivers.esxi.options import EsxiOptions
-from drivers.esxi.tls import NoConnection, context_of, scheme_of
 from drivers.faults import Fault, Unreachable
 from tests.drivers.rigs import Rig, closing
 from tests.drivers.vsphere_rig import VsphereRig

@@ -5,9 +5,9 @@ import pytest
 from pyVmomi import vim
 
 from drivers.contract import Power, PowerRequest, Verdict
-from drivers.esxi.acts import _FROM, ENDS
-from drivers.esxi.reading import Found
-from drivers.esxi.states import POWER, SUSPENDED, UNREAD, power_of, reason_of
+from drivers.esxi.connection.paging import PropertyPage
+from drivers.esxi.vms.operations import _FROM, ENDS
+from drivers.esxi.vms.states import POWER, SUSPENDED, UNREAD, power_of, reason_of
 from drivers.facts import PowerState
 from drivers.faults import Rejected
 from tests.drivers.rigs import permitted, surveyed, ticket, until
@@ -22,10 +22,10 @@ async def rig(vsphere: VsphereRig) -> VsphereRig:
     return vsphere
 
 
-def vm_of(connection: str, power: str, **more: object) -> Found:
+def vm_of(connection: str, power: str, **more: object) -> PropertyPage:
     """A VM in these states."""
     values = {"runtime.connectionState": connection, "runtime.powerState": power, **more}
-    return Found("VirtualMachine", "vm-1", values)
+    return PropertyPage("VirtualMachine", "vm-1", values)
 
 
 @pytest.mark.parametrize("power", POWERS)

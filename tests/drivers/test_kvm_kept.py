@@ -18,15 +18,15 @@ pytest.importorskip("libvirt")  # the driver's package needs it
 
 import libvirt
 
-from drivers.kvm import editing, foreseeing, rewriting
-from drivers.kvm.domain_xml import Ground
+from drivers.kvm import definition_rewrite, preflight, xml_edit
+from drivers.kvm.domain_xml import HostSetting
 
 VM = UUID("00000000-0000-0000-0000-00000000000a")
 OWN = f"/pool/{VM}-00000000-0000-0000-0000-00000000000b"
 THERE = '/there/it\'s <new> & "quoted"'
 MAC, OTHER_MAC = "02:00:00:00:00:01", "02:00:00:00:00:99"
 SPEC = VmSpec(VM, "vm", 2, 64, Disk("new", "template", 2**20), (Nic(MAC, "default"),))
-GROUND = Ground(THERE, {"default": "ovs0"})
+GROUND = HostSetting(THERE, {"default": "ovs0"})
 
 # Devices that go along as they are, and such as are tied to their host.
 FREE = (
@@ -124,13 +124,13 @@ def differences(before: str, after: str) -> list[tuple[str, str, str]]:
 
 @given(free)
 def test_a_move_changes_the_own_disk_and_the_own_interface_alone(xml: str) -> None:
-    after = rewriting.moved(xml, SPEC, GROUND, OWN)
+    after = definition_rewrite.moved(xml, SPEC, GROUND, OWN)
     assert sorted(differences(xml, after)) == [
         ("domain/devices/disk/source@file", OWN, THERE),
         ("domain/devices/interface/source@bridge", "br0", "ovs0"),
     ]
     assert after.replace(_quoted("ovs0"), "'br0'").replace(_path(), f"'{OWN}'") == xml
-    rewriting.require_kept(xml, after, (OWN, THERE), (MAC,))
+    definition_rewrite.require_kept(xml, after, (OWN, THERE), (MAC,))
 
 
 def _quoted(text: str) -> str:
@@ -143,7 +143,7 @@ def _path() -> str:
 
 @given(free, st.integers(1, 64), st.integers(1, 2**20))
 def test_a_resize_changes_the_size_alone(xml: str, cpu: int, ram_mib: int) -> None:
-    after = rewriting.resized(xml, cpu, ram_mib)
+    after = definition_rewrite.resized(xml, cpu, ram_mib)
     root = ET.fromstring(after)
     memory, vcpu = root.find("memory"), root.find("vcpu")
     assert memory is not None
@@ -152,7 +152,7 @@ def test_a_resize_changes_the_size_alone(xml: str, cpu: int, ram_mib: int) -> No
     assert (vcpu.text, vcpu.get("current")) == (str(cpu), None)
     assert _without_size(after) == _without_size(xml)
     assert vcpu.get("cpuset") == ET.fromstring(xml).find("vcpu").get("cpuset")  # type: ignore[union-attr]
-    rewriting.require_kept(xml, after)
+    definition_rewrite.require_kept(xml, after)
 
 
 def _without_size(xml: str) -> list[tuple[str, str]]:
@@ -188,7 +188,7 @@ class Kept:
 
 
 def against(xml: str, kept: Any = None) -> tuple[str, ...]:
-    return foreseeing.against_move(kept or Kept(), xml, VM, ["/pool/"])
+    return preflight.against_move(kept or Kept(), xml, VM, ["/pool/"])
 
 
 @given(free)
@@ -227,13 +227,13 @@ def test_an_image_on_top_of_the_own_disk_is_told_and_never_rewritten(top: str) -
     xml = f"<domain><devices>{OURS[0].replace(OWN, top)}</devices></domain>"
     assert any(top in each for each in against(xml))
     with pytest.raises(Rejected, match="0 disks"):
-        rewriting.moved(xml, SPEC, GROUND, OWN)
+        definition_rewrite.moved(xml, SPEC, GROUND, OWN)
 
 
 def test_two_disks_with_the_own_image_are_refused() -> None:
     xml = f"<domain><devices>{OURS[0] * 2}</devices></domain>"
     with pytest.raises(Rejected, match="2 disks"):
-        rewriting.moved(xml, SPEC, GROUND, OWN)
+        definition_rewrite.moved(xml, SPEC, GROUND, OWN)
 
 
 @pytest.mark.parametrize(
@@ -259,19 +259,19 @@ def test_a_change_of_what_is_of_others_is_found(xml: str) -> None:
     """The rule itself: any other value that changes is refused."""
     spoilt = xml.replace("vda", "vdz")
     with pytest.raises(Rejected, match="more of the VM"):
-        rewriting.require_kept(xml, spoilt, (OWN,), (MAC,))
+        definition_rewrite.require_kept(xml, spoilt, (OWN,), (MAC,))
 
 
 @pytest.mark.parametrize("xml", ["", "<a>", "<!DOCTYPE a [<!ENTITY e 'x'>]><a>&e;</a>", "text"])
 def test_what_is_no_definition_is_not_edited(xml: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
-        editing.Text(xml)
+        xml_edit.Text(xml)
 
 
 def test_an_empty_element_can_be_written() -> None:
     assert (
-        ET.fromstring(rewriting.resized("<domain><vcpu current='1'/></domain>", 3, 1)).findtext(
-            "vcpu"
-        )
+        ET.fromstring(
+            definition_rewrite.resized("<domain><vcpu current='1'/></domain>", 3, 1)
+        ).findtext("vcpu")
         == "3"
     )

@@ -9,7 +9,7 @@ from drivers.contract import Disk, Nic, VmSpec
 
 pytest.importorskip("libvirt")  # the driver's package needs it, although these modules do not
 
-from drivers.kvm import domain_xml, rewriting
+from drivers.kvm import definition_rewrite, domain_xml
 from drivers.kvm.options import KvmOptions
 
 VM = UUID("00000000-0000-0000-0000-00000000000a")
@@ -23,12 +23,12 @@ SPEC = VmSpec(
     disk=Disk("disk", "template", 2**20),
     nics=(Nic(MACS[0], "default"), Nic(MACS[1], "backup")),
 )
-HERE = domain_xml.Ground("/here/disk", {"default": "br0", "backup": "br1"})
+HERE = domain_xml.HostSetting("/here/disk", {"default": "br0", "backup": "br1"})
 OPTIONS = KvmOptions()
 
 
 def defined(
-    spec: VmSpec = SPEC, at: domain_xml.Ground = HERE, options: KvmOptions = OPTIONS
+    spec: VmSpec = SPEC, at: domain_xml.HostSetting = HERE, options: KvmOptions = OPTIONS
 ) -> ET.Element:
     return ET.fromstring(domain_xml.define(spec, TASK, at, options))
 
@@ -97,7 +97,7 @@ def test_without_a_folder_the_serial_port_goes_nowhere() -> None:
 
 def test_only_networks_the_host_maps_are_attached() -> None:
     """And QEMU's own network needs no bridge."""
-    at = domain_xml.Ground("/disk", {"backup": domain_xml.USER_NETWORK})
+    at = domain_xml.HostSetting("/disk", {"backup": domain_xml.USER_NETWORK})
     (interface,) = defined(at=at).findall("devices/interface")
     mac = interface.find("mac")
     assert mac is not None
@@ -134,12 +134,12 @@ def test_disks_without_a_file_are_not_named() -> None:
 def test_resizing_changes_the_size_and_nothing_else() -> None:
     """Also as libvirt writes it back: in KiB, with a current size of its own."""
     ours = domain_xml.define(SPEC, TASK, HERE, OPTIONS)
-    assert rewriting.resized(ours, 4, 128) == domain_xml.define(
+    assert definition_rewrite.resized(ours, 4, 128) == domain_xml.define(
         VmSpec(VM, SPEC.name, 4, 128, SPEC.disk, SPEC.nics), TASK, HERE, OPTIONS
     )
     theirs = """<domain><memory unit='KiB'>65536</memory><currentMemory unit='KiB'>65536
       </currentMemory><vcpu placement='static' current='1'>2</vcpu></domain>"""
-    root = ET.fromstring(rewriting.resized(theirs, 4, 128))
+    root = ET.fromstring(definition_rewrite.resized(theirs, 4, 128))
     for name in ("memory", "currentMemory"):
         found = root.find(name)
         assert found is not None
@@ -152,17 +152,17 @@ def test_resizing_changes_the_size_and_nothing_else() -> None:
 def test_a_move_takes_the_disk_and_the_networks_of_its_target() -> None:
     """Everything else stays, our mark too; MACs are compared as libvirt writes them."""
     xml = domain_xml.define(SPEC, TASK, HERE, OPTIONS)
-    there = domain_xml.Ground("/there/disk", {"default": "ovs0", "backup": "ovs1"})
+    there = domain_xml.HostSetting("/there/disk", {"default": "ovs0", "backup": "ovs1"})
     upper = replace_nics(SPEC, *(Nic(nic.mac.upper(), nic.network) for nic in SPEC.nics))
-    assert rewriting.moved(xml, upper, there, HERE.disk_path) == domain_xml.define(
+    assert definition_rewrite.moved(xml, upper, there, HERE.disk_path) == domain_xml.define(
         SPEC, TASK, there, OPTIONS
     )
 
 
 def test_a_network_the_target_does_not_map_stays_as_it_was() -> None:
     xml = domain_xml.define(SPEC, TASK, HERE, OPTIONS)
-    there = domain_xml.Ground("/there/disk", {"default": "ovs0"})
-    assert bridges(ET.fromstring(rewriting.moved(xml, SPEC, there, HERE.disk_path))) == [
+    there = domain_xml.HostSetting("/there/disk", {"default": "ovs0"})
+    assert bridges(ET.fromstring(definition_rewrite.moved(xml, SPEC, there, HERE.disk_path))) == [
         "ovs0",
         "br1",
     ]

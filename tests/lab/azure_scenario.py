@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.cli.client import StepFailed, link
+from gateway.cli.client import ScenarioFailed, link
 from gateway.cli.scenario import Scenario, Shown, Step
 from tests.lab.azure.client import Client as Outsider
 from tests.lab.azure.simulator import Simulator
@@ -45,7 +45,7 @@ class AzureScenario(Scenario):
         error = refused["collection"][0]
         after = len(self.arm.done("POST powerOff") + self.arm.done("POST deallocate"))
         if error["code"] != code or after != before:
-            raise StepFailed(f"refused with {error['code']}, not {code}")
+            raise ScenarioFailed(f"refused with {error['code']}, not {code}")
         return f"{code}: {error['message']}"
 
     async def _pause(self, shown: Shown) -> str:
@@ -54,7 +54,7 @@ class AzureScenario(Scenario):
     async def _relocate(self, shown: Shown) -> str:
         offered = [one["rel"] for one in self._vm["links"]]
         if "relocate" in offered:
-            raise StepFailed("the VM offers to be relocated")
+            raise ScenarioFailed("the VM offers to be relocated")
         where = f"{link(self._vm, 'edit')}/action/relocate?target=any"
         return await self._refused("POST", where, None, "VM-RELOCATE-3")
 
@@ -63,14 +63,14 @@ class AzureScenario(Scenario):
         told = (await self._act(shown, "state", body, "PUT"))["consequences"]
         self._expect("OFF")
         if (self._vm["deallocated"], told["stillCharged"]) != (not graceful, graceful):
-            raise StepFailed(f"deallocated is {self._vm['deallocated']}; {told}")
+            raise ScenarioFailed(f"deallocated is {self._vm['deallocated']}; {told}")
         await self._expect_power("stopped" if graceful else "deallocated")
         return str(told["message"])
 
     async def _power_off(self, shown: Shown) -> str:
         said = await self._off(shown, graceful=True)
         if not await self._addresses():
-            raise StepFailed("its addresses are gone")
+            raise ScenarioFailed("its addresses are gone")
         return said
 
     async def _deallocate(self, shown: Shown) -> str:
@@ -82,7 +82,7 @@ class AzureScenario(Scenario):
         await self._power(shown, "ON")
         await self._expect_power("running")
         if not await self._addresses():
-            raise StepFailed("it has no address")
+            raise ScenarioFailed("it has no address")
         return "ON"
 
     async def _deallocated_outside(self, shown: Shown) -> str:
@@ -91,7 +91,7 @@ class AzureScenario(Scenario):
         await self.outsider.settled(accepted)
         while not self._vm["deallocated"]:
             if time.monotonic() - began_s > _SEEN_WITHIN_S:
-                raise StepFailed(f"it was not seen within {_SEEN_WITHIN_S:.0f} s")
+                raise ScenarioFailed(f"it was not seen within {_SEEN_WITHIN_S:.0f} s")
             await asyncio.sleep(_LOOK_EACH_S)
             self._vm = await self.client.call("GET", link(self._vm, "edit"))
         self._expect("OFF")
@@ -104,7 +104,7 @@ class AzureScenario(Scenario):
         kinds = ("Microsoft.Compute/disks", "Microsoft.Network/networkInterfaces")
         left = self.arm.vms() + [one.name for kind in kinds for one in self.arm.resources(kind)]
         if left:
-            raise StepFailed(f"left in Azure: {', '.join(left)}")
+            raise ScenarioFailed(f"left in Azure: {', '.join(left)}")
         return f"{said}, and nothing is left in Azure"
 
     def _azure_name(self) -> str:
@@ -114,7 +114,7 @@ class AzureScenario(Scenario):
     async def _expect_power(self, power: str) -> None:
         found = await self.outsider.power(self._azure_name())
         if found != power:
-            raise StepFailed(f"in Azure it is {found}, not {power}")
+            raise ScenarioFailed(f"in Azure it is {found}, not {power}")
 
     async def _addresses(self) -> list[str]:
         """Those that the gateway shows."""
@@ -125,4 +125,4 @@ class AzureScenario(Scenario):
         """None is shown; the interface keeps the fixed one for the next start, as Azure does."""
         shown = await self._addresses()
         if shown:
-            raise StepFailed(f"it still has addresses: {shown}")
+            raise ScenarioFailed(f"it still has addresses: {shown}")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from gateway.store.supervisor import lock_holder, sign_lock
+from gateway.store.db.embedded_server import lock_holder, sign_lock
 from tests.lab import guest
 
 BINDS = {

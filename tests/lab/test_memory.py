@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store.supervisor import Supervisor
+from gateway.store.db.embedded_server import Supervisor
 from tests import memory
 from tests.lab.test_vcenter_life import runs
 from tests.store.conftest import until
@@ -17,7 +17,7 @@ from tests.store.conftest import until
 KILLED = f"""
 import os, signal, sys
 from pathlib import Path
-from gateway.store.supervisor import Supervisor
+from gateway.store.db.embedded_server import Supervisor
 home = Path(sys.argv[1], f"{memory.PREFIX}{{os.getpid()}}-x", "postgres-auto")
 Supervisor(home).start()
 os.kill(os.getpid(), signal.SIGKILL)

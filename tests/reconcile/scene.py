@@ -12,8 +12,8 @@ from drivers.simulated.driver import SimulatedDriver
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
-from gateway.reconcile.observer import Endpoint, Observer
-from gateway.store.pool import Store
+from gateway.reconcile.observer import ObservedEndpoint, Observer
+from gateway.store.db.pool import Store
 from tests.reconcile.test_observer import ROUNDS, Surveyed
 from tests.tasks.rig import attach, running, seed, vm_row
 
@@ -30,7 +30,7 @@ class Scene:
 
     def observer(self, endpoint: str = "host-1", owner: str = "tests") -> Observer:
         """Of one endpoint; of a manager there is one only."""
-        at = Endpoint("sim", "manager" if self.whole else endpoint, owner)
+        at = ObservedEndpoint("sim", "manager" if self.whole else endpoint, owner)
         return Observer(self.store, self.driver, at, ROUNDS, lambda: None)  # type: ignore[arg-type]
 
     async def rounds(self) -> None:

@@ -17,12 +17,12 @@ from drivers.simulated.driver import SimulatedDriver
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
-from gateway.reconcile.observer import Endpoint, Observer, Rounds
-from gateway.store.pool import Store, StoreSettings
+from gateway.reconcile.observer import ObservedEndpoint, Observer, SurveyIntervals
+from gateway.store.db.pool import Store, StoreSettings
 from tests.tasks.rig import attach, books_balance, running, seed, vm_row
 
 set_forkserver_preload(["tests.tasks.dying"])
-ROUNDS = Rounds(period_s=60, unknown_after_s=5, lease_s=0.05, spacing_s=0)
+ROUNDS = SurveyIntervals(period_s=60, unknown_after_s=5, lease_s=0.05, spacing_s=0)
 POINTS = 4
 """Both sides of the commits of a round: of its lease, and of what it saw."""
 
@@ -68,7 +68,7 @@ async def looking(doom: Doom, owner: str) -> AsyncIterator[Observer]:
     async with Store.open(settings) as store:
         await attach(store, driver)
         doomed: Any = _DoomedStore(store, doom.point)
-        at = Endpoint("sim", "host-2", owner)
+        at = ObservedEndpoint("sim", "host-2", owner)
         yield Observer(doomed, driver, at, ROUNDS, lambda: None)
     await driver.aclose()
     world.close()

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.store import ledger
-from gateway.store.pool import Store
+from gateway.store.capacity import ledger
+from gateway.store.db.pool import Store
 from tests.acceptance.gateway import until
 from tests.reconcile.scene import both, scene
 from tests.tasks.rig import books_balance

@@ -19,15 +19,15 @@ from drivers.registry import open_driver
 from gateway.reconcile import watch as watches
 from gateway.reconcile.backoff import Backoff
 from gateway.reconcile.guarded import Guarded
-from gateway.reconcile.observer import Rounds
-from gateway.reconcile.watch import Watch
-from gateway.service.attaching import Attaching
-from gateway.store.pool import Store
+from gateway.reconcile.observer import SurveyIntervals
+from gateway.reconcile.watch import ObserverSet
+from gateway.service.host_sync import Attaching
+from gateway.store.db.pool import Store
 from tests.acceptance.gateway import until
 from tests.tasks.rig import seed
 
 TROUBLES = [ValueError("bad value"), KeyError("cpus"), RuntimeError("odd"), AddressError("no host")]
-QUICK = Rounds(period_s=0.2, unknown_after_s=1.0, lease_s=5.0, spacing_s=0.02)
+QUICK = SurveyIntervals(period_s=0.2, unknown_after_s=1.0, lease_s=5.0, spacing_s=0.02)
 
 
 class Failing:
@@ -79,7 +79,7 @@ def driver(where: str, trouble: Exception, host: str = "host-1") -> Any:
 
 
 @asynccontextmanager
-async def watched(store: Store, failing: Any) -> AsyncIterator[Watch]:
+async def watched(store: Store, failing: Any) -> AsyncIterator[ObserverSet]:
     """A watch over two hosts, attached as the service attaches them."""
     await seed(store, hosts=2, vms=1)
     async with store.transaction() as c:
@@ -87,7 +87,7 @@ async def watched(store: Store, failing: Any) -> AsyncIterator[Watch]:
     attaching = Attaching(store, {"sim": failing})
     await attaching.sync()
     guarded = Guarded(failing, attaching.refused["sim"])
-    watch = Watch(store, "sim", guarded, QUICK, "tests")
+    watch = ObserverSet(store, "sim", guarded, QUICK, "tests")
     running = asyncio.create_task(watch.run())
     try:
         yield watch

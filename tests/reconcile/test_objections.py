@@ -13,12 +13,13 @@ from drivers.facts import Facts
 from drivers.simulated.driver import SimulatedDriver
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
-from gateway.denial import Denied
+from gateway.caller import Caller
+from gateway.denial import ApiError
 from gateway.lifecycle import Operation
-from gateway.store.pool import Store
-from gateway.tasks.proposing import PlanQuestion, propose
-from gateway.tasks.submission import Caller, Order, submit
-from scheduler.reason import Lack
+from gateway.plans.propose import PlanQuestion, propose
+from gateway.store.db.pool import Store
+from gateway.tasks.submission import Order, submit
+from scheduler.model.reason import ReasonCode
 from tests.acceptance.gateway import until
 from tests.tasks.rig import CALLER, Rig, running, seed, vm_row
 
@@ -65,16 +66,16 @@ async def test_what_stands_against_a_move_is_told_everywhere(store: Store) -> No
     async with deployed(store) as (rig, driver):
         driver.fixed = (CD,)
         await seen(store, [(CD, "")])
-        with pytest.raises(Denied, match=r"/root/cd\.iso") as denied:
+        with pytest.raises(ApiError, match=r"/root/cd\.iso") as denied:
             await submit(store, Order(Operation.RELOCATE, 1, {}), SEES)
         assert denied.value.code == "VM-RELOCATE-10"
-        with pytest.raises(Denied, match="administrators can see the cause") as hidden:
+        with pytest.raises(ApiError, match="administrators can see the cause") as hidden:
             await submit(store, Order(Operation.RELOCATE, 1, {}), CALLER)
         assert "cd.iso" not in hidden.value.message
         found = await rig.planner.candidates(1)
         assert found.fitting == ()
         other = next(each for each in found.rejected if each.host != found.current)
-        assert [(one.lack, one.spare) for one in other.reasons] == [(Lack.REFUSED, CD)]
+        assert [(one.lack, one.spare) for one in other.reasons] == [(ReasonCode.REFUSED, CD)]
         (untold,) = (each for each in found.without_tenants().rejected if each.host == other.host)
         assert [one.spare for one in untold.reasons] == [None]
         host = (await vm_row(store, 1))["host_id"]
@@ -94,7 +95,7 @@ async def test_what_stands_against_a_removal_refuses_an_undeploy_before_it_begin
     async with deployed(store) as (rig, driver):
         driver.kept = (OVERLAY,)
         await seen(store, [("", OVERLAY)])
-        with pytest.raises(Denied, match=r"/x\.s1") as denied:
+        with pytest.raises(ApiError, match=r"/x\.s1") as denied:
             await submit(store, Order(Operation.UNDEPLOY, 1), SEES)
         assert denied.value.code == "VM-121"
         assert (await vm_row(store, 1))["state"] == "ON"

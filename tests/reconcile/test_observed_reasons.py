@@ -8,8 +8,9 @@ from uuid import UUID
 import pytest
 
 from drivers.facts import DatastoreFacts, Facts, HostFacts, HostLoad, PowerState, Sighting
-from gateway.store import bookings, inventory, vms
-from gateway.store.pool import Store
+from gateway.store import vms
+from gateway.store.capacity import bookings, inventory
+from gateway.store.db.pool import Store
 from tests.reconcile.scene import Scene, scene
 from tests.tasks.rig import books_balance, vm_row
 

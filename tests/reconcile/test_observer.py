@@ -16,11 +16,11 @@ from drivers.simulated.driver import SimulatedDriver
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
-from gateway.reconcile.observer import Endpoint, Observer, Rounds
-from gateway.store.pool import Store
+from gateway.reconcile.observer import ObservedEndpoint, Observer, SurveyIntervals
+from gateway.store.db.pool import Store
 from tests.tasks.rig import attach, running, seed, vm_row
 
-ROUNDS = Rounds(period_s=60, unknown_after_s=0.05, lease_s=60, spacing_s=0)
+ROUNDS = SurveyIntervals(period_s=60, unknown_after_s=0.05, lease_s=60, spacing_s=0)
 Meanwhile = Callable[[], Awaitable[None]]
 
 
@@ -92,7 +92,7 @@ async def observing(store: Store) -> AsyncIterator[tuple[Observer, Surveyed, Wor
     await attach(store, driver)
     surveyed = Surveyed(driver)
     told: list[int] = []
-    at = Endpoint("sim", "host-1", "tests")
+    at = ObservedEndpoint("sim", "host-1", "tests")
     uuid = str((await vm_row(store, 1))["uuid"])
     observer = Observer(store, surveyed, at, ROUNDS, lambda: told.append(1))  # type: ignore[arg-type]
     yield observer, surveyed, world, uuid
@@ -198,7 +198,7 @@ async def test_a_host_that_its_endpoint_does_not_see_is_silent_alone(store: Stor
     world.rows("update vm set host = 'host-2' where vm = ?", uuid)
     surveyed = Surveyed(driver)
     surveyed.covers = {"vcenter": ("host-1", "host-2")}
-    at = Endpoint("sim", "vcenter", "tests")
+    at = ObservedEndpoint("sim", "vcenter", "tests")
     observer = Observer(store, surveyed, at, ROUNDS, lambda: None)  # type: ignore[arg-type]
     await observer.round()
     assert [(await vm_row(store, vm))["state"] for vm in (1, 2)] == ["ON", "ON"]

@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from scheduler.course import Stay
-from scheduler.demand import Demand, Origin, Reach
-from scheduler.inventory import Datastore, Host, RuleSet, Scope
-from scheduler.ledger import RULES, Key, Row
-from scheduler.limits import Rules, resolve
-from scheduler.values import replace
+from scheduler.fleet.usage_ledger import RULES, Key, Row
+from scheduler.model.demand import Demand, Origin, RelocationScope
+from scheduler.model.inventory import AggregateScope, Datastore, Host, RuleSet
+from scheduler.model.limits import Rules, resolve
+from scheduler.model.values import replace
+from scheduler.simulation.occupancy import Stay
 from tests.scheduler.places import World
 from tests.scheduler.second_opinion import best, disk_choices
 
@@ -96,7 +96,7 @@ class Books:
             row = rows.get(key)
             if row is None:
                 continue
-            assert isinstance(row, Host | Scope)
+            assert isinstance(row, Host | AggregateScope)
             for added, used, limit in (
                 (more[0], row.cpu_used, row.cpu_limit),
                 (more[1], row.ram_used_mib, row.ram_limit_mib),
@@ -115,7 +115,7 @@ class Books:
         host, store = self.hosts[stay.host], self.stores[stay.datastore]
         cpu, ram_mib, _ = size_of(stay)
         origin = Origin(
-            host.id, host.rack, host.hypervisor, store.id, store.shared, Reach.DATACENTER
+            host.id, host.rack, host.hypervisor, store.id, store.shared, RelocationScope.DATACENTER
         )
         return replace(demand, cpu=cpu, ram_mib=ram_mib, origin=origin)
 
@@ -134,7 +134,7 @@ def world_of(rows: Mapping[Key, Row]) -> World:
     return World(
         tuple(row for row in rows.values() if isinstance(row, Host)),
         tuple(row for row in rows.values() if isinstance(row, Datastore)),
-        tuple(row for row in rows.values() if isinstance(row, Scope)),
+        tuple(row for row in rows.values() if isinstance(row, AggregateScope)),
         rules,
     )
 

@@ -6,20 +6,28 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from scheduler.ahead import difference
-from scheduler.course import Stay
-from scheduler.decision import LOCKED_ROWS, Decision, Question, Refused, decode, of_answer, record
-from scheduler.demand import Demand
-from scheduler.fleet import Fleet
-from scheduler.held import Held, asked_of, place_held, rows_without
-from scheduler.hindsight import Asked
-from scheduler.inventory import Gone, Host, HostState, RuleSet
-from scheduler.ledger import Key, Row, key_of, use_of, with_use
-from scheduler.limits import Rules
-from scheduler.placement import Placement
-from scheduler.replay import Picture
-from scheduler.rows import to_mapping
-from scheduler.values import replace
+from scheduler.decisions.decision import (
+    LOCKED_ROWS,
+    Decision,
+    DecisionQuestion,
+    RefusedDecision,
+    decode,
+    of_answer,
+    record,
+)
+from scheduler.decisions.overlay import diff
+from scheduler.decisions.replay import ReplayRows
+from scheduler.fleet.fleet import Fleet
+from scheduler.fleet.hold_placement import Held, asked_of, place_held, rows_without
+from scheduler.fleet.usage_ledger import Key, Row, key_of, use_of, with_use
+from scheduler.model.demand import Demand
+from scheduler.model.inventory import Host, HostState, RuleSet, Tombstone
+from scheduler.model.limits import Rules
+from scheduler.model.placement import Placement
+from scheduler.model.serialization import to_mapping
+from scheduler.model.values import replace
+from scheduler.simulation.backtest import RecordedDecision
+from scheduler.simulation.occupancy import Stay
 from tests.scheduler.books import Books, Size, larger, size_of, sized
 from tests.scheduler.players import Step
 
@@ -49,7 +57,7 @@ class Chronicle:
     books: Books
     others: Sequence[Rules] = ()
     lags: bool = False
-    record: list[tuple[Key, Mapping[str, Any]] | Asked] = field(default_factory=list)
+    record: list[tuple[Key, Mapping[str, Any]] | RecordedDecision] = field(default_factory=list)
     deeds: list[Deed] = field(default_factory=list)
     moving: list[int] = field(default_factory=list)
     away: list[tuple[int, Demand]] = field(default_factory=list)
@@ -63,7 +71,7 @@ class Chronicle:
         self.generations: dict[Key, int] = {}
         self.tell()
         self.record.clear()
-        self.picture = Picture(self.told.values())
+        self.picture = ReplayRows(self.told.values())
 
     def act(self, steps: Iterable[Step]) -> None:
         """Act all steps out."""
@@ -85,7 +93,7 @@ class Chronicle:
 
     def _tell_gone(self, key: Key) -> None:
         self.generations[key] += 1
-        self.record.append((key, to_mapping(Gone(*key, self.generations[key]))))
+        self.record.append((key, to_mapping(Tombstone(*key, self.generations[key]))))
         del self.told[key]
 
     def _tell_row(self, key: Key, row: Row, old: Row | None, named: Any) -> None:
@@ -112,11 +120,11 @@ class Chronicle:
         """As a fleet shows them that knows of every promise."""
         return {key: numbered(row, self.generations[key]) for key, row in self.books.rows().items()}
 
-    def _question(self, demand: Demand) -> Question:
+    def _question(self, demand: Demand) -> DecisionQuestion:
         rows = self._rows()
-        seen = [difference(key, self.told[key], row) for key, row in sorted(rows.items())]
+        seen = [diff(key, self.told[key], row) for key, row in sorted(rows.items())]
         policy, version = self.books.rules.row().policy(1), self.generations["rules", 0]
-        return Question(demand, policy, 1, version, tuple(each for each in seen if each))
+        return DecisionQuestion(demand, policy, 1, version, tuple(each for each in seen if each))
 
     def _ask(self, vm: int, demand: Demand, seat: int | None = None) -> Stay | None:
         fleet = Fleet()
@@ -127,7 +135,7 @@ class Chronicle:
             answer = fleet.place(demand, question.policy)
         else:
             held = self._held(seat)
-            ahead = [difference(key_of(row), None, row) for row in rows_without(fleet, held)]
+            ahead = [diff(key_of(row), None, row) for row in rows_without(fleet, held)]
             ahead = [*question.ahead, *ahead]
             asked = asked_of(demand, held)
             question = replace(question, demand=asked, ahead=tuple(each for each in ahead if each))
@@ -143,7 +151,7 @@ class Chronicle:
 
     def _put(self, vm: int, made: Decision) -> None:
         self.asked += 1
-        self.record.append(Asked(str(self.asked), vm, decode(record(made))))
+        self.record.append(RecordedDecision(str(self.asked), vm, decode(record(made))))
 
     def _held(self, seat: int) -> Held:
         (stay,) = self.books.stays[seat]
@@ -214,7 +222,7 @@ class Chronicle:
         size = (step.cpu, step.ram_mib, was[2])
         if not self.books.has_room(vm, larger(was, size)):
             more = replace(stay.demand, cpu=step.cpu, only=frozenset({stay.host}))
-            refused = Refused(1, {}, {}, (), False, "")
+            refused = RefusedDecision(1, {}, {}, (), False, "")
             decision = Decision(self._question(more), refused=refused, cut=(LOCKED_ROWS,))
             self._put(vm, decision)
             return

@@ -13,28 +13,37 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from scheduler import section, shape, shelf, sort
-from scheduler.demand import Demand, Origin, Reach
-from scheduler.disks import choose
-from scheduler.fit_policy import FitPolicy
-from scheduler.fleet import Fleet
-from scheduler.inventory import Datastore, Gone, Host, HostState, RuleSet, Scope, Tier
-from scheduler.ledger import Row
-from scheduler.listing import verdicts
-from scheduler.placement import Placement, Refusal
-from scheduler.policy import score
-from scheduler.rulebook import objections
-from scheduler.scores.packing import short_of_unused
-from scheduler.share import Share, mark, part_of
-from scheduler.values import replace
+from scheduler.fleet import datastore_columns, host_columns, ranked_window
+from scheduler.fleet import request_class as sort
+from scheduler.fleet.candidates import verdicts
+from scheduler.fleet.fleet import Fleet
+from scheduler.fleet.ranking import score
+from scheduler.fleet.usage_ledger import Row
+from scheduler.model.datastore_choice import choose
+from scheduler.model.demand import Demand, Origin, RelocationScope
+from scheduler.model.fit_policy import FitPolicy
+from scheduler.model.host_partition import HostPartition, partition_of, rendezvous_weight
+from scheduler.model.inventory import (
+    AggregateScope,
+    Datastore,
+    Host,
+    HostState,
+    RuleSet,
+    Tier,
+    Tombstone,
+)
+from scheduler.model.placement import Placement, Refusal
+from scheduler.model.values import replace
+from scheduler.rule_registry import objections
+from scheduler.scores.best_fit_residue import short_of_unused
 from tests.scheduler.places import DATASTORE, HOST, SCOPE
 
 HOSTS = 24
 STORES = 9
 SMALL: dict[Any, dict[str, int]] = {
-    shape: {"KEPT": 2, "TRIES": 2},
-    shelf: {"WIDE": 3},
-    section: {"LOG_MAX": 20},
+    ranked_window: {"KEPT": 2, "TRIES": 2},
+    datastore_columns: {"WIDE": 3},
+    host_columns: {"LOG_MAX": 20},
     sort: {"SHAPES_MAX": 2, "NEW_MAX": 12},
 }
 TIERS = (
@@ -78,9 +87,9 @@ class Fuzz:
         # Clouds ask for a few sorts of VMs over and over: so do we, that windows live.
         self.usual = [self.sort() for _ in range(6)]
 
-    def sort(self) -> tuple[Demand, FitPolicy, Share | None]:
+    def sort(self) -> tuple[Demand, FitPolicy, HostPartition | None]:
         """One sort of request."""
-        share = Share(self.draw.randrange(3), 3) if self.draw.random() < 0.3 else None
+        share = HostPartition(self.draw.randrange(3), 3) if self.draw.random() < 0.3 else None
         return self.demand(), self.draw.choice(list(FitPolicy)), share
 
     def step(self) -> None:
@@ -111,7 +120,7 @@ class Fuzz:
             self.fleet.claim(answer, demand)
             self.live.append((answer, demand))
 
-    def change(self) -> Row | Gone:
+    def change(self) -> Row | Tombstone:
         """A newer row of something, or its end."""
         draw, kind = self.draw, self.draw.random()
         self.generation += 1
@@ -121,7 +130,7 @@ class Fuzz:
             return self.datastore(draw.randint(1, STORES))
         if kind < 0.77:
             of, number = draw.choice([("host", HOSTS), ("datastore", STORES), ("rack", 3)])
-            return Gone(of, draw.randint(1, number), self.generation)
+            return Tombstone(of, draw.randint(1, number), self.generation)
         if kind < 0.97:
             return self.scope()
         return self.rules()
@@ -167,7 +176,7 @@ class Fuzz:
             generation=self.generation,
         )
 
-    def scope(self) -> Scope:
+    def scope(self) -> AggregateScope:
         draw = self.draw
         kind, number = draw.choice(
             [("rack", 1), ("rack", 2), ("cluster", 1), ("cluster", 2), ("datacenter", 1)]
@@ -200,7 +209,7 @@ class Fuzz:
             host = self.fleet.host(draw.randint(1, HOSTS))
             if host is not None:
                 store = draw.choice(host.datastores or (99,))
-                reach = draw.choice(list(Reach))
+                reach = draw.choice(list(RelocationScope))
                 origin = Origin(
                     host.id, host.rack, host.hypervisor, store, draw.random() < 0.5, reach
                 )
@@ -228,7 +237,7 @@ class Fuzz:
 def check(
     fleet: Fleet,
     demand: Demand,
-    asked: tuple[FitPolicy, Share | None],
+    asked: tuple[FitPolicy, HostPartition | None],
     answer: Placement | Refusal,
 ) -> None:
     """The answer is that of the scalar rules, asked of every host."""
@@ -244,12 +253,12 @@ def check(
     own = (
         []
         if share is None
-        else [host for host in passing if part_of(host, share.parts) == share.part]
+        else [host for host in passing if partition_of(host, share.parts) == share.part]
     )
     assert answer.share == (share if own else None)
     if share is not None and not own and policy is not FitPolicy.PERFORMANCE:
         # The share's own order of the others.
-        marks = {host: mark(host, share.part) for host in passing}
+        marks = {host: rendezvous_weight(host, share.part) for host in passing}
         passing = [host for host in passing if marks[host] == max(marks.values())]
     passing = own or passing
     unused = sum(not host.cpu_used and not host.ram_used_mib for host in every)

@@ -6,12 +6,12 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from scheduler.demand import Demand
-from scheduler.fleet import Fleet
-from scheduler.inventory import Datastore, Host, HostState, RuleSet, Scope
-from scheduler.plan.moves import Move, Plan
-from scheduler.plan.resident import RESTING, UNKNOWN, Resident
-from scheduler.values import replace
+from scheduler.fleet.fleet import Fleet
+from scheduler.model.demand import Demand
+from scheduler.model.inventory import AggregateScope, Datastore, Host, HostState, RuleSet
+from scheduler.model.values import replace
+from scheduler.plan.moves import Plan, PlannedMove
+from scheduler.plan.resident import RESTING, UNKNOWN, MovableVm
 from tests.scheduler.places import DATASTORE, HOST, SCOPE, World, fleet_of
 
 SHARED = 1
@@ -26,7 +26,7 @@ class Living:
     """Places, empty, and who lives there."""
 
     world: World
-    residents: tuple[Resident, ...]
+    residents: tuple[MovableVm, ...]
 
     def used(self) -> World:
         """The places with what is promised of them."""
@@ -42,7 +42,7 @@ class Living:
         fleet.apply(APART)
         return fleet
 
-    def after(self, moves: Sequence[Move]) -> "Living":
+    def after(self, moves: Sequence[PlannedMove]) -> "Living":
         """When these moves have been made."""
         to = {move.vm: (move.target, move.datastore) for move in moves}
         moved = [
@@ -69,7 +69,7 @@ class Living:
         here = [each.demand for each in self.residents if each.datastore == datastore.id]
         return replace(datastore, used_bytes=sum(each.disk_bytes for each in here))
 
-    def _scope(self, scope: Scope) -> Scope:
+    def _scope(self, scope: AggregateScope) -> AggregateScope:
         racks = {host.id: host.rack for host in self.world.hosts}
         here = [each.demand for each in self.residents if racks[each.host] == scope.id]
         return replace(
@@ -92,12 +92,12 @@ def host(id: int, cpu: int = 16, ram: int = 16) -> Host:
     )
 
 
-def resident(n: int, on: int, cpu: int, ram: int) -> Resident:
+def resident(n: int, on: int, cpu: int, ram: int) -> MovableVm:
     """A VM with its disks on the shared datastore."""
-    return Resident(Demand(UUID(int=n), cpu, ram, 1, "KVM", 1), on, SHARED)
+    return MovableVm(Demand(UUID(int=n), cpu, ram, 1, "KVM", 1), on, SHARED)
 
 
-def living(hosts: Sequence[Host], residents: Sequence[Resident]) -> Living:
+def living(hosts: Sequence[Host], residents: Sequence[MovableVm]) -> Living:
     """These hosts with roomy datastores."""
     stores = [replace(DATASTORE, id=SHARED, name="shared", shared=True)]
     stores += [replace(DATASTORE, id=LOCAL + each.id, name=f"local{each.id}") for each in hosts]
@@ -141,7 +141,7 @@ def livings(draw: st.DrawFn) -> Living:
     A host may be promised more than its limit: its limit was lowered.
     """
     hosts = [draw(_hosts(id)) for id in range(1, draw(st.integers(3, 7)) + 1)]
-    made: list[Resident] = []
+    made: list[MovableVm] = []
     for n in range(1, draw(st.integers(2, 24)) + 1):
         demand, first = draw(_demands(n)), draw(st.integers(0, len(hosts) - 1))
         turn = hosts[first:] + hosts[:first]
@@ -164,7 +164,7 @@ def livings(draw: st.DrawFn) -> Living:
     return Living(World(tuple(hosts), tuple(stores), tuple(racks)), homes.residents)
 
 
-def _has_room(host: Host, demand: Demand, made: list[Resident]) -> bool:
+def _has_room(host: Host, demand: Demand, made: list[MovableVm]) -> bool:
     here = [each.demand for each in made if each.host == host.id]
     cpu, ram = sum(each.cpu for each in here), sum(each.ram_mib for each in here)
     return cpu + demand.cpu <= host.cpu_limit and ram + demand.ram_mib <= host.ram_limit_mib
@@ -188,8 +188,8 @@ def _demands(draw: st.DrawFn, n: int) -> Demand:
 
 
 @st.composite
-def _residents(draw: st.DrawFn, demand: Demand, home: Host) -> Resident:
-    return Resident(
+def _residents(draw: st.DrawFn, demand: Demand, home: Host) -> MovableVm:
+    return MovableVm(
         demand,
         home.id,
         draw(st.sampled_from([SHARED, SHARED, LOCAL + home.id])),

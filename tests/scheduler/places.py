@@ -6,20 +6,20 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from scheduler.demand import Demand, Origin, Reach
-from scheduler.fleet import Fleet
-from scheduler.inventory import (
+from scheduler.fleet.fleet import Fleet
+from scheduler.fleet.ranking import FitPolicy
+from scheduler.model.demand import Demand, Origin, RelocationScope
+from scheduler.model.inventory import (
     NO_RULES,
+    AggregateScope,
     Candidate,
     Datastore,
     Host,
     HostState,
     RuleSet,
-    Scope,
     Tier,
 )
-from scheduler.policy import FitPolicy
-from scheduler.values import replace
+from scheduler.model.values import replace
 
 VM = UUID("6a1f0a52-2c7e-4a39-8f5e-0c1d2e3f4a5b")
 
@@ -58,7 +58,7 @@ DATASTORE = Datastore(
     generation=1,
     character=1,
 )
-SCOPE = Scope(
+SCOPE = AggregateScope(
     kind="rack",
     id=1,
     name="rack1",
@@ -87,11 +87,11 @@ class World:
 
     hosts: tuple[Host, ...] = ()
     datastores: tuple[Datastore, ...] = ()
-    scopes: tuple[Scope, ...] = ()
+    scopes: tuple[AggregateScope, ...] = ()
     rules: RuleSet = NO_RULES
 
     @property
-    def rows(self) -> tuple[Host | Datastore | Scope | RuleSet, ...]:
+    def rows(self) -> tuple[Host | Datastore | AggregateScope | RuleSet, ...]:
         """Every row."""
         return (*self.hosts, *self.datastores, *self.scopes, self.rules)
 
@@ -191,7 +191,7 @@ def datastores(draw: st.DrawFn, id: int) -> Datastore:
 
 
 @st.composite
-def scopes(draw: st.DrawFn, kind: str, id: int) -> Scope:
+def scopes(draw: st.DrawFn, kind: str, id: int) -> AggregateScope:
     """An aggregated element that limits some of its sums."""
     oddly = Oddly(draw, "cpu ram disk", 2)
     return replace(
@@ -293,6 +293,6 @@ def origins(draw: st.DrawFn, world: World) -> Origin | None:
         host.hypervisor,
         draw(st.sampled_from(host.datastores or (9,))),
         draw(st.booleans()),
-        draw(st.sampled_from(Reach)),
+        draw(st.sampled_from(RelocationScope)),
         host.cluster,
     )

@@ -4,14 +4,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from scheduler.cluster import Cluster, Resident, fleet
-from scheduler.demand import Demand, Origin, Reach
-from scheduler.fit_policy import FitPolicy
-from scheduler.happened import Asked, Changed, Freed, Happened, Which
-from scheduler.inventory import Datastore, Host, HostState, Scope
-from scheduler.limits import Rules, resolve
-from scheduler.placement import Placement, Seen
-from scheduler.values import replace
+from scheduler.model.demand import Demand, Origin, RelocationScope
+from scheduler.model.fit_policy import FitPolicy
+from scheduler.model.inventory import AggregateScope, Datastore, Host, HostState
+from scheduler.model.limits import Rules, resolve
+from scheduler.model.placement import HostCounts, Placement
+from scheduler.model.values import replace
+from scheduler.simulation.history_events import (
+    Happened,
+    ReleaseEvent,
+    ReleaseScope,
+    RequestEvent,
+    RowEvent,
+)
+from scheduler.snapshot.snapshot import InventorySnapshot, SnapshotVm, fleet
 from tests.scheduler.places import DATASTORE, HOST, SCOPE
 
 
@@ -29,7 +35,7 @@ class Step:
     layer: int | None
 
 
-def cluster_of(hosts: int, rules: Rules) -> Cluster:
+def cluster_of(hosts: int, rules: Rules) -> InventorySnapshot:
     """Hosts in two racks with a wide datastore and, each second, one of its own."""
     places = tuple(
         replace(
@@ -50,14 +56,14 @@ def cluster_of(hosts: int, rules: Rules) -> Cluster:
     ]
     sums = tuple(replace(SCOPE, id=rack, name=f"rack{rack}") for rack in (1, 2))
     limited = resolve(rules, places, stores, sums)
-    return Cluster(limited.hosts, limited.datastores, limited.scopes, rules)
+    return InventorySnapshot(limited.hosts, limited.datastores, limited.scopes, rules)
 
 
 @dataclass
 class Player:
     """Acts steps out and keeps what happened."""
 
-    cluster: Cluster
+    cluster: InventorySnapshot
     history: list[Happened] = field(default_factory=list)
     homes: dict[UUID, list[tuple[int, int, Demand]]] = field(default_factory=dict)
     sizes: dict[UUID, Demand] = field(default_factory=dict)
@@ -74,12 +80,12 @@ class Player:
             getattr(self, f"_{step.word}")(step)
         return self.history
 
-    def now(self) -> Cluster:
+    def now(self) -> InventorySnapshot:
         """The cluster as it is now, with everybody who is there; nobody moves."""
         while self.moving:
             self._settle(Step("settle", 1, 0, 0, 0, FitPolicy.PACKING, None, None))
         residents = [
-            Resident(
+            SnapshotVm(
                 vm,
                 f"vm{vm.int}",
                 host,
@@ -95,7 +101,7 @@ class Player:
         ]
         sums = [self.fleet.scope("rack", rack) for rack in (1, 2)]
         stores = [self.fleet.datastore(each.id) for each in self.cluster.datastores]
-        return Cluster(
+        return InventorySnapshot(
             self.fleet.hosts(),
             tuple(each for each in stores if each is not None),
             tuple(each for each in sums if each is not None),
@@ -126,7 +132,7 @@ class Player:
         vm = self._vm(step)
         if vm is None:
             return
-        self.history.append(Freed(self.at, vm))
+        self.history.append(ReleaseEvent(self.at, vm))
         homes, size = self.homes.pop(vm), self.sizes.pop(vm)
         for host, datastore, _ in homes:
             self._book(self._rows_of(host, datastore, size), -1)
@@ -157,7 +163,9 @@ class Player:
         row, store = self.fleet.host(host), self.fleet.datastore(datastore)
         assert row is not None
         assert store is not None
-        origin = Origin(host, row.rack, row.hypervisor, datastore, store.shared, Reach.DATACENTER)
+        origin = Origin(
+            host, row.rack, row.hypervisor, datastore, store.shared, RelocationScope.DATACENTER
+        )
         found = self._ask(replace(self.sizes[vm], origin=origin), step.policy)
         if found is None:
             return
@@ -174,7 +182,9 @@ class Player:
         vm = self.moving.pop(0)
         size = self.sizes[vm]
         arrived = step.number % 3 > 0
-        self.history.append(Freed(self.at, vm, Which.OLDEST if arrived else Which.NEWEST))
+        self.history.append(
+            ReleaseEvent(self.at, vm, ReleaseScope.OLDEST if arrived else ReleaseScope.NEWEST)
+        )
         back = self.homes[vm].pop(0 if arrived else 1)
         host, datastore, _ = self.homes[vm][0]
         # What both places share was counted once and stays with the VM.
@@ -188,7 +198,7 @@ class Player:
         row = self.fleet.datastore(1)
         assert row is not None
         changed = replace(row, capacity_bytes=40 + step.number, limit_bytes=0)
-        self.history.append(Changed(self.at, changed))
+        self.history.append(RowEvent(self.at, changed))
         self._put(changed)
 
     def _close(self, step: Step) -> None:
@@ -196,35 +206,35 @@ class Player:
         row = hosts[step.number % len(hosts)]
         state = HostState.HALTED if row.state is HostState.MANAGED else HostState.MANAGED
         changed = replace(row, state=state, cpus=4 + step.number % 8)
-        self.history.append(Changed(self.at, changed))
+        self.history.append(RowEvent(self.at, changed))
         self._put(changed)
 
     def _ask(self, demand: Demand, policy: FitPolicy) -> Placement | None:
         found = self.fleet.place(demand, policy)
         if isinstance(found, Placement):
-            asked = Asked(self.at, demand, policy, found.host, found.datastore, found.score)
+            asked = RequestEvent(self.at, demand, policy, found.host, found.datastore, found.score)
             self.history.append(asked)
             return found
-        self.history.append(Asked(self.at, demand, policy))
+        self.history.append(RequestEvent(self.at, demand, policy))
         return None
 
     def _vm(self, step: Step) -> UUID | None:
         settled = sorted(self.homes.keys() - set(self.moving))
         return settled[step.number % len(settled)] if settled else None
 
-    def _rows_of(self, host: int, datastore: int, size: Demand) -> list[Seen]:
+    def _rows_of(self, host: int, datastore: int, size: Demand) -> list[HostCounts]:
         row = self.fleet.host(host)
         assert row is not None
         found = [
-            Seen("host", host, 0, 0, size.cpu, size.ram_mib),
-            Seen("datastore", datastore, 0, 0, disk_bytes=size.disk_bytes),
+            HostCounts("host", host, 0, 0, size.cpu, size.ram_mib),
+            HostCounts("datastore", datastore, 0, 0, disk_bytes=size.disk_bytes),
         ]
         for kind, id in (("rack", row.rack), ("datacenter", 1)):
             if self.fleet.scope(kind, id) is not None:
-                found.append(Seen(kind, id, 0, 0, size.cpu, size.ram_mib, size.disk_bytes))
+                found.append(HostCounts(kind, id, 0, 0, size.cpu, size.ram_mib, size.disk_bytes))
         return found
 
-    def _book(self, rows: Iterable[Seen], sign: int) -> None:
+    def _book(self, rows: Iterable[HostCounts], sign: int) -> None:
         for seen in rows:
             cpu, ram, disk = sign * seen.cpu, sign * seen.ram_mib, sign * seen.disk_bytes
             row = self._row(seen.kind, seen.id)
@@ -235,7 +245,7 @@ class Player:
                     )
                 case Datastore():
                     row = replace(row, used_bytes=row.used_bytes + disk)
-                case Scope():
+                case AggregateScope():
                     row = replace(
                         row,
                         cpu_used=row.cpu_used + cpu,
@@ -255,13 +265,13 @@ class Player:
         layers = frozenset(each.layer for each in there if each.layer is not None)
         self._put(replace(row, enterprises=tenants, layers=layers))
 
-    def _row(self, kind: str, id: int) -> Host | Datastore | Scope:
+    def _row(self, kind: str, id: int) -> Host | Datastore | AggregateScope:
         row = {"host": self.fleet.host, "datastore": self.fleet.datastore}.get(kind)
         found = row(id) if row else self.fleet.scope(kind, id)
         assert found is not None
         return found
 
-    def _put(self, row: Host | Datastore | Scope) -> None:
+    def _put(self, row: Host | Datastore | AggregateScope) -> None:
         """The row with its limits, told anew."""
         rules = self.cluster.rules
         if isinstance(row, Host):

@@ -1,9 +1,9 @@
 """What each rule lets pass and what it objects to, one case a line of the mission."""
 
-from scheduler.demand import Demand, Reach
-from scheduler.inventory import Candidate, RuleSet, Tier
-from scheduler.reason import Lack, Reason
-from scheduler.values import replace
+from scheduler.model.demand import Demand, RelocationScope
+from scheduler.model.inventory import Candidate, RuleSet, Tier
+from scheduler.model.reason import Reason, ReasonCode
+from scheduler.model.values import replace
 from tests.scheduler.places import DATASTORE, DEMAND, HOST, ORIGIN, SCOPE, candidate
 
 MOVE = replace(DEMAND, origin=ORIGIN)
@@ -49,7 +49,7 @@ PASSING: list[tuple[str, Demand, Candidate]] = [
     ("M-040 moving within a full rack", MOVE, candidate(rack=replace(RACK, cpu_used=99))),
     (
         "M-040 moving within a full datacenter",
-        replace(MOVE, origin=replace(ORIGIN, rack=2, reach=Reach.DATACENTER)),
+        replace(MOVE, origin=replace(ORIGIN, rack=2, reach=RelocationScope.DATACENTER)),
         candidate(datacenter=replace(CENTER, ram_used_mib=9999)),
     ),
     (
@@ -60,7 +60,7 @@ PASSING: list[tuple[str, Demand, Candidate]] = [
     ("M-021 same rack and manager", MOVE, candidate()),
     (
         "M-021 another rack where the configuration allows it",
-        replace(MOVE, origin=replace(ORIGIN, rack=2, reach=Reach.DATACENTER)),
+        replace(MOVE, origin=replace(ORIGIN, rack=2, reach=RelocationScope.DATACENTER)),
         candidate(),
     ),
     ("M-025 the host asked for", replace(DEMAND, only=frozenset({1})), candidate()),
@@ -97,200 +97,200 @@ PASSING: list[tuple[str, Demand, Candidate]] = [
     ),
 ]
 
-REFUSED = Reason(Lack.REFUSED, spare="no")
+REFUSED = Reason(ReasonCode.REFUSED, spare="no")
 OBJECTING: list[tuple[str, Demand, Candidate, Reason]] = [
     (
         "M-038 one CPU too many",
         replace(DEMAND, cpu=2),
         candidate(NAMED),
-        Reason(Lack.CPU, 2, 1, 8, "rule 1"),
+        Reason(ReasonCode.CPU, 2, 1, 8, "rule 1"),
     ),
     (
         "M-038 one MiB too many",
         replace(DEMAND, ram_mib=193),
         candidate(NAMED),
-        Reason(Lack.MEMORY, 193, 192, 8192, "rule 2"),
+        Reason(ReasonCode.MEMORY, 193, 192, 8192, "rule 2"),
     ),
     (
         "M-038 over the limit already",
         DEMAND,
         candidate(replace(HOST, cpu_used=9)),
-        Reason(Lack.CPU, 1, -1, 8, ""),
+        Reason(ReasonCode.CPU, 1, -1, 8, ""),
     ),
     (
         "M-038 free space is not added up over datastores",
         replace(DEMAND, disk_bytes=1001),
         candidate(HOST, replace(DATASTORE, used_bytes=1, rule="rule 3"), replace(DATASTORE, id=2)),
-        Reason(Lack.STORAGE, 1001, 1000, 1000, "", "datastore disks1"),
+        Reason(ReasonCode.STORAGE, 1001, 1000, 1000, "", "datastore disks1"),
     ),
     (
         "M-039 the datastore's own rule",
         replace(DEMAND, disk_bytes=501),
         candidate(HOST, replace(DATASTORE, limit_bytes=500, rule="rule 3")),
-        Reason(Lack.STORAGE, 501, 500, 500, "rule 3", "datastore disks1"),
+        Reason(ReasonCode.STORAGE, 501, 500, 500, "rule 3", "datastore disks1"),
     ),
     (
         "M-040 the rack's sum of CPU",
         DEMAND,
         candidate(rack=replace(RACK, cpu_used=10)),
-        Reason(Lack.AGGREGATED_CPU, 1, 0, 10, "rule 7", "rack rack1"),
+        Reason(ReasonCode.AGGREGATED_CPU, 1, 0, 10, "rule 7", "rack rack1"),
     ),
     (
         "M-040 the rack's sum of RAM",
         DEMAND,
         candidate(rack=replace(RACK, ram_used_mib=873)),
-        Reason(Lack.AGGREGATED_MEMORY, 128, 127, 1000, "rule 7", "rack rack1"),
+        Reason(ReasonCode.AGGREGATED_MEMORY, 128, 127, 1000, "rule 7", "rack rack1"),
     ),
     (
         "M-040 the rack's sum of disk space",
         DEMAND,
         candidate(rack=replace(RACK, disk_used_bytes=401)),
-        Reason(Lack.AGGREGATED_STORAGE, 100, 99, 500, "rule 7", "rack rack1"),
+        Reason(ReasonCode.AGGREGATED_STORAGE, 100, 99, 500, "rule 7", "rack rack1"),
     ),
     (
         "M-040 the datacenter's sum of CPU",
         DEMAND,
         candidate(datacenter=replace(CENTER, cpu_used=10)),
-        Reason(Lack.AGGREGATED_CPU, 1, 0, 10, "rule 7", "datacenter madrid"),
+        Reason(ReasonCode.AGGREGATED_CPU, 1, 0, 10, "rule 7", "datacenter madrid"),
     ),
     (
         "M-040 the datacenter's sum of RAM",
         DEMAND,
         candidate(datacenter=replace(CENTER, ram_used_mib=1000)),
-        Reason(Lack.AGGREGATED_MEMORY, 128, 0, 1000, "rule 7", "datacenter madrid"),
+        Reason(ReasonCode.AGGREGATED_MEMORY, 128, 0, 1000, "rule 7", "datacenter madrid"),
     ),
     (
         "M-040 the datacenter's sum of disk space",
         DEMAND,
         candidate(datacenter=replace(CENTER, disk_used_bytes=500)),
-        Reason(Lack.AGGREGATED_STORAGE, 100, 0, 500, "rule 7", "datacenter madrid"),
+        Reason(ReasonCode.AGGREGATED_STORAGE, 100, 0, 500, "rule 7", "datacenter madrid"),
     ),
     (
         "M-040 moving into a full rack",
-        replace(MOVE, origin=replace(ORIGIN, rack=2, reach=Reach.DATACENTER)),
+        replace(MOVE, origin=replace(ORIGIN, rack=2, reach=RelocationScope.DATACENTER)),
         candidate(rack=replace(RACK, cpu_used=10)),
-        Reason(Lack.AGGREGATED_CPU, 1, 0, 10, "rule 7", "rack rack1"),
+        Reason(ReasonCode.AGGREGATED_CPU, 1, 0, 10, "rule 7", "rack rack1"),
     ),
     (
         "M-021 another rack",
         replace(MOVE, origin=replace(ORIGIN, rack=2)),
         candidate(),
-        Reason(Lack.SAME_RACK, spare="rack1"),
+        Reason(ReasonCode.SAME_RACK, spare="rack1"),
     ),
     (
         "M-021 another manager, wherever moves may go",
-        replace(MOVE, origin=replace(ORIGIN, hypervisor="vc2", reach=Reach.DATACENTER)),
+        replace(MOVE, origin=replace(ORIGIN, hypervisor="vc2", reach=RelocationScope.DATACENTER)),
         candidate(),
-        Reason(Lack.SAME_HYPERVISOR, wanted="vc2", spare="lab"),
+        Reason(ReasonCode.SAME_HYPERVISOR, wanted="vc2", spare="lab"),
     ),
     (
         "M-023 the host it is on",
         replace(MOVE, origin=replace(ORIGIN, host=1)),
         candidate(),
-        Reason(Lack.SAME_HOST),
+        Reason(ReasonCode.SAME_HOST),
     ),
     (
         "M-023 the host it is on is not called full as well",
         replace(MOVE, cpu=9, origin=replace(ORIGIN, host=1, datastore=1)),
         candidate(HOST, replace(DATASTORE, used_bytes=1000)),
-        Reason(Lack.SAME_HOST),
+        Reason(ReasonCode.SAME_HOST),
     ),
     (
         "M-025 another host than asked for",
         replace(DEMAND, only=frozenset({2})),
         candidate(),
-        Reason(Lack.NOT_ASKED),
+        Reason(ReasonCode.NOT_ASKED),
     ),
     ("M-080 it refused", replace(DEMAND, refused=((1, "no"),)), candidate(), REFUSED),
     (
         "M-043 another datacenter",
         replace(DEMAND, datacenter=2),
         candidate(),
-        Reason(Lack.DATACENTER),
+        Reason(ReasonCode.DATACENTER),
     ),
     (
         "M-043 another hypervisor type",
         replace(DEMAND, type="VMX_04"),
         candidate(),
-        Reason(Lack.HYPERVISOR_TYPE, wanted="VMX_04", spare="KVM"),
+        Reason(ReasonCode.HYPERVISOR_TYPE, wanted="VMX_04", spare="KVM"),
     ),
     (
         "M-043 not reachable",
         DEMAND,
         candidate(replace(HOST, reachable=False)),
-        Reason(Lack.UNREACHABLE),
+        Reason(ReasonCode.UNREACHABLE),
     ),
     (
         "M-043 the network is not mapped",
         replace(DEMAND, network="san"),
         candidate(),
-        Reason(Lack.NETWORK, wanted="san"),
+        Reason(ReasonCode.NETWORK, wanted="san"),
     ),
     (
         "M-043 the only datastore is disabled",
         DEMAND,
         candidate(HOST, replace(DATASTORE, enabled=False)),
-        Reason(Lack.NO_DATASTORE),
+        Reason(ReasonCode.NO_DATASTORE),
     ),
-    ("M-043 no datastore at all", DEMAND, Candidate(HOST), Reason(Lack.NO_DATASTORE)),
+    ("M-043 no datastore at all", DEMAND, Candidate(HOST), Reason(ReasonCode.NO_DATASTORE)),
     (
         "M-043 a disabled datastore is not used even by the VM that is on it",
         replace(MOVE, origin=replace(ORIGIN, datastore=1, shared=True)),
         candidate(HOST, replace(DATASTORE, enabled=False, shared=True)),
-        Reason(Lack.NO_DATASTORE),
+        Reason(ReasonCode.NO_DATASTORE),
     ),
     (
         "M-021 a datastore of the same id that is not shared holds no disk of the VM here",
         replace(MOVE, origin=replace(ORIGIN, datastore=1)),
         candidate(HOST, replace(DATASTORE, used_bytes=1000)),
-        Reason(Lack.STORAGE, 100, 0, 1000, "", "datastore disks1"),
+        Reason(ReasonCode.STORAGE, 100, 0, 1000, "", "datastore disks1"),
     ),
     (
         "M-043 reserved to another",
         OURS,
         candidate(replace(HOST, reserved_for=2), rules=FREE),
-        Reason(Lack.RESERVED, spare="umbrella"),
+        Reason(ReasonCode.RESERVED, spare="umbrella"),
     ),
     (
         "M-043 restricted to reserved hosts",
         OURS,
         candidate(rules=APART),
-        Reason(Lack.RESTRICTED, wanted="acme"),
+        Reason(ReasonCode.RESTRICTED, wanted="acme"),
     ),
     (
         "M-043 an excluded enterprise is there",
         OURS,
         candidate(replace(HOST, enterprises=frozenset({2, 3})), rules=FREE),
-        Reason(Lack.EXCLUDED, spare="umbrella"),
+        Reason(ReasonCode.EXCLUDED, spare="umbrella"),
     ),
     (
         "M-043 a VM of the layer is there",
         LAYERED,
         candidate(replace(HOST, layers=frozenset({1, 2}))),
-        Reason(Lack.LAYER, wanted="layer 1"),
+        Reason(ReasonCode.LAYER, wanted="layer 1"),
     ),
     (
         "M-043 no datastore of the tier",
         GOLD,
         candidate(HOST, DATASTORE, rules=APART),
-        Reason(Lack.TIER, wanted="gold"),
+        Reason(ReasonCode.TIER, wanted="gold"),
     ),
     (
         "M-043 a disabled tier",
         GOLD,
         candidate(HOST, replace(GOLDEN, tier=Tier(1, "gold", enabled=False)), rules=APART),
-        Reason(Lack.TIER, wanted="gold"),
+        Reason(ReasonCode.TIER, wanted="gold"),
     ),
     (
         "M-043 a tier of other enterprises",
         OURS,
         candidate(HOST, replace(GOLDEN, tier=Tier(1, "gold", enterprises=frozenset({2})))),
-        Reason(Lack.TIER),
+        Reason(ReasonCode.TIER),
     ),
     (
         "M-040 beyond the cluster's sum",
         replace(DEMAND, cpu=2),
         candidate(cluster=replace(CLUSTER, cpu_used=9)),
-        Reason(Lack.AGGREGATED_CPU, 2, 1, 10, "rule 7", "cluster blades"),
+        Reason(ReasonCode.AGGREGATED_CPU, 2, 1, 10, "rule 7", "cluster blades"),
     ),
 ]

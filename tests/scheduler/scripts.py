@@ -2,9 +2,9 @@
 
 from hypothesis import strategies as st
 
-from scheduler.fit_policy import FitPolicy
-from scheduler.limits import Level, LoadKind, LoadRule, Rules
-from scheduler.values import replace
+from scheduler.model.fit_policy import FitPolicy
+from scheduler.model.limits import Level, LoadKind, LoadRule, Rules
+from scheduler.model.values import replace
 from tests.scheduler.players import Step
 
 words = st.sampled_from(

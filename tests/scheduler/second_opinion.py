@@ -2,9 +2,9 @@
 
 from fractions import Fraction
 
-from scheduler.demand import Demand, Reach
-from scheduler.inventory import Datastore, Host, Scope
-from scheduler.policy import FitPolicy
+from scheduler.fleet.ranking import FitPolicy
+from scheduler.model.demand import Demand, RelocationScope
+from scheduler.model.inventory import AggregateScope, Datastore, Host
 from tests.scheduler.places import World
 
 Finding = tuple[str, str]
@@ -106,7 +106,7 @@ def _words(demand: Demand, host: Host) -> list[str]:
     if demand.origin is not None:
         asked["SAME_HOST"] = demand.origin.host == host.id
         asked["SAME_HYPERVISOR"] = demand.origin.hypervisor != host.hypervisor
-        near = demand.origin.reach == Reach.RACK
+        near = demand.origin.reach == RelocationScope.RACK
         asked["SAME_RACK"] = near and demand.origin.rack != host.rack
     return [lack for lack, true in asked.items() if true]
 
@@ -183,7 +183,7 @@ def _takes(datastore: Datastore, wanted: int) -> bool:
     return wanted == 0 or datastore.used_bytes + wanted <= datastore.limit_bytes
 
 
-def _sums(found: dict[Finding, Numbers], demand: Demand, scope: Scope) -> None:
+def _sums(found: dict[Finding, Numbers], demand: Demand, scope: AggregateScope) -> None:
     if scope.id == _inside(demand, scope.kind):
         return
     where = f"{scope.kind} {scope.name}"

@@ -6,18 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler import decision as decisions
-from scheduler.ahead import difference, lay_over
-from scheduler.decision import BYTES_MAX, Decision, Outcome, Question, of_answer
-from scheduler.explanation import summary
-from scheduler.fit_policy import FitPolicy
-from scheduler.inventory import Datastore, Host, RuleSet, Scope
-from scheduler.ledger import Key, Row, key_of
-from scheduler.listing import verdicts
-from scheduler.placement import HostVerdict, Placement, Refusal
-from scheduler.reason import Lack
-from scheduler.rendering import render
-from scheduler.values import replace
+from scheduler.decisions import decision as decisions
+from scheduler.decisions.decision import (
+    BYTES_MAX,
+    Decision,
+    DecisionOutcome,
+    DecisionQuestion,
+    of_answer,
+)
+from scheduler.decisions.decision_text import render
+from scheduler.decisions.explanation import summary
+from scheduler.decisions.overlay import apply_overlay, diff
+from scheduler.fleet.candidates import verdicts
+from scheduler.fleet.usage_ledger import Key, Row, key_of
+from scheduler.model.fit_policy import FitPolicy
+from scheduler.model.inventory import AggregateScope, Datastore, Host, RuleSet
+from scheduler.model.placement import HostVerdict, Placement, Refusal
+from scheduler.model.reason import ReasonCode
+from scheduler.model.values import replace
 from tests.scheduler.places import (
     DATASTORE,
     DEMAND,
@@ -33,8 +39,8 @@ from tests.scheduler.places import (
 )
 
 
-def asked(demand=DEMAND, *, ahead=()) -> Question:
-    return Question(demand, FitPolicy.PROGRESSIVE, 7, 3, ahead)
+def asked(demand=DEMAND, *, ahead=()) -> DecisionQuestion:
+    return DecisionQuestion(demand, FitPolicy.PROGRESSIVE, 7, 3, ahead)
 
 
 def answered(world: World, demand=DEMAND) -> Placement | Refusal:
@@ -59,10 +65,10 @@ def test_a_decision_survives_bytes_and_plain_values(data):
     assert decisions.encode(decisions.from_mapping(plain)) == encoded
 
 
-def lacks_of(verdict: HostVerdict) -> set[Lack]:
+def lacks_of(verdict: HostVerdict) -> set[ReasonCode]:
     """What is counted of a host: one of another datacenter counts for that alone."""
     found = {reason.lack for reason in verdict.reasons}
-    return {Lack.DATACENTER} if Lack.DATACENTER in found else found
+    return {ReasonCode.DATACENTER} if ReasonCode.DATACENTER in found else found
 
 
 @given(st.data())
@@ -73,17 +79,17 @@ def test_the_record_says_what_the_answer_said(data):
     answer = answered(world, demand)
     made = of_answer(asked(demand), answer)
     if isinstance(answer, Placement):
-        assert made.outcome is Outcome.PLACED
+        assert made.outcome is DecisionOutcome.PLACED
         assert made.chosen is not None
         assert (made.chosen.host, made.chosen.datastore) == (answer.host, answer.datastore)
         assert made.chosen.seen == answer.seen
         return
-    assert made.outcome is Outcome.REFUSED
+    assert made.outcome is DecisionOutcome.REFUSED
     assert made.refused is not None
     told = made.refused
     every = verdicts(fleet_of(world), demand)
     assert told.hosts == len(every) == sum(told.first.values())
-    for lack in Lack:
+    for lack in ReasonCode:
         having = [v for v in every if lack in lacks_of(v)]
         assert told.each.get(lack, 0) == len(having)
     assert len(told.nearest) == min(5, len(every))
@@ -100,7 +106,7 @@ def test_the_nearest_host_is_the_one_that_lacks_least():
     assert made.refused is not None
     assert [miss.host for miss in made.refused.nearest] == [2, 1, 3]
     (reason,) = made.refused.nearest[0].reasons
-    assert (reason.lack, reason.wanted, reason.spare, reason.limit) == (Lack.CPU, 4, 3, 8)
+    assert (reason.lack, reason.wanted, reason.spare, reason.limit) == (ReasonCode.CPU, 4, 3, 8)
 
 
 def test_a_host_that_was_asked_for_is_told_before_all_others():
@@ -157,27 +163,27 @@ def test_a_difference_laid_over_the_told_row_is_the_present_row(told: Row, prese
     if key_of(told) != key_of(present):
         return
     key = key_of(told)
-    for made in (difference(key, told, present), difference(key, None, present)):
+    for made in (diff(key, told, present), diff(key, None, present)):
         stored = () if made is None else (json.loads(json.dumps(made)),)
-        assert lay_over({key: told}, stored) == {key: present}
-    assert difference(key, told, told) is None
+        assert apply_overlay({key: told}, stored) == {key: present}
+    assert diff(key, told, told) is None
 
 
 @pytest.mark.parametrize("row", [HOST, DATASTORE, SCOPE, RULES])
-def test_rows_that_came_or_went_ahead_of_the_feed(row: Host | Datastore | Scope | RuleSet):
+def test_rows_that_came_or_went_ahead_of_the_feed(row: Host | Datastore | AggregateScope | RuleSet):
     key: Key = key_of(row)
-    came = difference(key, None, row)
-    gone = difference(key, row, None)
+    came = diff(key, None, row)
+    gone = diff(key, row, None)
     assert came is not None
     assert gone is not None
-    assert lay_over({}, [json.loads(json.dumps(came))]) == {key: row}
-    assert lay_over({key: row}, [gone]) == {}
-    assert difference(key, None, None) is None
+    assert apply_overlay({}, [json.loads(json.dumps(came))]) == {key: row}
+    assert apply_overlay({key: row}, [gone]) == {}
+    assert diff(key, None, None) is None
 
 
 def test_a_row_that_the_log_lacks_is_not_made_up():
     with pytest.raises(ValueError, match="host 1 is not in the log"):
-        lay_over({}, [("host", 1, {"cpu_used": 3})])
+        apply_overlay({}, [("host", 1, {"cpu_used": 3})])
 
 
 def test_a_placement_in_words():
@@ -217,6 +223,6 @@ def test_the_summary_names_candidates_for_those_who_may_know():
 
 
 def test_only_rows_of_the_four_kinds_are_kept():
-    came = difference(("rack", 1), None, SCOPE)
+    came = diff(("rack", 1), None, SCOPE)
     assert came is not None
-    assert isinstance(lay_over({}, [came])["rack", 1], Scope)
+    assert isinstance(apply_overlay({}, [came])["rack", 1], AggregateScope)

@@ -4,13 +4,21 @@ import json
 
 import pytest
 
-from scheduler.explanation import decision, requirement, rows, sentence, size, summary, topic
-from scheduler.inventory import Host, HostState
-from scheduler.placement import Placement, Refusal
-from scheduler.policy import FitPolicy
-from scheduler.reason import Lack, Reason
-from scheduler.tally import NEAREST_MAX
-from scheduler.values import replace
+from scheduler.decisions.explanation import (
+    decision,
+    requirement,
+    rows,
+    sentence,
+    size,
+    summary,
+    topic,
+)
+from scheduler.fleet.ranking import FitPolicy
+from scheduler.fleet.refusal_stats import NEAREST_MAX
+from scheduler.model.inventory import Host, HostState
+from scheduler.model.placement import Placement, Refusal
+from scheduler.model.reason import Reason, ReasonCode
+from scheduler.model.values import replace
 from tests.scheduler.places import DATASTORE, DEMAND, HOST, World, fleet_of
 
 ASKED = replace(DEMAND, cpu=9, disk_bytes=2**30)
@@ -119,29 +127,29 @@ def test_rows_carry_rule_wanted_spare_and_the_datastores_tried() -> None:
 @pytest.mark.parametrize(
     ("reason", "expected"),
     [
-        (Reason(Lack.CPU, 2, 1, 8), "CPU: 2 wanted, 1 spare of 8 (by the physical amount)."),
+        (Reason(ReasonCode.CPU, 2, 1, 8), "CPU: 2 wanted, 1 spare of 8 (by the physical amount)."),
         (
-            Reason(Lack.MEMORY, 512, -64, 4096, "rule 2"),
+            Reason(ReasonCode.MEMORY, 512, -64, 4096, "rule 2"),
             "RAM: 512 MiB wanted, -64 MiB spare of 4096 MiB (by rule 2).",
         ),
         (
-            Reason(Lack.STORAGE, 2**31, 2**20, 2**40, "rule 3", "datastore nfs1"),
+            Reason(ReasonCode.STORAGE, 2**31, 2**20, 2**40, "rule 3", "datastore nfs1"),
             "Disk space of datastore nfs1: 2 GiB wanted, 1 MiB spare of 1 TiB (by rule 3).",
         ),
         (
-            Reason(Lack.AGGREGATED_CPU, 4, 0, 64, "rule 7", "rack r1"),
+            Reason(ReasonCode.AGGREGATED_CPU, 4, 0, 64, "rule 7", "rack r1"),
             "CPU of rack r1: 4 wanted, 0 spare of 64 (by rule 7).",
         ),
         (
-            Reason(Lack.HYPERVISOR_TYPE, "KVM", "VMX_04"),
+            Reason(ReasonCode.HYPERVISOR_TYPE, "KVM", "VMX_04"),
             "Its hypervisor runs VMX_04 and the VM is KVM.",
         ),
         (
-            Reason(Lack.HOST_STATE, "MANAGED", "HALTED"),
+            Reason(ReasonCode.HOST_STATE, "MANAGED", "HALTED"),
             "It is HALTED, and only a MANAGED host takes VMs.",
         ),
-        (Reason(Lack.SAME_RACK, spare="r2"), "It is in rack r2, and the VM in another."),
-        (Reason(Lack.NETWORK, "lan"), "It does not map the network lan."),
+        (Reason(ReasonCode.SAME_RACK, spare="r2"), "It is in rack r2, and the VM in another."),
+        (Reason(ReasonCode.NETWORK, "lan"), "It does not map the network lan."),
     ],
 )
 def test_a_reason_is_one_sentence(reason: Reason, expected: str) -> None:
@@ -149,8 +157,8 @@ def test_a_reason_is_one_sentence(reason: Reason, expected: str) -> None:
     assert sentence(reason) == expected
 
 
-@pytest.mark.parametrize("lack", Lack)
-def test_every_lack_has_a_sentence(lack: Lack) -> None:
+@pytest.mark.parametrize("lack", ReasonCode)
+def test_every_lack_has_a_sentence(lack: ReasonCode) -> None:
     """The set is closed, and so is the vocabulary."""
     told = sentence(Reason(lack, "a", "b", 1))
     assert told.endswith(".")

@@ -6,15 +6,15 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.demand import Demand, Origin
-from scheduler.fleet import Fleet
-from scheduler.inventory import Datastore, Gone, Host, RuleSet, Scope
-from scheduler.ledger import Key, key_of
-from scheduler.listing import passed_over
-from scheduler.placement import Placement, Refusal, Seen
-from scheduler.policy import FitPolicy
-from scheduler.reason import Lack
-from scheduler.values import replace
+from scheduler.fleet.candidates import better_hosts_rejected
+from scheduler.fleet.fleet import Fleet
+from scheduler.fleet.ranking import FitPolicy
+from scheduler.fleet.usage_ledger import Key, key_of
+from scheduler.model.demand import Demand, Origin
+from scheduler.model.inventory import AggregateScope, Datastore, Host, RuleSet, Tombstone
+from scheduler.model.placement import HostCounts, Placement, Refusal
+from scheduler.model.reason import ReasonCode
+from scheduler.model.values import replace
 from tests.scheduler import second_opinion
 from tests.scheduler.places import (
     DATASTORE,
@@ -31,7 +31,7 @@ from tests.scheduler.places import (
     worlds,
 )
 
-Change = Host | Datastore | Scope | RuleSet | Gone
+Change = Host | Datastore | AggregateScope | RuleSet | Tombstone
 EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
 PAIR = World(
     (HOST, replace(HOST, id=2, name="host2", datastores=(2,))),
@@ -68,14 +68,14 @@ def test_an_older_or_equal_generation_changes_nothing() -> None:
 def test_what_is_gone_comes_back_only_with_newer_news() -> None:
     """A late row does not raise the dead."""
     fleet = fleet_of(PAIR)
-    assert fleet.apply(Gone("host", 1, 3))
+    assert fleet.apply(Tombstone("host", 1, 3))
     assert not fleet.apply(replace(HOST, generation=3))
     assert fleet.host(1) is None
     assert [host.id for host in fleet.hosts()] == [2]
     assert fleet.apply(replace(HOST, generation=4))
-    assert not fleet.apply(Gone("host", 1, 3))
+    assert not fleet.apply(Tombstone("host", 1, 3))
     assert fleet.host(1) is not None
-    assert fleet.apply(Gone("host", 1, 4))
+    assert fleet.apply(Tombstone("host", 1, 4))
     assert fleet.host(1) is None
 
 
@@ -83,10 +83,10 @@ def test_a_gone_datastore_takes_no_disk() -> None:
     """What a host still lists but nobody knows of does not count."""
     fleet = fleet_of(World((HOST,), (DATASTORE,)))
     assert isinstance(fleet.place(DEMAND, FitPolicy.PROGRESSIVE), Placement)
-    fleet.apply(Gone("datastore", 1, 2))
+    fleet.apply(Tombstone("datastore", 1, 2))
     answer = fleet.place(DEMAND, FitPolicy.PROGRESSIVE)
     assert isinstance(answer, Refusal)
-    assert [reason.lack for reason in answer.verdicts[0].reasons] == [Lack.NO_DATASTORE]
+    assert [reason.lack for reason in answer.verdicts[0].reasons] == [ReasonCode.NO_DATASTORE]
 
 
 def test_a_host_that_moves_is_found_where_it_went() -> None:
@@ -132,7 +132,7 @@ def test_a_claim_on_what_is_gone_is_nothing() -> None:
     """A host may vanish between proposal and claim."""
     fleet = fleet_of(PAIR)
     placement = _placed(fleet)
-    fleet.apply(Gone("host", 1, 2))
+    fleet.apply(Tombstone("host", 1, 2))
     fleet.claim(placement, DEMAND)
     assert fleet.host(1) is None
     fleet.release(placement, DEMAND)
@@ -148,10 +148,10 @@ def test_a_relocation_adds_only_what_the_target_does_not_hold() -> None:
     assert isinstance(answer, Placement)
     assert (answer.host, answer.datastore) == (2, 1)
     assert answer.seen == (
-        Seen("datacenter", 1, 1, 1),
-        Seen("datastore", 1, 1, 1),
-        Seen("host", 2, 1, 1, cpu=1, ram_mib=128),
-        Seen("rack", 1, 1, 1),
+        HostCounts("datacenter", 1, 1, 1),
+        HostCounts("datastore", 1, 1, 1),
+        HostCounts("host", 2, 1, 1, cpu=1, ram_mib=128),
+        HostCounts("rack", 1, 1, 1),
     )
 
 
@@ -183,7 +183,7 @@ def test_the_gladder_hosts_passed_over_are_counted() -> None:
     fleet = fleet_of(replace(PAIR, hosts=(full, PAIR.hosts[1])))
     placement = _placed(fleet)
     assert placement.host == 2
-    assert passed_over(fleet, DEMAND, placement) == ((Lack.CPU, 1),)
+    assert better_hosts_rejected(fleet, DEMAND, placement) == ((ReasonCode.CPU, 1),)
 
 
 @st.composite
@@ -195,7 +195,7 @@ def histories(draw: st.DrawFn) -> list[Change]:
             rows = (hosts(id), datastores(id), scopes("rack", id), scopes("cluster", id))
             row = replace(draw(st.one_of(*rows)), generation=generation)
             gone = draw(st.integers(0, 4)) == 0
-            changes.append(Gone(*key_of(row), generation) if gone else row)
+            changes.append(Tombstone(*key_of(row), generation) if gone else row)
         changes.append(draw(rule_sets(generation)))
     return changes
 
@@ -209,7 +209,7 @@ def test_the_order_in_which_changes_arrive_does_not_matter(
     newest: dict[Key, Change] = {}
     for change in sorted(history, key=lambda each: each.generation):
         newest[key_of(change)] = change
-    rows = [row for row in newest.values() if not isinstance(row, Gone)]
+    rows = [row for row in newest.values() if not isinstance(row, Tombstone)]
     plain = Fleet()
     for row in rows:
         plain.apply(row)
@@ -247,7 +247,7 @@ def test_claims_and_news_converge_to_the_store(
     assert _rows(fleet) == _rows(fleet_of(truth))
 
 
-def _booked(world: World, seen: tuple[Seen, ...], demand: Demand) -> World:
+def _booked(world: World, seen: tuple[HostCounts, ...], demand: Demand) -> World:
     """The world after the store booked: sums, tenants and generations of the rows touched grow."""
     added = {(each.kind, each.id): each for each in seen}
     owner = frozenset(() if demand.enterprise is None else (demand.enterprise,))

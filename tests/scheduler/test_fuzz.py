@@ -1,7 +1,7 @@
 """I17: placed and refused exactly as brute force over all hosts would; the long run is
 `make fuzz-scheduler`."""
 
-from scheduler.reason import Lack
+from scheduler.model.reason import ReasonCode
 from tests.scheduler.fuzz import run
 
 
@@ -10,4 +10,4 @@ def test_the_index_answers_as_every_host_would() -> None:
     counted = run(operations=6000, seed=20)
     assert counted["placed"] > 1000
     assert counted["refused"] > 500
-    assert [lack.value for lack in Lack if not counted[lack.value]] == []
+    assert [lack.value for lack in ReasonCode if not counted[lack.value]] == []

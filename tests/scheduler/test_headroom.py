@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.demand import Demand
-from scheduler.fleet import Fleet
-from scheduler.headroom import biggest, computed, fits
-from scheduler.inventory import HostState, RuleSet
-from scheduler.placement import Placement, Refusal
-from scheduler.room import room_of
-from scheduler.values import replace
+from scheduler.capacity.free_capacity import room_of
+from scheduler.capacity.headroom import biggest, computed, fits
+from scheduler.fleet.fleet import Fleet
+from scheduler.model.demand import Demand
+from scheduler.model.inventory import HostState, RuleSet
+from scheduler.model.placement import Placement, Refusal
+from scheduler.model.values import replace
 from tests.scheduler.places import DATASTORE, DEMAND, HOST, ORIGIN, SCOPE, World, fleet_of, worlds
 
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.fit_policy import FitPolicy
-from scheduler.inventory import Datastore, Host, Scope, Tier
-from scheduler.limits import Level, LoadKind, LoadRule, Rules, resolve
-from scheduler.values import replace
+from scheduler.model.fit_policy import FitPolicy
+from scheduler.model.inventory import AggregateScope, Datastore, Host, Tier
+from scheduler.model.limits import Level, LoadKind, LoadRule, Rules, resolve
+from scheduler.model.values import replace
 from tests.scheduler.places import DATASTORE, HOST, SCOPE
 
 PLACE = replace(HOST, id=4, rack=3, cluster=2, datacenter=1, cpus=10, memory_mib=1000)
@@ -87,7 +87,7 @@ def test_an_aggregated_rule_limits_the_sum_and_no_host(level: Level) -> None:
     other = replace(PLACE, id=9, cpus=5, memory_mib=501)
     apart = replace(PLACE, id=10, rack=8, cluster=8, datacenter=8, cpus=90)
     rule = compute(level, 150, aggregated=True)
-    kept = Scope(level.value, ELEMENT[level], "x", None, 3, None, 30, None, 0, "", 7, 8)
+    kept = AggregateScope(level.value, ELEMENT[level], "x", None, 3, None, 30, None, 0, "", 7, 8)
     found = resolve(Rules((rule,)), [PLACE, other, apart], [], [kept])
     assert [host.cpu_limit for host in found.hosts] == [10, 5, 90]
     assert found.scopes == (replace(kept, cpu_limit=22, ram_limit_mib=2251, rule=rule.name),)

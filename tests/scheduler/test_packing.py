@@ -6,12 +6,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.scores.packing import (
+from scheduler.scores.best_fit_residue import (
     FAMILIES_MIB,
     LAST,
     RESERVE,
     SHARES,
-    Room,
+    FreeRoom,
     packing,
     packing_columns,
     short_of_unused,
@@ -24,10 +24,10 @@ mib = st.integers(0, 2**40)
 
 
 @st.composite
-def rooms(draw: st.DrawFn) -> Room[int]:
+def rooms(draw: st.DrawFn) -> FreeRoom[int]:
     """Any host that has promised no more than it may."""
     cpu_limit, ram_limit = draw(cpus), draw(mib)
-    return Room(
+    return FreeRoom(
         cpu_limit,
         draw(st.integers(0, cpu_limit)),
         ram_limit,
@@ -35,36 +35,36 @@ def rooms(draw: st.DrawFn) -> Room[int]:
     )
 
 
-def host(cpu_free: int, gib_free: int) -> Room[int]:
+def host(cpu_free: int, gib_free: int) -> FreeRoom[int]:
     """A host of 96 virtual CPUs and 384 GiB."""
-    return Room(96, cpu_free, 384 * GIB, gib_free * GIB)
+    return FreeRoom(96, cpu_free, 384 * GIB, gib_free * GIB)
 
 
 @given(st.lists(rooms(), min_size=1, max_size=8), cpus, mib)
-def test_columns_have_the_same_integers(many: list[Room[int]], cpu: int, ram_mib: int) -> None:
+def test_columns_have_the_same_integers(many: list[FreeRoom[int]], cpu: int, ram_mib: int) -> None:
     columns = [np.array(column, dtype=np.int64) for column in zip(*map(astuple, many), strict=True)]
-    found = packing_columns(Room(*columns), cpu, ram_mib)
+    found = packing_columns(FreeRoom(*columns), cpu, ram_mib)
     assert found.dtype == np.int64
     assert found.tolist() == [packing(one, cpu, ram_mib) for one in many]
 
 
 @given(rooms(), rooms(), st.integers(0, 64), st.integers(0, 2**18))
 def test_the_reserve_comes_after_every_other_host(
-    one: Room[int], other: Room[int], cpu: int, ram_mib: int
+    one: FreeRoom[int], other: FreeRoom[int], cpu: int, ram_mib: int
 ) -> None:
     assert packing(one, cpu, ram_mib) - LAST < packing(other, cpu, ram_mib)
 
 
 @given(rooms(), cpus, mib, st.integers(0, 64), st.integers(0, 2**18))
 def test_a_bigger_vm_is_never_more_welcome(
-    room: Room[int], cpu: int, ram_mib: int, more_cpu: int, more_mib: int
+    room: FreeRoom[int], cpu: int, ram_mib: int, more_cpu: int, more_mib: int
 ) -> None:
     assert packing(room, cpu + more_cpu, ram_mib + more_mib) <= packing(room, cpu, ram_mib)
 
 
 @given(rooms())
-def test_usable_is_a_share_for_each_family(room: Room[int]) -> None:
-    whole = Room(room.cpu_limit, room.cpu_limit, room.ram_limit_mib, room.ram_limit_mib)
+def test_usable_is_a_share_for_each_family(room: FreeRoom[int]) -> None:
+    whole = FreeRoom(room.cpu_limit, room.cpu_limit, room.ram_limit_mib, room.ram_limit_mib)
     assert 0 <= usable(room) <= usable(whole) <= SHARES * len(FAMILIES_MIB)
 
 

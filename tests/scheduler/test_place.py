@@ -5,14 +5,14 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.demand import Demand
-from scheduler.fleet import Fleet
-from scheduler.inventory import Datastore, Host, Scope
-from scheduler.ledger import Row
-from scheduler.placement import HostVerdict, Placement, Refusal
-from scheduler.policy import FitPolicy
-from scheduler.reason import Lack, Reason
-from scheduler.values import replace
+from scheduler.fleet.fleet import Fleet
+from scheduler.fleet.ranking import FitPolicy
+from scheduler.fleet.usage_ledger import Row
+from scheduler.model.demand import Demand
+from scheduler.model.inventory import AggregateScope, Datastore, Host
+from scheduler.model.placement import HostVerdict, Placement, Refusal
+from scheduler.model.reason import Reason, ReasonCode
+from scheduler.model.values import replace
 from tests.scheduler import second_opinion
 from tests.scheduler.places import World, demands, fleet_of, roomy, worlds
 
@@ -195,28 +195,28 @@ def _raised(world: World, verdict: HostVerdict, less: int) -> World:
     return World(
         tuple(row for row in rows if isinstance(row, Host)),
         tuple(row for row in rows if isinstance(row, Datastore)),
-        tuple(row for row in rows if isinstance(row, Scope)),
+        tuple(row for row in rows if isinstance(row, AggregateScope)),
         world.rules,
     )
 
 
 def _lifted(row: Row, host: int, reason: Reason, by: int) -> Row:
     match row, reason.lack:
-        case Host(id=id), Lack.CPU if id == host:
+        case Host(id=id), ReasonCode.CPU if id == host:
             return replace(row, cpu_limit=row.cpu_limit + by)
-        case Host(id=id), Lack.MEMORY if id == host:
+        case Host(id=id), ReasonCode.MEMORY if id == host:
             return replace(row, ram_limit_mib=row.ram_limit_mib + by)
-        case Datastore(), Lack.STORAGE if reason.where == f"datastore {row.name}":
+        case Datastore(), ReasonCode.STORAGE if reason.where == f"datastore {row.name}":
             return replace(row, limit_bytes=row.limit_bytes + by)
-        case Scope(), _ if reason.where == f"{row.kind} {row.name}":
+        case AggregateScope(), _ if reason.where == f"{row.kind} {row.name}":
             return _wider(row, reason.lack, by)
         case _:
             return row
 
 
-def _wider(scope: Scope, lack: Lack, by: int) -> Scope:
-    if lack is Lack.AGGREGATED_CPU:
+def _wider(scope: AggregateScope, lack: ReasonCode, by: int) -> AggregateScope:
+    if lack is ReasonCode.AGGREGATED_CPU:
         return replace(scope, cpu_limit=(scope.cpu_limit or 0) + by)
-    if lack is Lack.AGGREGATED_MEMORY:
+    if lack is ReasonCode.AGGREGATED_MEMORY:
         return replace(scope, ram_limit_mib=(scope.ram_limit_mib or 0) + by)
     return replace(scope, disk_limit_bytes=(scope.disk_limit_bytes or 0) + by)

@@ -6,23 +6,23 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from scheduler.capacity import WHOLE
-from scheduler.fleet import Fleet
-from scheduler.inventory import HostState
-from scheduler.plan.circles import circles, occupied
+from scheduler.fleet.fleet import Fleet
+from scheduler.fleet.ranking import FitPolicy
+from scheduler.model.arithmetic import WHOLE
+from scheduler.model.inventory import HostState
+from scheduler.model.values import replace
 from scheduler.plan.consolidate import consolidate
 from scheduler.plan.drain import drain
-from scheduler.plan.even import even
-from scheduler.plan.moves import Cost, Move, Plan, Why, needed, part
+from scheduler.plan.move_groups import circles, occupied
+from scheduler.plan.move_order import Router
+from scheduler.plan.moves import MoveCause, MoveCost, Plan, PlannedMove, needed, part
+from scheduler.plan.preconditions import surprises
+from scheduler.plan.rebalance import even
 from scheduler.plan.rehearsal import Rehearsal
-from scheduler.plan.resident import Resident, Terms
-from scheduler.plan.routing import Router
-from scheduler.plan.validity import surprises
-from scheduler.policy import FitPolicy
-from scheduler.values import replace
+from scheduler.plan.resident import MovableVm, Terms
 from tests.scheduler.living import LOCAL, Living, host, living, resident
 
-Planner = Callable[[Fleet, Iterable[Resident], Terms], Plan]
+Planner = Callable[[Fleet, Iterable[MovableVm], Terms], Plan]
 ALL = Terms(moves_max_percent=100)
 
 
@@ -33,7 +33,7 @@ def consolidated(homes: Living, terms: Terms = ALL) -> Plan:
 def test_half_empty_hosts_become_one() -> None:
     homes = living([host(1), host(2)], [resident(1, 1, 8, 8), resident(2, 2, 4, 4)])
     plan = consolidated(homes)
-    move = Move(UUID(int=2), 2, 1, 1, 1, Why.EMPTIES, WHOLE, Cost(4, 0))
+    move = PlannedMove(UUID(int=2), 2, 1, 1, 1, MoveCause.EMPTIES, WHOLE, MoveCost(4, 0))
     assert plan == Plan("consolidate", (move,), (), 2, 1, (2,), (2,), (), ((1, 1), (2, 1)))
 
 
@@ -69,7 +69,7 @@ def test_a_host_full_of_cpu_and_one_full_of_memory_trade() -> None:
     homes = living([host(1), host(2), host(3)], [*thin, *fat, resident(9, 3, 6, 6)])
     plan = consolidated(homes)
     assert (plan.hosts_before, plan.hosts_after) == (3, 2)
-    assert {move.reason for move in plan.moves} >= {Why.EMPTIES, Why.MAKES_ROOM}
+    assert {move.reason for move in plan.moves} >= {MoveCause.EMPTIES, MoveCause.MAKES_ROOM}
     assert any(move.after for move in plan.moves)
 
 
@@ -86,9 +86,9 @@ def test_in_a_circle_one_steps_aside() -> None:
     assert [vm.int for vm in router.run()] == [3]
     assert router.refused == set()
     assert [(move.vm.int, move.target, move.reason) for move in rehearsal.moves] == [
-        (1, 3, Why.STEPS_ASIDE),
-        (2, 1, Why.MAKES_ROOM),
-        (1, 2, Why.EMPTIES),
+        (1, 3, MoveCause.STEPS_ASIDE),
+        (2, 1, MoveCause.MAKES_ROOM),
+        (1, 2, MoveCause.EMPTIES),
     ]
     assert [move.after for move in rehearsal.moves] == [(), (0,), (0, 1)]
 
@@ -160,10 +160,10 @@ def test_disks_of_a_host_alone_are_copied_with_the_vm() -> None:
     closed = replace(host(2), datastores=(LOCAL + 2,))
     homes = Living(replace(homes.world, hosts=(host(1), closed)), homes.residents)
     (move,) = drain(1, homes.fleet(), homes.residents, ALL).moves
-    assert (move.leaves, move.datastore, move.cost) == (LOCAL + 1, LOCAL + 2, Cost(0, 1))
+    assert (move.leaves, move.datastore, move.cost) == (LOCAL + 1, LOCAL + 2, MoveCost(0, 1))
 
 
-def surprised(homes: Living, move: Move) -> tuple[str, ...]:
+def surprised(homes: Living, move: PlannedMove) -> tuple[str, ...]:
     return surprises(move, homes.fleet(), homes.residents[0], ALL)
 
 
@@ -183,8 +183,10 @@ def test_the_first_surprise_is_seen() -> None:
 
 
 def chain() -> Plan:
-    def move(n: int, source: int, after: tuple[int, ...]) -> Move:
-        return Move(UUID(int=n), source, source + 1, 1, 1, Why.EMPTIES, 0, Cost(1, 0), after)
+    def move(n: int, source: int, after: tuple[int, ...]) -> PlannedMove:
+        return PlannedMove(
+            UUID(int=n), source, source + 1, 1, 1, MoveCause.EMPTIES, 0, MoveCost(1, 0), after
+        )
 
     moves = (move(1, 3, ()), move(2, 2, (0,)), move(3, 1, (1,)), move(4, 7, ()))
     lived = ((1, 1), (2, 1), (3, 1), (4, 1), (7, 1), (8, 0))
@@ -201,7 +203,7 @@ def test_a_part_takes_along_what_it_needs() -> None:
     assert (some.empties, some.opens, some.hosts_after) == ((2, 7), (8,), 4)
 
 
-def crowd() -> list[Resident]:
+def crowd() -> list[MovableVm]:
     """Forty VMs of five shapes on seven hosts, which carry 5 to 20 of each resource."""
     shapes = [(1, 2), (2, 1), (3, 2), (1, 4), (2, 2)]
     return [resident(n, 1 + n * n % 11 % 7, *shapes[n % 5]) for n in range(40)]

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.plan.fillings import Fillings
+from scheduler.plan.knapsack import Fillings
 from scheduler.plan.packing import Problem, arrivals, pack
 
 EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)

@@ -7,30 +7,41 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.plan.moves import Cost, Move, Plan, Why
-from scheduler.plan.timeline import Capacities, Place, Timeline, length, timeline
+from scheduler.plan.move_schedule import Capacities, Place, Timeline, length, timeline
+from scheduler.plan.moves import MoveCause, MoveCost, Plan, PlannedMove
 
 EXAMPLES = settings(max_examples=100, deadline=None, derandomize=True)
 GIB = 2**30
 
 
-def move(n: int, source: int, target: int, ram: int = 1, disk: int = 0, **more: int) -> Move:
+def move(n: int, source: int, target: int, ram: int = 1, disk: int = 0, **more: int) -> PlannedMove:
     stores = (more.get("leaves", 1), more.get("to", 1))
-    return Move(UUID(int=n), source, target, *stores, Why.EMPTIES, 0, Cost(ram, disk))
+    return PlannedMove(
+        UUID(int=n), source, target, *stores, MoveCause.EMPTIES, 0, MoveCost(ram, disk)
+    )
 
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     """Up to thirty moves among six hosts, each after some of those before it."""
-    moves: list[Move] = []
+    moves: list[PlannedMove] = []
     for n in range(draw(st.integers(0, 30))):
         source, target = draw(st.permutations(range(1, 7)))[:2]
         disk = draw(st.sampled_from([0, 0, GIB]))
         stores = (draw(st.integers(1, 2)), draw(st.integers(1, 2)))
         after = draw(st.sets(st.integers(0, n - 1), max_size=2)) if n else set()
-        cost = Cost(draw(st.integers(0, 9)), disk)
+        cost = MoveCost(draw(st.integers(0, 9)), disk)
         moves.append(
-            Move(UUID(int=n), source, target, *stores, Why.EMPTIES, 0, cost, tuple(sorted(after)))
+            PlannedMove(
+                UUID(int=n),
+                source,
+                target,
+                *stores,
+                MoveCause.EMPTIES,
+                0,
+                cost,
+                tuple(sorted(after)),
+            )
         )
     return Plan("drain", tuple(moves))
 
@@ -45,7 +56,7 @@ capacities = st.builds(
 )
 
 
-def units(each: Move, given: Capacities) -> Counter[Place]:
+def units(each: PlannedMove, given: Capacities) -> Counter[Place]:
     """What a move takes, told anew; where it is more than all, all."""
     storage = each.cost.disk_bytes > 0
     taken: Counter[Place] = Counter()
@@ -112,7 +123,7 @@ def test_the_bounds_are_bounds_and_the_plan_ends(plan: Plan, given: Capacities) 
         ([move(n, 2 * n, 2 * n + 1, 0, 2**20, leaves=9, to=10 + n) for n in range(9)], 2),
     ],
 )
-def test_the_limits_are_those_of_the_vendor(moves: list[Move], makespan: int) -> None:
+def test_the_limits_are_those_of_the_vendor(moves: list[PlannedMove], makespan: int) -> None:
     assert timeline(Plan("drain", tuple(moves)), Capacities()).makespan == makespan
 
 

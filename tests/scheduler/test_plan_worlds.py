@@ -7,25 +7,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.demand import Reach
-from scheduler.fleet import Fleet
-from scheduler.inventory import Host, HostState
+from scheduler.fleet.fleet import Fleet
+from scheduler.model.demand import RelocationScope
+from scheduler.model.inventory import Host, HostState
+from scheduler.model.values import replace
 from scheduler.plan.consolidate import consolidate
 from scheduler.plan.drain import drain
-from scheduler.plan.even import even
-from scheduler.plan.moves import Move, Plan, from_mapping, part, to_mapping
-from scheduler.plan.resident import Resident, Terms, relocation
-from scheduler.plan.validity import surprises
-from scheduler.values import replace
+from scheduler.plan.moves import Plan, PlannedMove, from_mapping, part, to_mapping
+from scheduler.plan.preconditions import surprises
+from scheduler.plan.rebalance import even
+from scheduler.plan.resident import MovableVm, Terms, relocation
 from tests.scheduler import second_opinion
 from tests.scheduler.living import Living, livings, starting
 from tests.scheduler.places import World
 
 EXAMPLES = settings(max_examples=40, deadline=None, derandomize=True)
-Planner = Callable[[Fleet, Iterable[Resident], Terms], Plan]
+Planner = Callable[[Fleet, Iterable[MovableVm], Terms], Plan]
 
 
-def drain_first(fleet: Fleet, residents: Iterable[Resident], terms: Terms) -> Plan:
+def drain_first(fleet: Fleet, residents: Iterable[MovableVm], terms: Terms) -> Plan:
     return drain(1, fleet, residents, terms)
 
 
@@ -33,7 +33,7 @@ PLANNERS: list[Planner] = [consolidate, even, drain_first]
 planners = pytest.mark.parametrize("planner", PLANNERS, ids=lambda one: one.__name__)
 terms_ = st.builds(
     Terms,
-    reach=st.sampled_from(Reach),
+    reach=st.sampled_from(RelocationScope),
     moves_max_percent=st.just(100),
     gain_min_percent=st.sampled_from([1, 5, 20]),
 )
@@ -45,9 +45,9 @@ class Running:
     def __init__(self, homes: Living, terms: Terms) -> None:
         self.homes = homes
         self.terms = terms
-        self.moving: list[Move] = []
+        self.moving: list[PlannedMove] = []
 
-    def begin(self, move: Move) -> None:
+    def begin(self, move: PlannedMove) -> None:
         """Every rule must let the VM in, by the second opinion, and its disks onto that store."""
         resident = next(each for each in self.homes.residents if each.vm == move.vm)
         assert resident.still is None
@@ -67,7 +67,7 @@ class Running:
         self.meets_nobody_it_must_not(resident, target)
         self.moving.append(move)
 
-    def meets_nobody_it_must_not(self, resident: Resident, target: Host) -> None:
+    def meets_nobody_it_must_not(self, resident: MovableVm, target: Host) -> None:
         """Layers, exclusion and reservation, with those who still leave and who already come."""
         coming = {move.vm for move in self.moving if move.target == target.id}
         others = [
@@ -81,7 +81,7 @@ class Running:
         assert demand.enterprise is None or not {1, 2} <= enterprises
         assert target.reserved_for in {None, demand.enterprise}
 
-    def end(self, move: Move) -> None:
+    def end(self, move: PlannedMove) -> None:
         """The source is free."""
         self.moving.remove(move)
         self.homes = self.homes.after([move])

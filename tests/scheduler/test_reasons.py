@@ -4,18 +4,18 @@ from typing import assert_never
 
 from hypothesis import assume, given, settings
 
-from scheduler.demand import Demand, Reach
-from scheduler.inventory import Host, HostState, Tier
-from scheduler.placement import HostVerdict, Placement
-from scheduler.policy import FitPolicy
-from scheduler.reason import Lack, Reason
-from scheduler.values import replace
+from scheduler.fleet.ranking import FitPolicy
+from scheduler.model.demand import Demand, RelocationScope
+from scheduler.model.inventory import Host, HostState, Tier
+from scheduler.model.placement import HostVerdict, Placement
+from scheduler.model.reason import Reason, ReasonCode
+from scheduler.model.values import replace
 from tests.scheduler.places import DATASTORE, World, fleet_of
 from tests.scheduler.test_place import questions
 
 EXAMPLES = settings(max_examples=200, deadline=None, derandomize=True)
 Question = tuple[World, Demand, FitPolicy]
-HIDDEN = {Lack.CPU, Lack.MEMORY, Lack.STORAGE}
+HIDDEN = {ReasonCode.CPU, ReasonCode.MEMORY, ReasonCode.STORAGE}
 """Not told of the host that a VM is on: it has its room there."""
 
 
@@ -30,7 +30,7 @@ def test_a_host_does_exactly_when_each_of_its_reasons_is_answered(question: Ques
     for verdict in answer.verdicts:
         everything = verdict.reasons
         left = _left(world, demand, verdict, everything)
-        same = any(reason.lack is Lack.SAME_HOST for reason in everything)
+        same = any(reason.lack is ReasonCode.SAME_HOST for reason in everything)
         assert {reason.lack for reason in left} <= (HIDDEN if same else set())
         for kept in everything:
             others = [reason for reason in everything if reason is not kept]
@@ -78,36 +78,40 @@ def _answered(
     """The world or the demand without what the reason says."""
     row = next(each for each in world.hosts if each.id == host)
     match reason.lack:
-        case Lack.HYPERVISOR_TYPE | Lack.NETWORK | Lack.SAME_HYPERVISOR:
+        case ReasonCode.HYPERVISOR_TYPE | ReasonCode.NETWORK | ReasonCode.SAME_HYPERVISOR:
             return _with(world, _alike(row, demand, reason.lack)), demand
-        case Lack.HOST_STATE:
+        case ReasonCode.HOST_STATE:
             return _with(world, replace(row, state=HostState.MANAGED)), demand
-        case Lack.UNREACHABLE:
+        case ReasonCode.UNREACHABLE:
             return _with(world, replace(row, reachable=True)), demand
-        case Lack.RESERVED:
+        case ReasonCode.RESERVED:
             return _with(world, replace(row, reserved_for=None)), demand
-        case Lack.EXCLUDED | Lack.RESTRICTED:
-            rules = replace(world.rules, excluded={}) if reason.lack is Lack.EXCLUDED else None
+        case ReasonCode.EXCLUDED | ReasonCode.RESTRICTED:
+            rules = (
+                replace(world.rules, excluded={}) if reason.lack is ReasonCode.EXCLUDED else None
+            )
             lifted = rules or replace(world.rules, restricted=frozenset())
             return replace(world, rules=lifted), demand
-        case Lack.LAYER:
+        case ReasonCode.LAYER:
             return _with(world, replace(row, layers=frozenset())), demand
-        case Lack.CPU:
+        case ReasonCode.CPU:
             return _with(world, replace(row, cpu_limit=row.cpu_limit + by)), demand
-        case Lack.MEMORY:
+        case ReasonCode.MEMORY:
             return _with(world, replace(row, ram_limit_mib=row.ram_limit_mib + by)), demand
-        case Lack.NO_DATASTORE | Lack.TIER | Lack.STORAGE:
+        case ReasonCode.NO_DATASTORE | ReasonCode.TIER | ReasonCode.STORAGE:
             return _stored(world, row, demand, reason, by), demand
-        case Lack.AGGREGATED_CPU | Lack.AGGREGATED_MEMORY | Lack.AGGREGATED_STORAGE:
+        case (
+            ReasonCode.AGGREGATED_CPU | ReasonCode.AGGREGATED_MEMORY | ReasonCode.AGGREGATED_STORAGE
+        ):
             return _summed(world, reason, by), demand
-        case Lack.DATACENTER:
+        case ReasonCode.DATACENTER:
             return world, replace(demand, datacenter=row.datacenter)
-        case Lack.NOT_ASKED:
+        case ReasonCode.NOT_ASKED:
             return world, replace(demand, only=(demand.only or frozenset()) | {host})
-        case Lack.REFUSED:
+        case ReasonCode.REFUSED:
             left = tuple(each for each in demand.refused if each[0] != host)
             return world, replace(demand, refused=left)
-        case Lack.SAME_HOST | Lack.SAME_RACK:
+        case ReasonCode.SAME_HOST | ReasonCode.SAME_RACK:
             return world, _elsewhere(demand, reason.lack)
         case _:
             assert_never(reason.lack)
@@ -117,28 +121,28 @@ def _with(world: World, host: Host) -> World:
     return replace(world, hosts=tuple(host if each.id == host.id else each for each in world.hosts))
 
 
-def _alike(host: Host, demand: Demand, lack: Lack) -> Host:
+def _alike(host: Host, demand: Demand, lack: ReasonCode) -> Host:
     """The host as the VM needs it."""
-    if lack is Lack.HYPERVISOR_TYPE:
+    if lack is ReasonCode.HYPERVISOR_TYPE:
         return replace(host, type=demand.type)
-    if lack is Lack.NETWORK:
+    if lack is ReasonCode.NETWORK:
         assert demand.network is not None
         return replace(host, networks=host.networks | {demand.network})
     assert demand.origin is not None
     return replace(host, hypervisor=demand.origin.hypervisor)
 
 
-def _elsewhere(demand: Demand, lack: Lack) -> Demand:
+def _elsewhere(demand: Demand, lack: ReasonCode) -> Demand:
     """Coming from another host, or let go further."""
     assert demand.origin is not None
-    if lack is Lack.SAME_HOST:
+    if lack is ReasonCode.SAME_HOST:
         return replace(demand, origin=replace(demand.origin, host=99))
-    return replace(demand, origin=replace(demand.origin, reach=Reach.DATACENTER))
+    return replace(demand, origin=replace(demand.origin, reach=RelocationScope.DATACENTER))
 
 
 def _stored(world: World, host: Host, demand: Demand, reason: Reason, by: int) -> World:
     """More room on the datastore that is named, or a new one of the right tier."""
-    if reason.lack is Lack.STORAGE:
+    if reason.lack is ReasonCode.STORAGE:
         stores = tuple(
             replace(each, limit_bytes=each.limit_bytes + by)
             if reason.where == f"datastore {each.name}"
@@ -155,9 +159,9 @@ def _stored(world: World, host: Host, demand: Demand, reason: Reason, by: int) -
 
 def _summed(world: World, reason: Reason, by: int) -> World:
     field = {
-        Lack.AGGREGATED_CPU: "cpu_limit",
-        Lack.AGGREGATED_MEMORY: "ram_limit_mib",
-        Lack.AGGREGATED_STORAGE: "disk_limit_bytes",
+        ReasonCode.AGGREGATED_CPU: "cpu_limit",
+        ReasonCode.AGGREGATED_MEMORY: "ram_limit_mib",
+        ReasonCode.AGGREGATED_STORAGE: "disk_limit_bytes",
     }[reason.lack]
     scopes = tuple(
         replace(each, **{field: getattr(each, field) + by})

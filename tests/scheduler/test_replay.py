@@ -4,18 +4,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.ahead import difference
-from scheduler.decision import BYTES_MAX, Decision, Question, decode, of_answer, record
-from scheduler.fit_policy import FitPolicy
-from scheduler.fleet import Fleet
-from scheduler.inventory import Gone, RuleSet
-from scheduler.ledger import Key, Row, key_of
-from scheduler.listing import passed_over
-from scheduler.placement import Placement
-from scheduler.replay import Picture, replay
-from scheduler.rows import to_mapping
-from scheduler.values import replace
-from scheduler.version import VERSION
+from scheduler.decisions.decision import (
+    BYTES_MAX,
+    Decision,
+    DecisionQuestion,
+    decode,
+    of_answer,
+    record,
+)
+from scheduler.decisions.overlay import diff
+from scheduler.decisions.replay import ReplayRows, replay
+from scheduler.fleet.candidates import better_hosts_rejected
+from scheduler.fleet.fleet import Fleet
+from scheduler.fleet.usage_ledger import Key, Row, key_of
+from scheduler.model.fit_policy import FitPolicy
+from scheduler.model.inventory import RuleSet, Tombstone
+from scheduler.model.placement import Placement
+from scheduler.model.serialization import to_mapping
+from scheduler.model.values import replace
+from scheduler.model.version import VERSION
 from tests.scheduler.places import DATASTORE, DEMAND, HOST, World, demands, fleet_of, worlds
 
 RULES = RuleSet(30)
@@ -29,9 +36,9 @@ def rows_of(fleet: Fleet, keys: set[Key]) -> dict[Key, Row]:
 def decided(fleet: Fleet, told: dict[Key, Row], demand=DEMAND, policy=FitPolicy.PROGRESSIVE):
     """The record of asking a fleet that may be ahead of what was told."""
     present = rows_of(fleet, set(told))
-    ahead = [difference(key, told[key], present.get(key)) for key in sorted(told)]
+    ahead = [diff(key, told[key], present.get(key)) for key in sorted(told)]
     seen = tuple(each for each in ahead if each is not None)
-    question = Question(demand, policy, 1, fleet.rules.version, seen)
+    question = DecisionQuestion(demand, policy, 1, fleet.rules.version, seen)
     return of_answer(question, fleet.place(demand, policy))
 
 
@@ -52,7 +59,7 @@ def test_asked_again_with_the_rows_ahead_the_answer_is_the_same(data):
         assert [row["fits"] for row in found.hosts] == [not reasons for _, _, reasons in listed]
         if isinstance(answer, Placement):
             assert found.derived["passedOver"] == {
-                lack.value: n for lack, n in passed_over(fleet, demand, answer)
+                lack.value: n for lack, n in better_hosts_rejected(fleet, demand, answer)
             }
             assert [row["host"] for row in found.hosts if row["chosen"]] == [answer.host]
             fleet.claim(answer, demand)
@@ -123,7 +130,7 @@ def test_what_the_log_lacks_cannot_be_repeated():
 
 
 def test_a_picture_keeps_the_newest_of_each_row():
-    picture = Picture([HOST])
+    picture = ReplayRows([HOST])
     key = key_of(HOST)
     newer = replace(HOST, generation=3, cpu_used=3)
     picture.hear(key, to_mapping(newer))
@@ -138,17 +145,17 @@ def test_a_picture_keeps_the_newest_of_each_row():
         generation=4,
     )  # fmt: skip
     assert picture.rows == {key: used}
-    picture.hear(key, to_mapping(Gone("host", HOST.id, 3)))
+    picture.hear(key, to_mapping(Tombstone("host", HOST.id, 3)))
     assert picture.rows == {key: used}
-    picture.hear(key, to_mapping(Gone("host", HOST.id, 4)))
+    picture.hear(key, to_mapping(Tombstone("host", HOST.id, 4)))
     assert picture.rows == {}
 
 
 @given(worlds())
 def test_a_picture_survives_bytes(world: World):
     rows = (*world.rows, RuleSet(4, {0: FitPolicy.PACKING}, {1: frozenset({2})}))
-    picture = Picture(rows)
+    picture = ReplayRows(rows)
     encoded = picture.encode()
-    assert Picture.decode(encoded).rows == picture.rows
+    assert ReplayRows.decode(encoded).rows == picture.rows
     with pytest.raises(ValueError, match="length"):
-        Picture.decode(b"[[]]")
+        ReplayRows.decode(b"[[]]")

@@ -8,11 +8,11 @@ from inspect import getmembers, isfunction
 import pytest
 
 import scheduler.rules
-from scheduler.demand import Demand
-from scheduler.inventory import Candidate, HostState
-from scheduler.reason import Lack, Reason
-from scheduler.rulebook import RULES, first_lack, objections
-from scheduler.values import replace
+from scheduler.model.demand import Demand
+from scheduler.model.inventory import Candidate, HostState
+from scheduler.model.reason import Reason, ReasonCode
+from scheduler.model.values import replace
+from scheduler.rule_registry import RULES, first_lack, objections
 from tests.scheduler.places import DEMAND, HOST, ORIGIN, VM, candidate
 from tests.scheduler.rule_cases import APART, OBJECTING, PASSING, RACK
 
@@ -41,7 +41,7 @@ def test_exactly_one_rule_objects(demand: Demand, at: Candidate, reason: Reason)
 def test_only_a_managed_host_takes_vms(state: HostState) -> None:
     """M-043."""
     found = objections(DEMAND, candidate(replace(HOST, state=state)))
-    assert found == (Reason(Lack.HOST_STATE, wanted="MANAGED", spare=state.value),)
+    assert found == (Reason(ReasonCode.HOST_STATE, wanted="MANAGED", spare=state.value),)
 
 
 def test_every_reason_is_told_not_only_the_first() -> None:
@@ -69,13 +69,17 @@ def test_every_reason_is_told_not_only_the_first() -> None:
     nowhere = replace(nowhere, reserved_for=2, enterprises=frozenset({2}), layers=frozenset({1}))
     at = Candidate(nowhere, (), full, rules=APART)
     lacks = [each.lack for each in objections(asked, at)]
-    assert set(Lack) - set(lacks) == {Lack.SAME_HOST, Lack.STORAGE, Lack.TIER}
+    assert set(ReasonCode) - set(lacks) == {
+        ReasonCode.SAME_HOST,
+        ReasonCode.STORAGE,
+        ReasonCode.TIER,
+    }
     assert len(lacks) == len(set(lacks))
 
 
 def test_each_lack_has_a_case() -> None:
     """A rule without a line in the tables above is red."""
-    assert {case[3].lack for case in OBJECTING} | {Lack.HOST_STATE} == set(Lack)
+    assert {case[3].lack for case in OBJECTING} | {ReasonCode.HOST_STATE} == set(ReasonCode)
 
 
 def test_each_rule_file_is_in_the_rulebook() -> None:
@@ -92,23 +96,23 @@ def test_each_rule_file_is_in_the_rulebook() -> None:
 def test_waiting_helps_only_where_something_passes() -> None:
     """A full host empties; a wrong hypervisor stays wrong, and so does a limit below the demand."""
     passing = {
-        Lack.CPU,
-        Lack.MEMORY,
-        Lack.STORAGE,
-        Lack.REFUSED,
-        Lack.HOST_STATE,
-        Lack.UNREACHABLE,
-        Lack.EXCLUDED,
-        Lack.LAYER,
-        Lack.AGGREGATED_CPU,
-        Lack.AGGREGATED_MEMORY,
-        Lack.AGGREGATED_STORAGE,
+        ReasonCode.CPU,
+        ReasonCode.MEMORY,
+        ReasonCode.STORAGE,
+        ReasonCode.REFUSED,
+        ReasonCode.HOST_STATE,
+        ReasonCode.UNREACHABLE,
+        ReasonCode.EXCLUDED,
+        ReasonCode.LAYER,
+        ReasonCode.AGGREGATED_CPU,
+        ReasonCode.AGGREGATED_MEMORY,
+        ReasonCode.AGGREGATED_STORAGE,
     }
-    assert {lack for lack in Lack if not lack.lasting} == passing
-    assert not Reason(Lack.CPU, 8, 0, 8).lasting
-    assert Reason(Lack.CPU, 9, 0, 8).lasting
-    assert not Reason(Lack.STORAGE, 9, 0, 8).lasting
-    assert Reason(Lack.NETWORK, "lan").lasting
+    assert {lack for lack in ReasonCode if not lack.lasting} == passing
+    assert not Reason(ReasonCode.CPU, 8, 0, 8).lasting
+    assert Reason(ReasonCode.CPU, 9, 0, 8).lasting
+    assert not Reason(ReasonCode.STORAGE, 9, 0, 8).lasting
+    assert Reason(ReasonCode.NETWORK, "lan").lasting
 
 
 @pytest.mark.parametrize("amounts", [(-1, 0, 0), (0, -1, 0), (0, 0, -1)])

@@ -5,14 +5,14 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.cluster import Cluster, Hold, Resident
-from scheduler.course import Peak
-from scheduler.demand import Origin
-from scheduler.fit_policy import FitPolicy
-from scheduler.happened import Asked, Freed
-from scheduler.limits import Level, LoadKind, LoadRule, Rules, resolve
-from scheduler.values import replace
-from scheduler.whatif import DIFFERENCES_MAX, replay
+from scheduler.model.demand import Origin
+from scheduler.model.fit_policy import FitPolicy
+from scheduler.model.limits import Level, LoadKind, LoadRule, Rules, resolve
+from scheduler.model.values import replace
+from scheduler.simulation.history_events import ReleaseEvent, RequestEvent
+from scheduler.simulation.occupancy import Peak
+from scheduler.simulation.whatif import DIFFERENCES_MAX, replay
+from scheduler.snapshot.snapshot import InventorySnapshot, SnapshotHold, SnapshotVm
 from tests.scheduler.places import DATASTORE, DEMAND, HOST
 from tests.scheduler.players import Player, Step, cluster_of
 from tests.scheduler.scripts import rule_sets, steps
@@ -26,7 +26,7 @@ def test_unchanged_rules_give_history_back(rules: Rules, script: list[Step]) -> 
     cluster = cluster_of(5, rules)
     history = Player(cluster).play(script)
     found = replay(cluster, history, rules)
-    asked = sum(isinstance(each, Asked) for each in history)
+    asked = sum(isinstance(each, RequestEvent) for each in history)
     assert (found.requests, found.same, found.differences) == (asked, asked, ())
     assert found.peak_after == found.peak_before
 
@@ -38,11 +38,13 @@ def test_other_rules_give_what_would_have_been(
 ) -> None:
     """The same requests acted out under the other rules have the outcomes that are told."""
     history = Player(cluster_of(5, before)).play(script)
-    lived = [each for each in Player(cluster_of(5, after)).play(script) if isinstance(each, Asked)]
+    lived = [
+        each for each in Player(cluster_of(5, after)).play(script) if isinstance(each, RequestEvent)
+    ]
     found = replay(cluster_of(5, before), history, after)
     told = {each.request.at: (each.host, each.datastore, each.score) for each in found.differences}
     for was, would in zip(history, lived, strict=True):
-        assert isinstance(was, Asked)
+        assert isinstance(was, RequestEvent)
         outcome = (would.host, would.datastore, would.score)
         unchanged = (was.host, was.datastore, was.score)
         assert told.get(was.at, unchanged) == outcome
@@ -56,18 +58,23 @@ ONE = resolve(
     [replace(HOST, cpus=8, memory_mib=8192)],
     [replace(DATASTORE, capacity_bytes=1000)],
 )
-CLUSTER = Cluster(ONE.hosts, ONE.datastores, rules=RULES)
+CLUSTER = InventorySnapshot(ONE.hosts, ONE.datastores, rules=RULES)
 
 
-def asked(at: int, vm: int, cpu: int, host: int | None) -> Asked:
+def asked(at: int, vm: int, cpu: int, host: int | None) -> RequestEvent:
     """A request for some CPUs."""
     demand = replace(DEMAND, vm=UUID(int=vm), cpu=cpu)
-    return Asked(at, demand, FitPolicy.PROGRESSIVE, host, host and 1)
+    return RequestEvent(at, demand, FitPolicy.PROGRESSIVE, host, host and 1)
 
 
 def test_tighter_rules_refuse_more_and_use_less() -> None:
     """Two of four CPUs each fit in eight, one in four; what left makes room for the next."""
-    history = [asked(1, 1, 4, 1), asked(2, 2, 4, 1), Freed(3, UUID(int=1)), asked(4, 3, 4, 1)]
+    history = [
+        asked(1, 1, 4, 1),
+        asked(2, 2, 4, 1),
+        ReleaseEvent(3, UUID(int=1)),
+        asked(4, 3, 4, 1),
+    ]
     found = replay(CLUSTER, history, HALF)
     assert (found.requests, found.refused_more, found.placed_more) == (3, 1, 0)
     assert [each.request.at for each in found.differences if each.host is None] == [2]
@@ -85,19 +92,19 @@ def test_looser_rules_place_more_and_a_second_try_is_no_second_vm() -> None:
 
 def test_who_was_there_already_can_leave() -> None:
     """Residents and holds are in the rows' use; leaving takes their part, tenant and all."""
-    resident = Resident(UUID(int=1), "web", 1, 1, 3, 1000, 400, enterprise=1)
-    hold = Hold(UUID(int=2), 1, 1, 5, 1000, 300, enterprise=2)
+    resident = SnapshotVm(UUID(int=1), "web", 1, 1, 3, 1000, 400, enterprise=1)
+    hold = SnapshotHold(UUID(int=2), 1, 1, 5, 1000, 300, enterprise=2)
     full = replace(
         CLUSTER.hosts[0], cpu_used=8, ram_used_mib=2500, enterprises=frozenset({1, 2, 3})
     )
     disks = replace(CLUSTER.datastores[0], used_bytes=900)
     rules = replace(RULES, exclusions=frozenset({(1, 4)}))
-    cluster = Cluster((full,), (disks,), (), rules, (resident,), (hold,))
+    cluster = InventorySnapshot((full,), (disks,), (), rules, (resident,), (hold,))
     theirs = replace(DEMAND, vm=UUID(int=9), cpu=3, disk_bytes=500, enterprise=4)
-    request = Asked(4, theirs, FitPolicy.PROGRESSIVE)
+    request = RequestEvent(4, theirs, FitPolicy.PROGRESSIVE)
     assert replay(cluster, [request], rules).same == 1
-    assert replay(cluster, [Freed(1, UUID(int=2)), request], rules).same == 1
-    found = replay(cluster, [Freed(1, UUID(int=1)), request], rules)
+    assert replay(cluster, [ReleaseEvent(1, UUID(int=2)), request], rules).same == 1
+    found = replay(cluster, [ReleaseEvent(1, UUID(int=1)), request], rules)
     assert found.placed_more == 1
     # 200 bytes and 500 MiB are use that nobody here explains: it stays.
     assert found.peak_after.ram_mib == 2000
@@ -106,13 +113,13 @@ def test_who_was_there_already_can_leave() -> None:
 def test_a_move_that_history_refused_is_over_at_once() -> None:
     """Nothing in history tells its end; the VM is not for ever on two hosts."""
     two = resolve(HALF, [HOST, replace(HOST, id=2, name="host2")], CLUSTER.datastores)
-    cluster = Cluster(two.hosts, two.datastores, rules=HALF)
+    cluster = InventorySnapshot(two.hosts, two.datastores, rules=HALF)
     origin = Origin(1, 1, "lab", 1, False)
     move = replace(DEMAND, vm=UUID(int=1), cpu=4, origin=origin)
     history = [
         asked(1, 1, 4, 1),
         replace(asked(2, 2, 4, 1), host=None, datastore=None),
-        Asked(3, move, FitPolicy.PERFORMANCE),
+        RequestEvent(3, move, FitPolicy.PERFORMANCE),
         asked(4, 3, 4, None),
         asked(5, 4, 4, None),
     ]
@@ -123,7 +130,7 @@ def test_a_move_that_history_refused_is_over_at_once() -> None:
 
 def test_a_vm_refused_now_is_absent_later() -> None:
     """Its growth and moves are not asked of anybody."""
-    more = Asked(
+    more = RequestEvent(
         2, replace(DEMAND, vm=UUID(int=1), only=frozenset({1})), FitPolicy.PROGRESSIVE, 1, 1
     )
     found = replay(CLUSTER, [asked(1, 1, 8, 1), more], HALF)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store.faults import ServerFailed
-from gateway.store.locate import Source, locate
-from gateway.store.pool import StoreSettings
-from gateway.store.supervisor import Supervisor
+from gateway.store.db.embedded_server import Supervisor
+from gateway.store.db.faults import ServerFailed
+from gateway.store.db.pool import StoreSettings
+from gateway.store.db.server_binaries import Source, locate
 
 MakeSupervisor = Callable[[], Supervisor]
 

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-from gateway.store import claiming, ledger
-from gateway.store.claiming import Answer, Claim
-from gateway.store.pool import Connection, Store
+from gateway.store.capacity import claims, ledger
+from gateway.store.capacity.claims import Answer, Claim
+from gateway.store.db.pool import Connection, Store
 
 GIB = 2**30
 DISK = GIB
@@ -107,7 +107,7 @@ async def claim(store: Store, *wanted: tuple[int, int], **more: Any) -> list[Ans
     async with store.transaction() as c:
         wishes = [await wish(c, vm, host, **more) for vm, host in wanted]
     async with store.transaction() as c:
-        return await claiming.claim(c, wishes)
+        return await claims.claim(c, wishes)
 
 
 async def set_rules(c: Connection, rules: Iterable[Mapping[str, Any]]) -> None:

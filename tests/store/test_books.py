@@ -5,11 +5,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.store import bookings, claiming, inventory, ledger, rule_set
-from gateway.store.claiming import Granted
-from gateway.store.pool import Connection, Store
-from scheduler.ledger import Key, Row, key_of
-from scheduler.rows import from_mapping, used
+from gateway.store.capacity import bookings, claims, inventory, ledger
+from gateway.store.capacity.claims import Granted
+from gateway.store.db.pool import Connection, Store
+from gateway.store.rules import rule_set
+from scheduler.fleet.usage_ledger import Key, Row, key_of
+from scheduler.model.serialization import from_mapping, with_usage
 from tests.store.ruled import build, set_rules, tried, wish
 
 VM = st.sampled_from([1, 4, 7, 2])  # few, so that they meet; 1 and 4 are of one layer
@@ -34,12 +35,12 @@ async def run(c: Connection, step: Step) -> None:
     match step:
         case ("claim", vm, host, datastore):
             if not await bookings.of_vm(c, vm):
-                await claiming.claim(c, [await wish(c, vm, host, datastore=datastore)])
+                await claims.claim(c, [await wish(c, vm, host, datastore=datastore)])
         case ("move", vm, host, datastore):
             held = await bookings.of_vm(c, vm)
             if len(held) == 1 and held[0].host_id != host:
                 made = await wish(c, vm, host, datastore=datastore, cpu=held[0].cpu, moving=True)
-                await claiming.claim(c, [made])
+                await claims.claim(c, [made])
         case ("release", vm, first):
             await leave(c, vm, first=first)
         case ("resize", vm, cpu):
@@ -69,7 +70,7 @@ async def edit(c: Connection, step: Step) -> None:
             await c.execute("update host set foreign_cpu = $2 where id = $1", host, cpus)
             await ledger.refresh_limits(c, hosts=[host])
         case ("cluster", host, cluster):
-            await rule_set.seize(c)
+            await rule_set.lock_exclusive(c)
             await c.execute(
                 """update host set cluster_id = (select id from cluster where id = $2)
                    where id = $1""",
@@ -136,7 +137,7 @@ def follow(known: dict[Key, Row], entity: str, id_: int, payload: dict[str, Any]
     if "row" not in payload:
         row = known[entity, id_]
         assert not hasattr(row, "character") or row.character == payload["character"]
-        known[entity, id_] = used(row, payload)  # type: ignore[arg-type, assignment]
+        known[entity, id_] = with_usage(row, payload)  # type: ignore[arg-type, assignment]
         return
     row = from_mapping(payload)
     key = key_of(row)
@@ -179,7 +180,7 @@ async def test_the_steps_are_real(store: Store) -> None:
     """The walk above books and moves: a claim in the record for rules is granted."""
     await build(store)
     async with tried(store) as c:
-        answers = await claiming.claim(c, [await wish(c, 1, 1)])
+        answers = await claims.claim(c, [await wish(c, 1, 1)])
         assert [type(answer) for answer in answers] == [Granted]
         await run(c, ("move", 1, 5, 1))
         assert len(await bookings.of_vm(c, 1)) == 2

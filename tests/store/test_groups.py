@@ -8,11 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.store import claiming, ledger
-from gateway.store.claiming import Claim, Conflict, Fenced, Granted
-from gateway.store.decisions import NewDecision
-from gateway.store.pool import Connection, Store
-from scheduler.values import replace
+from gateway.store.capacity import claims as claiming
+from gateway.store.capacity import ledger
+from gateway.store.capacity.claims import Claim, Conflict, Fenced, Granted
+from gateway.store.capacity.decisions import NewDecision
+from gateway.store.db.pool import Connection, Store
+from scheduler.model.values import replace
 from tests.store.ruled import GIB, build, task_of, tried, wish
 
 HOLD = UUID(int=7)

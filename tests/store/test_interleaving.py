@@ -10,9 +10,10 @@ from collections import Counter
 
 import pytest
 
-from gateway.store import bookings, claiming, ledger, rule_set
-from gateway.store.claiming import Granted
-from gateway.store.pool import Connection, Store
+from gateway.store.capacity import bookings, claims, ledger
+from gateway.store.capacity.claims import Granted
+from gateway.store.db.pool import Connection, Store
+from gateway.store.rules import rule_set
 from tests.store.ruled import build, wish
 from tests.store.test_books import balance
 
@@ -70,9 +71,9 @@ class Walk:
         if self.chance.random() < 0.2:
             await self.join(vm)
 
-    async def claim(self, made: claiming.Claim) -> None:
+    async def claim(self, made: claims.Claim) -> None:
         async with self.store.transaction() as c:
-            (answer,) = await claiming.claim(c, [made])
+            (answer,) = await claims.claim(c, [made])
             self.seen[type(answer).__name__] += 1
             if isinstance(answer, Granted):
                 # Under the locks of the grant: nothing can have been edited since.
@@ -111,7 +112,7 @@ async def edit(store: Store, done: asyncio.Event) -> None:
     n = 0
     while not done.is_set():
         async with store.transaction() as c:
-            await rule_set.seize(c)
+            await rule_set.lock_exclusive(c)
             await c.execute(EDITS[n % len(EDITS)])
             await ledger.refresh_limits(c)
         n += 1

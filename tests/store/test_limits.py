@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.store import inventory, ledger
-from gateway.store.pool import Store
-from scheduler.inventory import Datastore, Host, Scope
-from scheduler.limits import Level, LoadKind, LoadRule, Rules, resolve
+from gateway.store.capacity import inventory, ledger
+from gateway.store.db.pool import Store
+from scheduler.model.inventory import AggregateScope, Datastore, Host
+from scheduler.model.limits import Level, LoadKind, LoadRule, Rules, resolve
 from tests.store.ruled import build, set_rules, tried
 
 ELEMENTS = {"cluster": 2, "machine": 7, "rack": 3, "datacenter": 2}
@@ -113,7 +113,9 @@ def load(row: Mapping[str, Any]) -> LoadRule:
     )
 
 
-def in_all(rules: Drawn, scope: Scope, hosts: Sequence[Host]) -> tuple[int | None, int | None]:
+def in_all(
+    rules: Drawn, scope: AggregateScope, hosts: Sequence[Host]
+) -> tuple[int | None, int | None]:
     rule = about(rules, "machine_load", scope.kind, scope.id)
     if rule is None or not rule["aggregated"]:
         return None, None

@@ -7,9 +7,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from gateway.store.faults import MigrationError
-from gateway.store.migrate import load, migrate
-from gateway.store.pool import Store, StoreSettings
+from gateway.store.db.faults import MigrationError
+from gateway.store.db.migrate import load, migrate
+from gateway.store.db.pool import Store, StoreSettings
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store.pool import Store, StoreSettings, StoreUnavailable
+from gateway.store.db.pool import Store, StoreSettings, StoreUnavailable
 from tests.postgres import named
 from tests.store.conftest import MakeSupervisor
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from gateway.store.pool import (
+from gateway.store.db.pool import (
     CommitUnknown,
     Connection,
     Store,

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.store import declared, inventory, ledger, rule_set
-from gateway.store.pool import Connection, Store
-from scheduler.fit_policy import FitPolicy
-from scheduler.inventory import RuleSet
-from scheduler.rows import from_mapping
+from gateway.store import config_sync
+from gateway.store.capacity import inventory, ledger
+from gateway.store.db.pool import Connection, Store
+from gateway.store.rules import rule_set
+from scheduler.model.fit_policy import FitPolicy
+from scheduler.model.inventory import RuleSet
+from scheduler.model.serialization import from_mapping
 from tests.store.ruled import build, claim
 
 FIT = "insert into rule (kind, level, element_id, fit_policy, packing) values "
@@ -70,11 +72,11 @@ async def test_what_changes_nothing_is_not_told(world: Store) -> None:
     """A process that starts loads its declarations again: no decision is void by that."""
     async with world.transaction() as c:
         before = await c.fetchval("select count(*) from outbox where topic = 'inventory'")
-        version = await rule_set.hold(c)
+        version = await rule_set.lock_shared(c)
         await ledger.rules_changed(c)
         await ledger.refresh_limits(c)
         await ledger.refresh_limits(c, hosts=[1], datastores=[1])
-        assert await rule_set.hold(c) == version
+        assert await rule_set.lock_shared(c) == version
         after = await c.fetchval("select count(*) from outbox where topic = 'inventory'")
     assert before == after
 
@@ -185,9 +187,9 @@ async def test_who_gets_over_a_limit_is_told_once_and_keeps_its_vms(world: Store
 async def test_a_tier_is_declared_by_name_and_kept_where_none_is_named(world: Store) -> None:
     """What administrators assigned over the API is not taken back by the next start."""
     async with world.transaction() as c:
-        new = await declared.tier(c, 1, "bronze")
-        assert await declared.tier(c, 1, "bronze") == new
-        assert await declared.tier(c, 1, "gold") == 1
+        new = await config_sync.tier(c, 1, "bronze")
+        assert await config_sync.tier(c, 1, "bronze") == new
+        assert await config_sync.tier(c, 1, "gold") == 1
         for tier, kept in ((new, new), (None, new), (1, 1)):
-            await declared.datastore(c, 1, "d3", ("d", True, True, tier, ""))
+            await config_sync.datastore(c, 1, "d3", ("d", True, True, tier, ""))
             assert await c.fetchval("select tier_id from datastore where id = 3") == kept

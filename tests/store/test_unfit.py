@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from gateway.store.pool import Store, StoreConflict, StoreSettings, StoreUnavailable
+from gateway.store.db.pool import Store, StoreConflict, StoreSettings, StoreUnavailable
 from tests.postgres import execute
 
 UNFIT = {
@@ -87,7 +87,7 @@ async def test_a_database_that_is_read_only_is_told(settings: StoreSettings) -> 
 async def test_the_probe_writes_to_the_disk(settings: StoreSettings) -> None:
     """Its list does not fit into its memory."""
     async with Store.open(settings) as store, store.transaction() as c:
-        from gateway.store.pool import _SPILL
+        from gateway.store.db.pool import _SPILL
 
         await c.execute("set local work_mem = '64kB'")
         plan = [row[0] for row in await c.fetch(f"explain (analyze, buffers) {_SPILL}")]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from drivers.simulated.world import World
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.postgres import create_database, execute
 from tests.tasks.dying import Doom, run_to_death, taking_over
 from tests.tasks.rig import QUIET, books_balance, ended, leases_run_out, running, seed, vm_row

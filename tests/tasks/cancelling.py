@@ -15,9 +15,9 @@ from uuid import UUID
 from structlog.contextvars import get_contextvars
 
 from drivers.contract import Order, Permit
-from gateway.denial import Denied
-from gateway.store.pool import Store
-from gateway.tasks import ways_out
+from gateway.denial import ApiError
+from gateway.store.db.pool import Store
+from gateway.tasks.ending import ways_out
 from tests.tasks.rig import CALLER
 
 VERBS = ("deploy", "power", "reset", "redeploy", "reconfigure", "relocate", "remove", "clear")
@@ -45,7 +45,7 @@ class CancelPoint:
             self.at = where
             try:
                 await ways_out.cancel(self.store, self.task, CALLER)
-            except Denied as denied:
+            except ApiError as denied:
                 self.refused = denied.code
             else:
                 self.then()

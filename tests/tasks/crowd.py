@@ -4,20 +4,20 @@ import asyncio
 import random
 from uuid import UUID
 
+from gateway.analysis.decision_replay import made_again
 from gateway.lifecycle import Operation
-from gateway.store import checkpoints
-from gateway.store.checkpoints import Pace
-from gateway.store.pool import Store
-from gateway.tasks.replaying import made_again
+from gateway.store.capacity import checkpoints
+from gateway.store.capacity.checkpoints import CheckpointPace
+from gateway.store.db.pool import Store
 from gateway.tasks.submission import Order, submit
-from scheduler.replay import Replay
-from scheduler.share import Share
+from scheduler.decisions.replay import Replay
+from scheduler.model.host_partition import HostPartition
 from tests.tasks.planners import Desk, desk, seen
 from tests.tasks.rig import CALLER, seed
 
 SEED = 20261125
 UNTOUCHED = 41  # the one VM that no process of the crowd ever asks for
-NOW = Pace(changes=1, seconds=0)
+NOW = CheckpointPace(changes=1, seconds=0)
 
 
 async def ids(store: Store, where: str = "true") -> list[UUID]:
@@ -58,7 +58,7 @@ async def churn(at: Desk, vms: range, seed_of: int) -> None:
 
 async def crowd(store: Store, *, sharing: bool = False) -> tuple[int, int]:
     """Two processes at once on few hosts with too little room; (conflicts, refusals)."""
-    shares = (Share(0, 2), Share(1, 2)) if sharing else (None, None)
+    shares = (HostPartition(0, 2), HostPartition(1, 2)) if sharing else (None, None)
     await seed(store, hosts=5, vms=UNTOUCHED)
     await seen(store, 4)
     async with desk(store, shares[0]) as one:

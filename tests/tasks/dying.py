@@ -26,7 +26,7 @@ from drivers.registry import open_driver
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
-from gateway.store.pool import Store, StoreSettings
+from gateway.store.db.pool import Store, StoreSettings
 from tests.tasks.cancelling import CancellingDriver, CancellingStore, CancelPoint
 from tests.tasks.rig import (
     PATIENT,

@@ -18,9 +18,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bench.ground import fill
-from gateway.store import ledger, recount, rule_set
-from gateway.store.pool import Store, StoreSettings
-from gateway.store.supervisor import Supervisor
+from gateway.store.capacity import ledger, recompute
+from gateway.store.db.embedded_server import Supervisor
+from gateway.store.db.pool import Store, StoreSettings
+from gateway.store.rules import rule_set
 from tests.postgres import QUICK, create_database
 from tests.tasks.rig import books_balance, records_balance
 
@@ -160,8 +161,8 @@ async def nothing_leaked(store: Store, *, over: bool) -> None:
     await books_balance(store)
     await records_balance(store)
     async with store.transaction() as c:
-        await rule_set.seize(c)
-        assert await recount.recount(c, None, None) == {}, "the ledger is not what is booked"
+        await rule_set.lock_exclusive(c)
+        assert await recompute.recount(c, None, None) == {}, "the ledger is not what is booked"
         strange = await c.fetch(
             """select vm_id from booking b join vm v on v.id = b.vm_id
                where b.host_id is distinct from v.host_id

@@ -18,18 +18,19 @@ from uuid import uuid4
 from drivers.contract import LeaseLost, Outcome, Verdict
 from gateway.events.sequencer import Sequencer
 from gateway.lifecycle import Operation
-from gateway.store import tasks, vm_record
-from gateway.store.faults import StoreConflict, StoreUnavailable
-from gateway.store.pool import Connection, Store, StoreSettings
-from gateway.store.tasks import Claimed
-from gateway.tasks.granting import Granter
-from gateway.tasks.operations import BEHAVIOURS
-from gateway.tasks.planner import Planner
-from gateway.tasks.record import Page, TaskRecord
-from gateway.tasks.reserving import Contended, Reserver
-from gateway.tasks.saga import Act, End, Entry, Move, next_move
-from gateway.tasks.sharing import Sharing
-from gateway.tasks.steps import Call, Reserve, Situation, StepFailed, Write
+from gateway.placement.claim_batcher import ClaimBatcher
+from gateway.placement.fleet_mirror import FleetMirror
+from gateway.placement.host_partitions import PartitionKeeper
+from gateway.store import vm_record
+from gateway.store.db.faults import StoreConflict, StoreUnavailable
+from gateway.store.db.pool import Connection, Store, StoreSettings
+from gateway.store.tasks import tasks
+from gateway.store.tasks.tasks import Claimed
+from gateway.tasks.operations.reserve_step import Contended, Reserver
+from gateway.tasks.operations.saga_table import BEHAVIOURS
+from gateway.tasks.saga import ActionKind, JournalEvent, NextAction, SagaEnd, next_action
+from gateway.tasks.step_actions import CallStep, ReserveStep, StepContext, StepFailed, StoreStep
+from gateway.tasks.task_journal import TaskRecord, TaskTransaction
 
 LEASE_S = 4.0
 PAUSE_S = 0.2
@@ -47,8 +48,8 @@ class Child:
     name: str
     store: Store
     sequencer: Sequencer
-    planner: Planner
-    granter: Granter
+    planner: FleetMirror
+    granter: ClaimBatcher
     chance: Random
 
     async def turns(self, batch: int) -> None:
@@ -87,15 +88,15 @@ class Child:
 
     async def _go_on(self, record: TaskRecord) -> bool:
         """One commit's worth; whether the task has ended."""
-        move = next_move(record.saga, record.lines)
-        step = None if isinstance(move, End) else move.step
+        move = next_action(record.saga, record.lines)
+        step = None if isinstance(move, SagaEnd) else move.step
         behaviour = step and BEHAVIOURS[record.task.operation][step.name]
-        if step is not None and isinstance(behaviour, Reserve):
+        if step is not None and isinstance(behaviour, ReserveStep):
             async with self.store.read() as c:
                 vm = await vm_record.load(c, record.task.vm_id)
             reserver = Reserver(self.store, self.planner, self.granter)
             try:
-                at = Situation(record.task, vm, tuple(record.lines), self.name)
+                at = StepContext(record.task, vm, tuple(record.lines), self.name)
                 await reserver.reserve(at, step.name, moving=behaviour.moving)
             except StepFailed as failed:
                 async with record.fenced() as page:
@@ -105,27 +106,27 @@ class Child:
                 await record.reload()
             return False
         async with record.fenced() as page:
-            while isinstance(move, Move):
+            while isinstance(move, NextAction):
                 await self._step(page, move)
-                move = next_move(record.saga, page.lines)
+                move = next_action(record.saga, page.lines)
                 if self.chance.random() < 0.25:
                     return False
             await page.finish(move.success, move.reason)
             await self._follow(page.c, record.task, placed=move.success)
             return True
 
-    async def _step(self, page: Page, move: Move) -> None:
-        assert move.act is Act.BEGIN
+    async def _step(self, page: TaskTransaction, move: NextAction) -> None:
+        assert move.act is ActionKind.BEGIN
         at = await page.situation()
         detail: Any = {}
         match BEHAVIOURS[at.task.operation][move.step.name]:
-            case Call() as call:
+            case CallStep() as call:
                 await call.effect(page.c, at, _SEEN)
-            case Write() as write:
+            case StoreStep() as write:
                 detail = await write.do(page.c, at)
-            case Reserve():
+            case ReserveStep():
                 raise AssertionError("reserving has transactions of its own")
-        await page.write(move.step, Entry.DONE, detail)
+        await page.write(move.step, JournalEvent.DONE, detail)
 
     async def _follow(self, c: Connection, ended: Claimed, *, placed: bool) -> None:
         """Queue the VM's next operation."""
@@ -152,12 +153,12 @@ async def live(url: str, home: str, seed: int, batch: int) -> None:
     settings = replace(StoreSettings(Path(home), database_url=url), connections_max=8)
     async with Store.open(settings) as store:
         sequencer = Sequencer(store)
-        planner = Planner(store, sequencer)
+        planner = FleetMirror(store, sequencer)
         name = f"{os.getpid()}-{seed}"
-        sharing = Sharing(store, name, LEASE_S, planner.take_share)
+        sharing = PartitionKeeper(store, name, LEASE_S, planner.take_share)
         await sharing.renew()
         await planner.load()
-        child = Child(name, store, sequencer, planner, Granter(store), Random(seed))
+        child = Child(name, store, sequencer, planner, ClaimBatcher(store), Random(seed))
         loops = [asyncio.create_task(each.run()) for each in (sequencer, planner, sharing)]
         try:
             await child.turns(batch)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from drivers.contract import Permit
 from drivers.faults import Fault, Rejected
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 
 PLANNED = "planned by the test"
 _VERBS = ("deploy", "power", "reset", "reconfigure", "relocate", "remove", "clear")

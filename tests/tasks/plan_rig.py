@@ -6,12 +6,13 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-from gateway.store import feed, plans
-from gateway.store.pool import Store
-from gateway.tasks.approving import keep
-from gateway.tasks.moving import PlanRunner
-from gateway.tasks.proposing import PlanQuestion, propose
-from scheduler.plan.timeline import Capacities
+from gateway.plans.approve import save
+from gateway.plans.propose import PlanQuestion, propose
+from gateway.plans.runner import PlanRunner
+from gateway.store import plans
+from gateway.store.db.pool import Store
+from gateway.store.feed import feed
+from scheduler.plan.move_schedule import Capacities
 from tests.tasks.rig import CALLER, Rig
 
 DRAIN = PlanQuestion("drain", 1, 1)
@@ -25,7 +26,7 @@ async def on(store: Store, host: int) -> list[int]:
 
 
 async def proposed(rig: Rig, question: PlanQuestion = DRAIN) -> UUID:
-    return await keep(rig.store, question, await propose(rig.store, question), CALLER)
+    return await save(rig.store, question, await propose(rig.store, question), CALLER)
 
 
 @asynccontextmanager

@@ -9,22 +9,24 @@ from uuid import UUID
 
 from gateway.events.sequencer import Sequencer
 from gateway.lifecycle import Operation, VmState
-from gateway.store import ledger, tasks, vm_record
-from gateway.store.ledger import Row
-from gateway.store.pool import Store
-from gateway.tasks.deploy import leave
-from gateway.tasks.granting import Granter
-from gateway.tasks.planner import Planner
-from gateway.tasks.record import TaskRecord
-from gateway.tasks.reserving import Reserver
+from gateway.placement.claim_batcher import ClaimBatcher
+from gateway.placement.fleet_mirror import FleetMirror
+from gateway.store import vm_record
+from gateway.store.capacity import ledger
+from gateway.store.capacity.ledger import Row
+from gateway.store.db.pool import Store
+from gateway.store.tasks import tasks
+from gateway.tasks.operations.deploy import leave
+from gateway.tasks.operations.reserve_step import Reserver
 from gateway.tasks.saga import SAGAS
-from gateway.tasks.steps import Situation, StepFailed
+from gateway.tasks.step_actions import StepContext, StepFailed
 from gateway.tasks.submission import Order, submit
-from scheduler.share import Share
+from gateway.tasks.task_journal import TaskRecord
+from scheduler.model.host_partition import HostPartition
 from tests.tasks.rig import CALLER
 
 
-class Counting(Planner):
+class Counting(FleetMirror):
     """A planner that counts its conflicts."""
 
     conflicts = 0
@@ -71,7 +73,7 @@ class Desk:
         )  # fmt: skip
         record = TaskRecord(self.writes, task, "desk", [])
         async with self.store.read() as c:
-            at = Situation(task, await vm_record.load(c, vm), ())
+            at = StepContext(task, await vm_record.load(c, vm), ())
         try:
             return await self.reserver.reserve(at, "reserve", moving=moving)
         except StepFailed as failed:
@@ -94,18 +96,18 @@ class Desk:
         async with self.store.transaction() as c:
             record = await vm_record.load(c, vm)
             task: Any = None
-            await leave(c, Situation(task, record, ()))
+            await leave(c, StepContext(task, record, ()))
         self.sequencer.poke()
 
 
 @asynccontextmanager
-async def desk(store: Store, share: Share | None = None) -> AsyncIterator[Desk]:
+async def desk(store: Store, share: HostPartition | None = None) -> AsyncIterator[Desk]:
     """A planner that follows the feed while inside."""
     sequencer = Sequencer(store)
     planner = Counting(store, sequencer)
     await planner.load()
     planner.take_share(share)
-    made = Desk(store, sequencer, planner, Reserver(store, planner, Granter(store)), store)
+    made = Desk(store, sequencer, planner, Reserver(store, planner, ClaimBatcher(store)), store)
     made.loops = [asyncio.create_task(each.run()) for each in (sequencer, planner)]
     try:
         yield made

@@ -12,28 +12,30 @@ from drivers.contract import Driver, HostLink
 from drivers.simulated.driver import SimulatedDriver
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
+from gateway.caller import Caller
 from gateway.events.sequencer import Sequencer
 from gateway.lifecycle import Operation
-from gateway.reconcile.observer import Rounds
-from gateway.reconcile.watch import Watch
-from gateway.store import feed, ledger
-from gateway.store.pool import Store
-from gateway.tasks.advising import Adviser, Ask
-from gateway.tasks.granting import Granter
-from gateway.tasks.planner import Planner
-from gateway.tasks.policy import Limits
-from gateway.tasks.reserving import Reserver
-from gateway.tasks.submission import Accepted, Caller, Order, submit
-from gateway.tasks.tools import Tools
-from gateway.tasks.worker import Pace, Worker
+from gateway.placement.advice import Adviser, Ask
+from gateway.placement.claim_batcher import ClaimBatcher
+from gateway.placement.fleet_mirror import FleetMirror
+from gateway.reconcile.observer import SurveyIntervals
+from gateway.reconcile.watch import ObserverSet
+from gateway.store.capacity import ledger
+from gateway.store.db.pool import Store
+from gateway.store.feed import feed
+from gateway.tasks.executor_deps import ExecutorDeps
+from gateway.tasks.fault_policy import Limits
+from gateway.tasks.operations.reserve_step import Reserver
+from gateway.tasks.submission import Accepted, Order, submit
+from gateway.tasks.worker import Worker, WorkerTimings
 
 CALLER = Caller(1, 1, "tester")
-QUICK_PACE = Pace(lease_s=0.6, heartbeat_s=0.15, margin_s=0.1, drain_s=5)
+QUICK_PACE = WorkerTimings(lease_s=0.6, heartbeat_s=0.15, margin_s=0.1, drain_s=5)
 QUICK_LIMITS = Limits(attempts_max=3, hosts_max=3, settle_for_s=2.0, poll_s=0.02)
-QUICK_ROUNDS = Rounds(period_s=0.2, unknown_after_s=0.6, lease_s=0.6, spacing_s=0.05)
+QUICK_ROUNDS = SurveyIntervals(period_s=0.2, unknown_after_s=0.6, lease_s=0.6, spacing_s=0.05)
 QUIET: Mapping[str, Any] = {
-    "pace": Pace(lease_s=15, heartbeat_s=5, margin_s=2, drain_s=5),
-    "rounds": Rounds(period_s=30, unknown_after_s=30, lease_s=15, spacing_s=0.05),
+    "pace": WorkerTimings(lease_s=15, heartbeat_s=5, margin_s=2, drain_s=5),
+    "rounds": SurveyIntervals(period_s=30, unknown_after_s=30, lease_s=15, spacing_s=0.05),
 }
 """Nothing is committed by the clock: only what is done, and what was changed and is looked at."""
 PATIENT: Mapping[str, Any] = {
@@ -87,9 +89,9 @@ class Rig:
     store: Store
     driver: Any
     sequencer: Sequencer
-    planner: Planner
+    planner: FleetMirror
     worker: Worker
-    watch: Watch
+    watch: ObserverSet
 
     async def submit(self, vm: int, operation: Operation, **payload: Any) -> Accepted:
         """Accept an order and wake the worker."""
@@ -109,9 +111,9 @@ async def running(
     world: World,
     *,
     options: SimulatedOptions | None = None,
-    pace: Pace = QUICK_PACE,
+    pace: WorkerTimings = QUICK_PACE,
     limits: Limits = QUICK_LIMITS,
-    rounds: Rounds = QUICK_ROUNDS,
+    rounds: SurveyIntervals = QUICK_ROUNDS,
     wrap: Any = None,
     ask: Ask | None = None,
     driver: Driver | None = None,
@@ -122,13 +124,13 @@ async def running(
         driver = SimulatedDriver("sim", HypervisorType.KVM, options or SimulatedOptions(), world)
     await attach(store, driver)
     sequencer = Sequencer(store)
-    planner = Planner(store, sequencer)
+    planner = FleetMirror(store, sequencer)
     used = driver if wrap is None else wrap(driver)
     adviser = None if ask is None else Adviser(store, planner, ask)
-    reserver = Reserver(store, planner, Granter(store), adviser)
-    tools = Tools({"sim": used}, reserver, limits, sequencer.poke)
+    reserver = Reserver(store, planner, ClaimBatcher(store), adviser)
+    tools = ExecutorDeps({"sim": used}, reserver, limits, sequencer.poke)
     worker = Worker(store, tools, pace)
-    watch = Watch(store, "sim", driver, rounds, worker.name)
+    watch = ObserverSet(store, "sim", driver, rounds, worker.name)
     watch.committed = sequencer.poke
     await seen_once(store, watch, driver)
     await sequencer.flush()
@@ -153,7 +155,7 @@ async def attach(store: Store, driver: Driver) -> None:
         driver.attach(HostLink(row["name"], row["address"], row["networks"], (pool,)))
 
 
-async def seen_once(store: Store, watch: Watch, driver: Driver) -> None:
+async def seen_once(store: Store, watch: ObserverSet, driver: Driver) -> None:
     """Survey every host once, so that placing can begin."""
     for endpoint in driver.endpoints():
         await watch.observer(endpoint).round()

@@ -15,8 +15,8 @@ import pytest
 
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
-from gateway.store import ledger
-from gateway.store.pool import Store
+from gateway.store.capacity import ledger
+from gateway.store.db.pool import Store
 from tests.drivers.azure_rig import QUICK, SIZES, AzureRig
 from tests.lab.azure.simulator import GROUP, Simulator
 from tests.postgres import create_database, execute

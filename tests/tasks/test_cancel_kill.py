@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.tasks.cancel_kills import Campaign
 from tests.tasks.test_cancel import STORIES
 

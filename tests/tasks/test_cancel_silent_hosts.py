@@ -10,19 +10,19 @@ import pytest
 from drivers.contract import Order, Permit
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
-from gateway.denial import Denied
+from gateway.denial import ApiError
 from gateway.lifecycle import Operation
-from gateway.reconcile.observer import Rounds
-from gateway.store.pool import Store
-from gateway.tasks import ways_out
-from gateway.tasks.policy import Limits
+from gateway.reconcile.observer import SurveyIntervals
+from gateway.store.db.pool import Store
+from gateway.tasks.ending import ways_out
+from gateway.tasks.fault_policy import Limits
 from tests.tasks.cancelling import VERBS
 from tests.tasks.rig import CALLER, Rig, books_balance, ended, running, seed, vm_row
 from tests.tasks.waits import until
 
 DEPLOY = Operation.DEPLOY
 LIMITS = Limits(attempts_max=50, hosts_max=3, settle_for_s=30.0, poll_s=0.02, cancel_s=1.0)
-ROUNDS = Rounds(period_s=0.3, unknown_after_s=5.0, lease_s=5.0, spacing_s=0.05)
+ROUNDS = SurveyIntervals(period_s=0.3, unknown_after_s=5.0, lease_s=5.0, spacing_s=0.05)
 WITHIN_S = 10.0
 WAITS = "select true from task where id = $1 and state = 'queued' and started and error <> ''"
 
@@ -218,7 +218,7 @@ async def test_a_move_whose_hosts_fall_silent(
             assert booked == [1, 2]
             assert row["state"] in ("UNKNOWN", "ON")
             if row["state"] == "ON":
-                with pytest.raises(Denied, match="cleared up"):
+                with pytest.raises(ApiError, match="cleared up"):
                     await rig.submit(1, Operation.RELOCATE, host_id=2)
         else:
             assert len(booked) == 1

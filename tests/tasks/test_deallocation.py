@@ -10,10 +10,10 @@ from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
 from gateway.store import vm_record
-from gateway.store.pool import Store
-from gateway.store.tasks import Claimed
-from gateway.tasks.power import POWER
-from gateway.tasks.steps import Call, Situation
+from gateway.store.db.pool import Store
+from gateway.store.tasks.tasks import Claimed
+from gateway.tasks.operations.power import POWER
+from gateway.tasks.step_actions import CallStep, StepContext
 from tests.tasks.rig import books_balance, running, seed, vm_row
 
 CLOUD = SimulatedOptions(cloud=True)
@@ -82,12 +82,12 @@ async def test_what_was_not_seen_deallocated_is_not_called_so(store: Store, seen
     """M-077: whatever was asked for, the record is what the settled call showed."""
     await seed(store)
     power = POWER["power"]
-    assert isinstance(power, Call)
+    assert isinstance(power, CallStep)
     async with store.transaction() as c:
         vm = await vm_record.load(c, 1)
         task = Claimed(
             uuid4(), Operation.POWER_OFF, 1, vm.name, 1, 1, {"release": not seen}, 1, 0, True
         )
         sighting = Sighting(vm.uuid, "host-1", PowerState.OFF, vm.name, 1, 1024, deallocated=seen)
-        await power.effect(c, Situation(task, vm, ()), Outcome(Verdict.DONE, sighting))
+        await power.effect(c, StepContext(task, vm, ()), Outcome(Verdict.DONE, sighting))
     assert await states(store) == ("OFF", seen)

@@ -9,14 +9,14 @@ from uuid import UUID
 import pytest
 
 from drivers.simulated.world import World
+from gateway.analysis.decision_replay import NotReplayable, made_again
 from gateway.lifecycle import Operation
-from gateway.store import checkpoints, decisions, ledger
-from gateway.store.checkpoints import Pace
-from gateway.store.pool import Connection, Store, StoreConflict
-from gateway.tasks.granting import Granter
-from gateway.tasks.replaying import NotReplayable, made_again
-from gateway.tasks.reserving import Reserver
-from scheduler.decision import decode
+from gateway.placement.claim_batcher import ClaimBatcher
+from gateway.store.capacity import checkpoints, decisions, ledger
+from gateway.store.capacity.checkpoints import CheckpointPace
+from gateway.store.db.pool import Connection, Store, StoreConflict
+from gateway.tasks.operations.reserve_step import Reserver
+from scheduler.decisions.decision import decode
 from tests.tasks.crowd import NOW, count, crowd, ids, replays
 from tests.tasks.planners import desk, seen
 from tests.tasks.rig import records_balance, running, seed, vm_row
@@ -64,7 +64,7 @@ async def test_a_booking_that_does_not_commit_leaves_no_record(store):
     await seen(store, 4)
     async with desk(store) as at:
         broken: Any = _NeverCommits(store)
-        reserver, at.reserver = at.reserver, Reserver(store, at.planner, Granter(broken))
+        reserver, at.reserver = at.reserver, Reserver(store, at.planner, ClaimBatcher(broken))
         with pytest.raises(StoreConflict):
             await at.deploy(1)
         assert (await count(store, "booking"), await count(store, "decision")) == (0, 0)
@@ -185,13 +185,17 @@ async def test_several_take_one_checkpoint(store):
     await seed(store, hosts=1, vms=1)
     async with desk(store) as at:
         flush = at.sequencer.flush
-        both = await asyncio.gather(*(checkpoints.take(store, Pace(), flush) for _ in range(3)))
+        both = await asyncio.gather(
+            *(checkpoints.take(store, CheckpointPace(), flush) for _ in range(3))
+        )
         assert len([one for one in both if one is not None]) == 1
-        assert await checkpoints.take(store, Pace(), flush) is None
+        assert await checkpoints.take(store, CheckpointPace(), flush) is None
         await seen(store, 4)
-        assert await checkpoints.take(store, Pace(changes=99, seconds=99), flush) is None
+        assert await checkpoints.take(store, CheckpointPace(changes=99, seconds=99), flush) is None
         await at.sequencer.flush()
-        assert await checkpoints.take(store, Pace(changes=1, seconds=99), flush) is not None
+        assert (
+            await checkpoints.take(store, CheckpointPace(changes=1, seconds=99), flush) is not None
+        )
 
 
 async def test_the_rows_of_another_s_claim_are_ahead_until_the_feed_tells(store):

@@ -5,11 +5,11 @@ import pytest
 from drivers.contract import LeaseLost
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
-from gateway.store import tasks
-from gateway.store.pool import Store
-from gateway.tasks.record import TaskRecord
-from gateway.tasks.saga import Entry
+from gateway.store.db.pool import Store
+from gateway.store.tasks import tasks
+from gateway.tasks.saga import JournalEvent
 from gateway.tasks.submission import Order, submit
+from gateway.tasks.task_journal import TaskRecord
 from tests.tasks.rig import CALLER, running, seed, vm_row
 
 
@@ -30,12 +30,12 @@ async def test_a_stale_worker_cannot_write(store: Store) -> None:
     step = stale.saga.steps[0]
     with pytest.raises(LeaseLost):
         async with stale.fenced() as page:
-            await page.write(step, Entry.DONE, {})
+            await page.write(step, JournalEvent.DONE, {})
     with pytest.raises(LeaseLost):
         async with stale.fenced() as page:
             await page.finish(True, "")
     async with held.fenced() as page:
-        await page.write(step, Entry.FAILED, {"reason": "x", "clean": True})
+        await page.write(step, JournalEvent.FAILED, {"reason": "x", "clean": True})
     async with store.read() as c:
         rows = await c.fetch("select entry, epoch from journal")
     assert [(row["entry"], row["epoch"]) for row in rows] == [("FAILED", held.task.epoch)]

@@ -6,13 +6,13 @@ from uuid import UUID
 import pytest
 
 from drivers.simulated.world import World
-from gateway.denial import Denied
-from gateway.store import checkpoints, decisions
-from gateway.store.pool import Store
-from gateway.tasks.holding import Holder
+from gateway.denial import ApiError
+from gateway.placement.holds import HoldService
+from gateway.store.capacity import checkpoints, decisions
+from gateway.store.db.pool import Store
 from tests.tasks.crowd import NOW, replays
 from tests.tasks.rig import CALLER, Rig, running, seed
-from tests.tasks.test_holding import held, wish
+from tests.tasks.test_hold_service import held, wish
 
 
 @pytest.fixture
@@ -24,15 +24,15 @@ async def rig(store: Store) -> AsyncIterator[Rig]:
 
 
 @pytest.fixture
-def holder(rig: Rig) -> Holder:
-    return Holder(rig.store, rig.planner)
+def holder(rig: Rig) -> HoldService:
+    return HoldService(rig.store, rig.planner)
 
 
-async def test_each_held_place_was_decided_on_record(rig: Rig, holder: Holder) -> None:
+async def test_each_held_place_was_decided_on_record(rig: Rig, holder: HoldService) -> None:
     """In the hold's own commit; the refused one, too, and each is made again byte for byte."""
     await checkpoints.take(rig.store, NOW, rig.sequencer.flush)
     made = await holder.hold(wish(5), CALLER)
-    with pytest.raises(Denied) as refused:
+    with pytest.raises(ApiError) as refused:
         await holder.hold(wish(4, enterprise=None), CALLER)
     places = (await held(rig.store, made)).places
     async with rig.store.read() as c:
@@ -52,11 +52,11 @@ async def test_each_held_place_was_decided_on_record(rig: Rig, holder: Holder) -
         assert await c.fetchval("select count(*) from decision where hold_id = $1", made) == 5
 
 
-async def test_a_hold_that_is_not_made_leaves_no_decision(rig: Rig, holder: Holder) -> None:
+async def test_a_hold_that_is_not_made_leaves_no_decision(rig: Rig, holder: HoldService) -> None:
     """All of one commit: what the ledger refuses each time is on record nowhere."""
     async with rig.store.transaction() as c:
         await c.execute("update ledger set cpu_limit = 0 where kind = 'host'")
-    with pytest.raises(Denied) as refused:
+    with pytest.raises(ApiError) as refused:
         await holder.hold(wish(2), CALLER)
     assert refused.value.code in ("HOLD-1", "HOLD-3")
     async with rig.store.read() as c:

@@ -18,7 +18,7 @@ import pytest
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 from tests.postgres import create_database, execute
 from tests.sampling import crash_points
 from tests.tasks.dying import Doom, run_to_death, taking_over

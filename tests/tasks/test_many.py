@@ -1,6 +1,6 @@
 """Several processes on one PostgreSQL, some killed: the long run is `make many-processes`."""
 
-from gateway.store.pool import StoreSettings
+from gateway.store.db.pool import StoreSettings
 from tests.postgres import create_database
 from tests.tasks.many import Plan, packing, run
 

@@ -4,7 +4,7 @@ import pytest
 
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
-from gateway.denial import Denied
+from gateway.denial import ApiError
 from gateway.lifecycle import Operation
 from tests.tasks.rig import Rig, books_balance, running, seed, vm_row
 
@@ -185,7 +185,7 @@ async def test_one_operation_at_a_time_on_a_vm(store):
     await seed(store)
     async with running(store, World(), options=SimulatedOptions(delay_s=0.3)) as rig:
         first = await rig.submit(1, Operation.DEPLOY)
-        with pytest.raises(Denied) as refused:
+        with pytest.raises(ApiError) as refused:
             await rig.submit(1, Operation.UNDEPLOY)
         assert (refused.value.code, refused.value.task) == ("VM-2", str(first.task))
 

@@ -12,8 +12,8 @@ import pytest
 from drivers.simulated.endings import end
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
-from gateway.store import leftovers
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
+from gateway.store.tasks import leftovers
 from tests.tasks.outcomes import KINDS, LASTING, Erring, Plan, places, told
 from tests.tasks.rig import QUIET, Rig, books_balance, running, seed, seen_again, vm_row
 

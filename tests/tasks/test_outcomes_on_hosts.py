@@ -13,9 +13,10 @@ import pytest
 from drivers.contract import Location
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
-from gateway.reconcile.observer import Rounds
-from gateway.store import ledger, leftovers
-from gateway.store.pool import Store
+from gateway.reconcile.observer import SurveyIntervals
+from gateway.store.capacity import ledger
+from gateway.store.db.pool import Store
+from gateway.store.tasks import leftovers
 from tests.drivers.kvm_rig import KvmRig
 from tests.drivers.vsphere_rig import SHAPE, Admin, VsphereRig, ended
 from tests.lab.hosts import BRIDGE, SHARED, TEMPLATE, Lab, missing
@@ -27,7 +28,7 @@ from tests.tasks.rig import QUICK_LIMITS, QUIET, Rig, running, seed, seen_again
 SOME = ("Rejected", "Missing", "Unreachable", "Indeterminate", "Bug")
 """Of the kinds, for hosts on which each move takes seconds."""
 DEPLOY, MOVE = Operation.DEPLOY, Operation.RELOCATE
-ROUNDS = Rounds(period_s=0.5, unknown_after_s=30, lease_s=15, spacing_s=0.05)
+ROUNDS = SurveyIntervals(period_s=0.5, unknown_after_s=30, lease_s=15, spacing_s=0.05)
 PATIENT: dict[str, Any] = {"pace": QUIET["pace"], "rounds": ROUNDS, "limits": QUICK_LIMITS}
 ON_KVM = f"""
 update host set name = case id when 1 then '{{first}}' else '{{second}}' end,

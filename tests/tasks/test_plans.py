@@ -7,14 +7,14 @@ import pytest
 
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
-from gateway.denial import Denied
+from gateway.denial import ApiError
 from gateway.lifecycle import Operation
-from gateway.store import ledger
-from gateway.store.pool import Store
-from gateway.tasks.approving import approve, cancel
-from gateway.tasks.moving import PlanRunner
-from gateway.tasks.proposing import PlanQuestion
-from scheduler.plan.timeline import Capacities
+from gateway.plans.approve import approve, cancel
+from gateway.plans.propose import PlanQuestion
+from gateway.plans.runner import PlanRunner
+from gateway.store.capacity import ledger
+from gateway.store.db.pool import Store
+from scheduler.plan.move_schedule import Capacities
 from tests.tasks.plan_rig import ended, moves_of, on, plan_row, proposed, relocations, runners
 from tests.tasks.rig import CALLER, Rig, books_balance, running, seed, vm_row
 
@@ -224,7 +224,7 @@ async def test_a_stale_proposal_is_not_approved(rig: Rig) -> None:
     async with rig.store.transaction() as c:
         await c.execute("update host set state = 'HALTED' where id = 2")
         await ledger.refresh_limits(c)
-    with pytest.raises(Denied) as stale:
+    with pytest.raises(ApiError) as stale:
         await approve(rig.store, id, None, CALLER)
     assert stale.value.code == "PLAN-2"
     async with rig.store.read() as c:
@@ -234,11 +234,11 @@ async def test_a_stale_proposal_is_not_approved(rig: Rig) -> None:
 async def test_one_plan_of_a_datacenter_runs_at_a_time(rig: Rig) -> None:
     first, second = await proposed(rig), await proposed(rig)
     await approve(rig.store, first, [0], CALLER)
-    with pytest.raises(Denied) as refused:
+    with pytest.raises(ApiError) as refused:
         await approve(rig.store, second, None, CALLER)
     assert refused.value.code == "PLAN-2"  # closing the host made it another one
     third = await proposed(rig)
-    with pytest.raises(Denied) as busy:
+    with pytest.raises(ApiError) as busy:
         await approve(rig.store, third, None, CALLER)
     assert busy.value.code == "PLAN-3"
 
@@ -253,7 +253,7 @@ async def test_a_cancelled_plan_begins_no_move_and_records_those_that_run(rig: R
         await ended(rig.store, id)
     states = sorted(move.state for move in await moves_of(rig.store, id))
     assert states == ["APPROVED", "APPROVED", "APPROVED", "DONE"]
-    with pytest.raises(Denied) as over:
+    with pytest.raises(ApiError) as over:
         await cancel(rig.store, id, CALLER)
     assert over.value.code == "PLAN-1"
 

@@ -4,9 +4,17 @@ import pytest
 
 from drivers.contract import LeaseLost
 from drivers.faults import Busy, Indeterminate, Missing, Rejected, Unreachable, Unsupported
+from gateway.tasks.fault_policy import (
+    LONGEST_WAIT_S,
+    Limits,
+    Then,
+    after,
+    is_exhausted,
+    leaves_nothing,
+    wait_s,
+)
 from gateway.tasks.lease import Lease, now_s
-from gateway.tasks.policy import LONGEST_WAIT_S, Limits, Then, after, clean, spent, wait_s
-from gateway.tasks.saga import Act, Mode, Move, Step
+from gateway.tasks.saga import ActionKind, Mode, NextAction, SagaStep
 
 LIMITS = Limits(attempts_max=3)
 
@@ -31,7 +39,11 @@ def test_each_fault_has_one_consequence(fault, tries, then):
 
 def test_only_faults_that_touched_nothing_count_as_clean():
     faults = [Unreachable, Busy, Rejected, Missing, Unsupported, Indeterminate]
-    assert [kind for kind in faults if clean(kind("x"))] == [Unreachable, Busy, Unsupported]
+    assert [kind for kind in faults if leaves_nothing(kind("x"))] == [
+        Unreachable,
+        Busy,
+        Unsupported,
+    ]
 
 
 def test_waits_double_up_to_the_longest():
@@ -66,16 +78,16 @@ def test_a_lost_lease_never_holds_again():
 @pytest.mark.parametrize(
     ("act", "final", "over"),
     [
-        (Act.BEGIN, False, True),
-        (Act.SETTLE, False, True),
-        (Act.BEGIN, True, True),
-        (Act.SETTLE, True, False),
-        (Act.UNDO, False, True),
-        (Act.SETTLE_UNDO, False, False),
+        (ActionKind.BEGIN, False, True),
+        (ActionKind.SETTLE, False, True),
+        (ActionKind.BEGIN, True, True),
+        (ActionKind.SETTLE, True, False),
+        (ActionKind.UNDO, False, True),
+        (ActionKind.SETTLE_UNDO, False, False),
     ],
 )
 def test_a_resolve_calls_once_more_what_cannot_turn_back(act, final, over):
     """After so many tries in vain a step is given up, but one resolve is enough to try again."""
-    move = Move(act, Step("step", Mode.CALL, final=final))
-    assert spent(move, LIMITS.attempts_max, LIMITS) is over
-    assert not spent(move, LIMITS.attempts_max - 1, LIMITS)
+    move = NextAction(act, SagaStep("step", Mode.CALL, final=final))
+    assert is_exhausted(move, LIMITS.attempts_max, LIMITS) is over
+    assert not is_exhausted(move, LIMITS.attempts_max - 1, LIMITS)

@@ -5,10 +5,10 @@ import pytest
 
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
-from gateway.store import decisions
-from gateway.store.pool import Store
-from scheduler.decision import decode
-from scheduler.reason import Lack
+from gateway.store.capacity import decisions
+from gateway.store.db.pool import Store
+from scheduler.decisions.decision import decode
+from scheduler.model.reason import ReasonCode
 from tests.tasks.rig import books_balance, ended, records_balance, running, seed, vm_row
 
 WORDS = "planned by the test: no capacity"
@@ -29,7 +29,7 @@ async def host_of(store: Store) -> str | None:
         return found
 
 
-async def bodies(store: Store) -> list[decisions.Stored]:
+async def bodies(store: Store) -> list[decisions.StoredDecision]:
     """All decisions, the oldest first."""
     async with store.read() as c:
         rows = await c.fetch("select id from decision order by at")
@@ -82,7 +82,7 @@ async def test_when_all_have_refused_the_record_names_their_words(
             assert f"{host} ({WORDS})" in task["error"]
         last = decode((await bodies(store))[-1].body).refused
         assert last is not None
-        assert last.each == {Lack.REFUSED: 2}
+        assert last.each == {ReasonCode.REFUSED: 2}
         assert {reason.spare for miss in last.nearest for reason in miss.reasons} == {WORDS}
         assert (await vm_row(store, 1))["state"] == "NOT_ALLOCATED"
         await books_balance(store)

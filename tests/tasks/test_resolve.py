@@ -7,9 +7,9 @@ import pytest
 
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
-from gateway.store.pool import Store
-from gateway.tasks import ways_out
-from gateway.tasks.policy import Limits
+from gateway.store.db.pool import Store
+from gateway.tasks.ending import ways_out
+from gateway.tasks.fault_policy import Limits
 from tests.tasks.rig import CALLER, Rig, books_balance, ended, running, seed, vm_row
 
 DEPLOY, RELOCATE = Operation.DEPLOY, Operation.RELOCATE

@@ -1,7 +1,8 @@
 """Decisions are kept for so long and so many, with everything they need and nothing more."""
 
-from gateway.store import checkpoints, decisions, feed
-from gateway.store.pool import Store
+from gateway.store.capacity import checkpoints, decisions
+from gateway.store.db.pool import Store
+from gateway.store.feed import feed
 from tests.tasks.crowd import NOW, UNTOUCHED, count, crowd, ids, replays
 from tests.tasks.planners import desk, seen
 from tests.tasks.rig import seed

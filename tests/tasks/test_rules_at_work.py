@@ -6,9 +6,9 @@ from typing import Any
 
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
-from gateway.store import bookings, inventory, ledger
-from gateway.store.pool import Store
-from scheduler.share import Share, part_of
+from gateway.store.capacity import bookings, inventory, ledger
+from gateway.store.db.pool import Store
+from scheduler.model.host_partition import HostPartition, partition_of
 from tests.tasks.rig import Rig, books_balance, running, seed, vm_row
 
 LAYER = """
@@ -165,9 +165,9 @@ async def test_a_share_is_tried_first_and_everything_before_a_refusal(store: Sto
     """M-120: of two processes each fills its own hosts, then those of the other."""
     await seed(store, hosts=4, vms=9, cpus=2)
     async with running(store, World()) as rig:
-        ours = [host for host in range(1, 5) if part_of(host, 2) == 1]
+        ours = [host for host in range(1, 5) if partition_of(host, 2) == 1]
         assert 0 < len(ours) < 4
-        rig.planner.take_share(Share(1, 2))
+        rig.planner.take_share(HostPartition(1, 2))
         for vm in range(1, 2 * len(ours) + 1):
             await rig.run(vm, Operation.DEPLOY)
         placed = await hosts_of(store, *range(1, 2 * len(ours) + 1))

@@ -4,11 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.denial import Denied
+from gateway.denial import ApiError
 from gateway.lifecycle import Operation, VmState, allowed, require
-from gateway.tasks.operations import BEHAVIOURS
-from gateway.tasks.saga import SAGAS, Act, End, Entry, Line, Mode, Move, next_move, tries
-from gateway.tasks.steps import Call
+from gateway.tasks.operations.saga_table import BEHAVIOURS
+from gateway.tasks.saga import (
+    SAGAS,
+    ActionKind,
+    JournalEntry,
+    JournalEvent,
+    Mode,
+    NextAction,
+    SagaEnd,
+    next_action,
+    tries,
+)
+from gateway.tasks.step_actions import CallStep
 
 TICKET = {"ticket": "encoded"}
 
@@ -16,11 +26,11 @@ TICKET = {"ticket": "encoded"}
 def played(saga, answers, failed=None):
     """Play a saga to its end, or until it begins anew; `answers` picks DONE, ABSENT or FAILED for
     each step, `failed` is what is said of a failure."""
-    journal: list[Line] = []
-    acts: list[tuple[Act, str]] = []
+    journal: list[JournalEntry] = []
+    acts: list[tuple[ActionKind, str]] = []
     for _ in range(200):
-        move = next_move(saga, journal)
-        if isinstance(move, End) or move.act is Act.AGAIN:
+        move = next_action(saga, journal)
+        if isinstance(move, SagaEnd) or move.act is ActionKind.AGAIN:
             return journal, acts, move
         acts.append((move.act, move.step.name))
         journal += carried_out(move, answers, failed or {})
@@ -30,21 +40,27 @@ def played(saga, answers, failed=None):
 def carried_out(move, answers, failed):
     """The lines that an executor would write for a move."""
     name = move.step.name
-    undoing = move.act in (Act.UNDO, Act.SETTLE_UNDO)
+    undoing = move.act in (ActionKind.UNDO, ActionKind.SETTLE_UNDO)
     if undoing:
-        intent = [Line(name, Entry.UNDO_INTENT, TICKET)] if move.step.undo is Mode.CALL else []
-        return [*intent, Line(name, Entry.UNDONE)]
-    intent = [Line(name, Entry.INTENT, TICKET)] if move.step.mode is Mode.CALL else []
+        intent = (
+            [JournalEntry(name, JournalEvent.UNDO_INTENT, TICKET)]
+            if move.step.undo is Mode.CALL
+            else []
+        )
+        return [*intent, JournalEntry(name, JournalEvent.UNDONE)]
+    intent = (
+        [JournalEntry(name, JournalEvent.INTENT, TICKET)] if move.step.mode is Mode.CALL else []
+    )
     entry = next(answers)
-    return [*intent, Line(name, entry, failed if entry is Entry.FAILED else {})]
+    return [*intent, JournalEntry(name, entry, failed if entry is JournalEvent.FAILED else {})]
 
 
 @pytest.mark.parametrize("operation", list(Operation))
 def test_every_operation_has_a_saga_that_ends_well_when_nothing_fails(operation):
     saga = SAGAS[operation]
-    _, acts, end = played(saga, iter(lambda: Entry.DONE, None))
-    assert end == End(success=True)
-    assert acts == [(Act.BEGIN, step.name) for step in saga.steps]
+    _, acts, end = played(saga, iter(lambda: JournalEvent.DONE, None))
+    assert end == SagaEnd(success=True)
+    assert acts == [(ActionKind.BEGIN, step.name) for step in saga.steps]
 
 
 @pytest.mark.parametrize("operation", list(Operation))
@@ -52,7 +68,7 @@ def test_each_step_has_a_behaviour_of_its_mode(operation):
     modes = {step.name: step.mode for step in SAGAS[operation].steps}
     behaviours = BEHAVIOURS[operation].items()
     assert modes == {
-        name: Mode.CALL if isinstance(behaviour, Call) else Mode.STORE
+        name: Mode.CALL if isinstance(behaviour, CallStep) else Mode.STORE
         for name, behaviour in behaviours
     }
 
@@ -64,7 +80,7 @@ def test_each_operation_is_allowed_in_some_state_and_refused_in_the_others(opera
     able = [state for state in states if allowed(operation, state)]
     assert able
     for state in set(states) - set(able):
-        with pytest.raises(Denied):
+        with pytest.raises(ApiError):
             require(operation, state)
 
 
@@ -73,10 +89,10 @@ def test_each_operation_is_allowed_in_some_state_and_refused_in_the_others(opera
 def test_whatever_fails_is_taken_back_in_reverse_order(operation, data):
     saga = SAGAS[operation]
     failing = data.draw(st.integers(0, len(saga.steps) - 1))
-    answers = iter([Entry.DONE] * failing + [Entry.FAILED])
+    answers = iter([JournalEvent.DONE] * failing + [JournalEvent.FAILED])
     _, acts, end = played(saga, answers)
-    assert end == End(success=False, reason="")
-    undone = [name for act, name in acts if act is Act.UNDO]
+    assert end == SagaEnd(success=False, reason="")
+    undone = [name for act, name in acts if act is ActionKind.UNDO]
     expected = [step.name for step in reversed(saga.steps[: failing + 1]) if step.undo]
     assert undone == expected
 
@@ -87,9 +103,11 @@ def test_an_intent_without_a_result_is_settled_never_begun_again(operation):
     journal = []
     for step in saga.steps:
         if step.mode is Mode.CALL:
-            move = next_move(saga, [*journal, Line(step.name, Entry.INTENT, TICKET)])
-            assert move == Move(Act.SETTLE, step, "encoded")
-        journal.append(Line(step.name, Entry.DONE))
+            move = next_action(
+                saga, [*journal, JournalEntry(step.name, JournalEvent.INTENT, TICKET)]
+            )
+            assert move == NextAction(ActionKind.SETTLE, step, "encoded")
+        journal.append(JournalEntry(step.name, JournalEvent.DONE))
 
 
 @pytest.mark.parametrize("operation", list(Operation))
@@ -98,56 +116,61 @@ def test_a_call_seen_not_to_have_begun_is_begun_again(operation):
     journal = []
     for step in saga.steps:
         if step.mode is Mode.CALL:
-            seen = [Line(step.name, Entry.INTENT, TICKET), Line(step.name, Entry.ABSENT)]
-            assert next_move(saga, journal + seen) == Move(Act.BEGIN, step)
-        journal.append(Line(step.name, Entry.DONE))
+            seen = [
+                JournalEntry(step.name, JournalEvent.INTENT, TICKET),
+                JournalEntry(step.name, JournalEvent.ABSENT),
+            ]
+            assert next_action(saga, journal + seen) == NextAction(ActionKind.BEGIN, step)
+        journal.append(JournalEntry(step.name, JournalEvent.DONE))
 
 
 def test_a_failure_that_left_nothing_behind_is_not_undone():
     saga = SAGAS[Operation.DEPLOY]
     journal = [
-        Line("reserve", Entry.DONE),
-        Line("create", Entry.INTENT, TICKET),
-        Line("create", Entry.FAILED, {"clean": True, "reason": "nobody answers"}),
+        JournalEntry("reserve", JournalEvent.DONE),
+        JournalEntry("create", JournalEvent.INTENT, TICKET),
+        JournalEntry("create", JournalEvent.FAILED, {"clean": True, "reason": "nobody answers"}),
     ]
-    move = next_move(saga, journal)
-    assert isinstance(move, Move)
-    assert (move.act, move.step.name) == (Act.UNDO, "reserve")
-    end = next_move(saga, [*journal, Line("reserve", Entry.UNDONE)])
-    assert end == End(success=False, reason="nobody answers")
+    move = next_action(saga, journal)
+    assert isinstance(move, NextAction)
+    assert (move.act, move.step.name) == (ActionKind.UNDO, "reserve")
+    end = next_action(saga, [*journal, JournalEntry("reserve", JournalEvent.UNDONE)])
+    assert end == SagaEnd(success=False, reason="nobody answers")
 
 
 @pytest.mark.parametrize("step", ["create", "power"])
 def test_where_a_failure_says_so_the_saga_begins_anew_once_all_is_taken_back(step):
     """Not before: what was made elsewhere would be lost sight of. The second failure ends it."""
     saga = SAGAS[Operation.DEPLOY]
-    places = {"create": [Entry.DONE], "power": [Entry.DONE, Entry.DONE]}[step]
-    journal, acts, end = played(saga, iter([*places, Entry.FAILED]), {"again": True, "reason": "1"})
-    assert isinstance(end, Move)
-    assert (end.act, end.step.name) == (Act.AGAIN, "reserve")
-    undone = [name for act, name in acts if act is Act.UNDO]
+    places = {"create": [JournalEvent.DONE], "power": [JournalEvent.DONE, JournalEvent.DONE]}[step]
+    journal, acts, end = played(
+        saga, iter([*places, JournalEvent.FAILED]), {"again": True, "reason": "1"}
+    )
+    assert isinstance(end, NextAction)
+    assert (end.act, end.step.name) == (ActionKind.AGAIN, "reserve")
+    undone = [name for act, name in acts if act is ActionKind.UNDO]
     assert undone[-1] == "reserve"
-    anew = [*journal, Line("reserve", Entry.AGAIN)]
-    assert next_move(saga, anew) == Move(Act.BEGIN, saga.steps[0])
+    anew = [*journal, JournalEntry("reserve", JournalEvent.AGAIN)]
+    assert next_action(saga, anew) == NextAction(ActionKind.BEGIN, saga.steps[0])
     over = [
         *anew,
-        Line("reserve", Entry.FAILED, {"clean": True, "reason": "nowhere"}),
+        JournalEntry("reserve", JournalEvent.FAILED, {"clean": True, "reason": "nowhere"}),
     ]
-    assert next_move(saga, over) == End(success=False, reason="nowhere")
-    assert tries([Line("create", Entry.ABSENT), *anew], "create") == 0
+    assert next_action(saga, over) == SagaEnd(success=False, reason="nowhere")
+    assert tries([JournalEntry("create", JournalEvent.ABSENT), *anew], "create") == 0
 
 
 def test_an_undo_whose_end_is_unknown_is_settled_first():
     saga = SAGAS[Operation.DEPLOY]
     journal = [
-        Line("reserve", Entry.DONE),
-        Line("create", Entry.INTENT, TICKET),
-        Line("create", Entry.FAILED, {"reason": "no"}),
-        Line("create", Entry.UNDO_INTENT, TICKET),
+        JournalEntry("reserve", JournalEvent.DONE),
+        JournalEntry("create", JournalEvent.INTENT, TICKET),
+        JournalEntry("create", JournalEvent.FAILED, {"reason": "no"}),
+        JournalEntry("create", JournalEvent.UNDO_INTENT, TICKET),
     ]
-    move = next_move(saga, journal)
-    assert isinstance(move, Move)
-    assert (move.act, move.step.name) == (Act.SETTLE_UNDO, "create")
+    move = next_action(saga, journal)
+    assert isinstance(move, NextAction)
+    assert (move.act, move.step.name) == (ActionKind.SETTLE_UNDO, "create")
 
 
 def test_nothing_after_the_move_of_a_relocation_can_turn_it_back():

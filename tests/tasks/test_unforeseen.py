@@ -8,12 +8,15 @@ import pytest
 
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
-from gateway.store import journal, vm_record
-from gateway.store.pool import Store
-from gateway.tasks import deploy, executor, operations, record, ways_out
-from gateway.tasks.policy import Limits
-from gateway.tasks.steps import Call
-from scheduler.values import replace
+from gateway.store import vm_record
+from gateway.store.db.pool import Store
+from gateway.store.tasks import journal
+from gateway.tasks import executor, task_journal
+from gateway.tasks.ending import ways_out
+from gateway.tasks.fault_policy import Limits
+from gateway.tasks.operations import deploy, saga_table
+from gateway.tasks.step_actions import CallStep
+from scheduler.model.values import replace
 from tests.tasks.rig import CALLER, books_balance, ended, running, seed, vm_row
 
 LIMITS = Limits(attempts_max=3, hosts_max=3, settle_for_s=2.0, poll_s=0.02, failures_max=3)
@@ -29,14 +32,14 @@ def _fail(*_: Any, **__: Any) -> Any:
 
 
 def _in_effect(patch: pytest.MonkeyPatch) -> None:
-    broken = Call(deploy._create, _fail, undo=deploy._remove)
-    patch.setitem(operations.BEHAVIOURS[Operation.DEPLOY], "create", broken)  # type: ignore[arg-type]
+    broken = CallStep(deploy._create, _fail, undo=deploy._remove)
+    patch.setitem(saga_table.BEHAVIOURS[Operation.DEPLOY], "create", broken)  # type: ignore[arg-type]
 
 
 def _in_order(patch: pytest.MonkeyPatch) -> None:
-    whole = operations.BEHAVIOURS[Operation.DEPLOY]["power"]
-    assert isinstance(whole, Call)
-    patch.setitem(operations.BEHAVIOURS[Operation.DEPLOY], "power", replace(whole, order=_fail))  # type: ignore[arg-type]
+    whole = saga_table.BEHAVIOURS[Operation.DEPLOY]["power"]
+    assert isinstance(whole, CallStep)
+    patch.setitem(saga_table.BEHAVIOURS[Operation.DEPLOY], "power", replace(whole, order=_fail))  # type: ignore[arg-type]
 
 
 PLACES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
@@ -45,7 +48,7 @@ PLACES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "the saga": lambda patch: patch.setattr(executor, "next_move", _fail),
     "the journal": lambda patch: patch.setattr(journal, "read", _fail),
     "the store of VMs": lambda patch: patch.setattr(vm_record, "record_state", _fail),
-    "the end": lambda patch: patch.setattr(record.Page, "finish", _fail),
+    "the end": lambda patch: patch.setattr(task_journal.TaskTransaction, "finish", _fail),
 }
 
 
@@ -82,7 +85,7 @@ async def test_even_a_bug_in_telling_of_it_ends(
     await seed(store)
     async with running(store, World(""), limits=LIMITS) as rig:
         monkeypatch.setattr(journal, "read", _fail)
-        monkeypatch.setattr(record, "emit", _fail)
+        monkeypatch.setattr(task_journal, "emit", _fail)
         accepted = await rig.submit(1, Operation.DEPLOY)
         from tests.tasks.waits import until
 
@@ -118,7 +121,7 @@ async def test_a_task_over_which_processes_die_is_stuck(store: Store) -> None:
 
 async def test_a_lapsed_lease_is_counted(store: Store) -> None:
     """Taken over from a dead process: once; back from the queue: not."""
-    from gateway.store import tasks
+    from gateway.store.tasks import tasks
 
     await seed(store)
     async with running(store, World("")) as rig:

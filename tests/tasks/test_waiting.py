@@ -7,9 +7,9 @@ from drivers.contract import Outcome, Progress, Ticket, Verdict
 from drivers.simulated.options import SimulatedOptions
 from drivers.simulated.world import World
 from gateway.lifecycle import Operation
-from gateway.store.pool import Store
-from gateway.tasks import ways_out
-from gateway.tasks.policy import Limits
+from gateway.store.db.pool import Store
+from gateway.tasks.ending import ways_out
+from gateway.tasks.fault_policy import Limits
 from tests.tasks.rig import CALLER, QUICK_LIMITS, ended, running, seed
 from tests.tasks.waits import until
 

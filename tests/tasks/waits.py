@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-from gateway.store.pool import Store
+from gateway.store.db.pool import Store
 
 _EACH_S = 0.03
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
-from gateway.api.links import Linker
-from gateway.store.decisions import Stored
-from gateway.tasks.deciding import miss_row
-from scheduler.decision import Chosen, Decision, Question, Refused, decode
-from scheduler.decision import to_mapping as mapping_of
-from scheduler.explanation import requirement
-from scheduler.rendering import Names, render
+from gateway.api.http.links import Linker
+from gateway.placement.decision_log import miss_row
+from gateway.store.capacity.decisions import StoredDecision
+from scheduler.decisions.decision import Chosen, Decision, DecisionQuestion, RefusedDecision, decode
+from scheduler.decisions.decision import to_mapping as mapping_of
+from scheduler.decisions.decision_text import Names, render
+from scheduler.decisions.explanation import requirement
 
 MEDIA = "decision"
 _OF_THE_REQUEST = frozenset({"SHRINK_DEMAND", "LEAVE_LAYER", "LEAVE_TIER"})
@@ -26,7 +26,7 @@ def decision_link(links: Linker, id: object) -> dict[str, Any]:
     return links.link("decision", decision_path(id), MEDIA)
 
 
-def decision(links: Linker, stored: Stored, names: Names, *, hosts: bool) -> dict[str, Any]:
+def decision(links: Linker, stored: StoredDecision, names: Names, *, hosts: bool) -> dict[str, Any]:
     """One decision; without `hosts` it names no place, neither the chosen nor any other."""
     made = decode(stored.body)
     return {
@@ -50,7 +50,7 @@ def decision(links: Linker, stored: Stored, names: Names, *, hosts: bool) -> dic
     }
 
 
-def decision_text(stored: Stored, names: Names, *, hosts: bool) -> str:
+def decision_text(stored: StoredDecision, names: Names, *, hosts: bool) -> str:
     """The same as text for people."""
     what = stored.vm_name or "a place"
     head = f"Decision {stored.id} of {_moment(stored)}: {stored.kind} of {what}\n"
@@ -72,7 +72,7 @@ def told_advice(advice: Sequence[Mapping[str, Any]], *, hosts: bool) -> list[Map
     ]
 
 
-def places_named(stored: Stored) -> tuple[set[int], set[int]]:
+def places_named(stored: StoredDecision) -> tuple[set[int], set[int]]:
     """The hosts and datastores a decision mentions by their ids."""
     made = decode(stored.body)
     demand = made.question.demand
@@ -87,11 +87,11 @@ def places_named(stored: Stored) -> tuple[set[int], set[int]]:
     return hosts, datastores
 
 
-def _moment(stored: Stored) -> str:
+def _moment(stored: StoredDecision) -> str:
     return stored.at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _demand(question: Question, *, hosts: bool) -> dict[str, Any]:
+def _demand(question: DecisionQuestion, *, hosts: bool) -> dict[str, Any]:
     demand = question.demand
     found = {
         "vm": str(demand.vm),
@@ -128,7 +128,7 @@ def _chosen(chosen: Chosen, names: Names) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _refused(refused: Refused, *, hosts: bool) -> dict[str, Any]:
+def _refused(refused: RefusedDecision, *, hosts: bool) -> dict[str, Any]:
     found: dict[str, Any] = {
         "hosts": refused.hosts,
         "byFirstLack": _counts(refused.first),
@@ -145,7 +145,7 @@ def _counts(counts: Mapping[Any, int]) -> dict[str, int]:
     return {lack.value: count for lack, count in sorted(counts.items())}
 
 
-def _links(links: Linker, stored: Stored, *, hosts: bool) -> list[dict[str, Any]]:
+def _links(links: Linker, stored: StoredDecision, *, hosts: bool) -> list[dict[str, Any]]:
     path = decision_path(stored.id)
     found = [
         links.link("self", path, MEDIA, title=str(stored.id)),

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
-from gateway.api.links import Linker
+from gateway.api.http.links import Linker
 from gateway.api.representations.decisions import decision_link, told_advice
-from gateway.store.events_view import Seen
+from gateway.store.feed.event_queries import StoredEvent
 
 _MEDIA = "application/vnd.abiquo.{}+json"
 _ENTITY_MEDIA: Mapping[str, str] = {
@@ -32,7 +32,7 @@ _FOR_ALL = frozenset(
 )
 
 
-def event(links: Linker, seen: Seen, *, hosts: bool) -> dict[str, Any]:
+def event(links: Linker, seen: StoredEvent, *, hosts: bool) -> dict[str, Any]:
     """One event; `position`, `source`, `performedBy`, `onBehalfOf`, `trace` and `details` are
     vmgate's own. Without gaps: positions of the feed are dense, other topics' included.
     Without `hosts` neither message nor details name a place or another tenant."""
@@ -82,7 +82,7 @@ def event(links: Linker, seen: Seen, *, hosts: bool) -> dict[str, Any]:
     }
 
 
-def _source(seen: Seen, nick: str) -> str:
+def _source(seen: StoredEvent, nick: str) -> str:
     """Where it happened: enterprise/user/virtual datacenter/appliance/entity."""
     parts = [
         seen.enterprise_name,
@@ -94,7 +94,7 @@ def _source(seen: Seen, nick: str) -> str:
     return "/".join(part for part in parts if part)
 
 
-def _entity_path(seen: Seen) -> str:
+def _entity_path(seen: StoredEvent) -> str:
     """The entity's path below the API's root; empty when it is gone or has no page."""
     match seen.entity:
         case "VIRTUAL_MACHINE" if seen.virtualappliance_id is not None:
@@ -116,12 +116,12 @@ def _entity_path(seen: Seen) -> str:
             return ""
 
 
-def _entity_uri(seen: Seen) -> str:
+def _entity_uri(seen: StoredEvent) -> str:
     path = _entity_path(seen)
     return f"/api/{path}" if path else ""
 
 
-def _links(links: Linker, seen: Seen) -> list[dict[str, Any]]:
+def _links(links: Linker, seen: StoredEvent) -> list[dict[str, Any]]:
     title = str(seen.payload.get("action") or seen.position)
     found = [links.link("self", f"events/{seen.position}", "event", title=title)]
     path = _entity_path(seen)

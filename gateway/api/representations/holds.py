@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from gateway.api.links import Linker
+from gateway.api.http.links import Linker
 from gateway.api.representations.decisions import decision_link
-from gateway.store.holds import HeldPlace, Hold
+from gateway.store.capacity.holds import HeldPlace, StoredHold
 
 
-def hold(links: Linker, one: Hold) -> dict[str, Any]:
+def hold(links: Linker, one: StoredHold) -> dict[str, Any]:
     """A hold with its places; those that a VM took over name it."""
     path = f"admin/holds/{one.id}"
     offered = [

@@ -3,12 +3,12 @@
 from typing import Any
 from urllib.parse import quote
 
-from gateway.api.links import Linker
-from gateway.store.layers import Layer
-from gateway.store.vm_making import Ground
+from gateway.api.http.links import Linker
+from gateway.store.rules.layers import Layer
+from gateway.store.vm_insert import AppliancePath
 
 
-def layer(links: Linker, ground: Ground, one: Layer) -> dict[str, Any]:
+def layer(links: Linker, ground: AppliancePath, one: Layer) -> dict[str, Any]:
     """A layer with its VMs."""
     appliance = appliance_path(ground.virtualdatacenter_id, ground.id)
     return {

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from gateway.api.links import Linker
-from gateway.store.host_clusters import HostCluster
+from gateway.api.http.links import Linker
 from gateway.store.places import Datacenter, DatastoreRow, HostRow, Rack
+from gateway.store.rules.clusters import HostCluster
 
 
 def datacenter(links: Linker, one: Datacenter) -> dict[str, Any]:

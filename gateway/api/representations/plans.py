@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.api.links import Linker
+from gateway.api.http.links import Linker
 from gateway.store.plans import StoredMove, StoredPlan
-from scheduler.capacity import WHOLE
+from scheduler.model.arithmetic import WHOLE
 
 
 def plan(links: Linker, one: StoredPlan, moves: Sequence[StoredMove] | None) -> dict[str, Any]:

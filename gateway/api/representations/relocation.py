@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.api.links import Linker
-from gateway.store.headroom import DatastoreRoom, HostRoom
+from gateway.api.http.links import Linker
+from gateway.placement.candidates import Candidates
+from gateway.store.capacity.headroom import DatastoreRoom, HostRoom
 from gateway.store.vms import Vm
-from gateway.tasks.candidates import Candidates
-from scheduler.placement import HostVerdict
-from scheduler.reason import Reason
+from scheduler.model.placement import HostVerdict
+from scheduler.model.reason import Reason
 
 
 def machines(

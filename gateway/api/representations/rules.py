@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from gateway.api.links import Linker
-from gateway.store.rules import Rule
+from gateway.api.http.links import Linker
+from gateway.store.rules.rules import Rule
 
 RULE_WORDS = {
     "machine_load": ("machineLoadLevel", "machineloadrule"),

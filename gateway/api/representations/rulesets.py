@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.api.links import Linker
-from gateway.api.ruleset_body import shown_rules
-from gateway.store.rule_versions import Body, Draft, Version
+from gateway.api.http.links import Linker
+from gateway.api.rules.ruleset_body import shown_rules
+from gateway.store.rules.rule_versions import Body, Draft, Version
 
 ROOT = "admin/rulesets"
 

@@ -4,16 +4,17 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
-from gateway.api.links import Linker
+from gateway.api.http.links import Linker
 from gateway.api.representations.consequences import consequences
 from gateway.api.representations.decisions import decision_link
+from gateway.caller import Caller
 from gateway.config.privileges import Privilege
 from gateway.lifecycle import Operation
-from gateway.store.tasks_view import Job, Task
+from gateway.store.tasks.task_queries import Job, Task
 from gateway.store.vms import Vm
-from gateway.tasks import waiting
-from gateway.tasks.submission import Accepted, Caller
-from gateway.tasks.words import UNTOLD
+from gateway.tasks import task_waits
+from gateway.tasks.labels import UNTOLD
+from gateway.tasks.submission import Accepted
 
 
 class Placed(Protocol):
@@ -122,7 +123,7 @@ def _waiting_for(one: Task, caller: Caller) -> str | None:
     """What it waits for now; a hypervisor's words may name any place."""
     if not one.waiting:
         return None
-    return one.waiting if caller.sees_hosts else waiting.TOLD
+    return one.waiting if caller.sees_hosts else task_waits.TOLD
 
 
 def _seconds(at: datetime | None) -> int | None:

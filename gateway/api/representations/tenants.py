@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.api.links import Linker
+from gateway.api.http.links import Linker
 from gateway.api.representations.tiers import offered_link
 from gateway.store.places import Datacenter
 from gateway.store.tenants import Enterprise, Template, Virtualappliance, Virtualdatacenter

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from gateway.api.links import Linker
-from gateway.store.tiers import TierRow
+from gateway.api.http.links import Linker
+from gateway.store.rules.tiers import TierRow
 
 ACTIONS = (
     ("adddatastores", "links"),

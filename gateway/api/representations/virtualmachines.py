@@ -6,16 +6,16 @@ from datetime import datetime
 from typing import Any
 
 from drivers.capabilities import Capabilities
-from gateway.api.links import Linker
+from gateway.api.http.links import Linker
 from gateway.api.representations.decisions import decision_link
 from gateway.api.representations.layers import appliance_path, layer_path
 from gateway.api.representations.tasks import vm_path
 from gateway.api.representations.tiers import offered_link
 from gateway.api.representations.vm_actions import RELOCATE, actions, power_allowed
+from gateway.caller import Caller
 from gateway.lifecycle import Operation, VmState, public_reason
-from gateway.store.nics import Nic
+from gateway.store.nics import StoredNic
 from gateway.store.vms import Vm
-from gateway.tasks.submission import Caller
 
 # Fields of Abiquo's that vmgate does not drive; they never change.
 _CONSTANT: Mapping[str, Any] = {
@@ -51,7 +51,7 @@ def display_state(vm: Vm) -> str:
     return vm.shown_state.value
 
 
-def virtual_machine(viewer: Viewer, vm: Vm, nics: Sequence[Nic]) -> dict[str, Any]:
+def virtual_machine(viewer: Viewer, vm: Vm, nics: Sequence[StoredNic]) -> dict[str, Any]:
     """The whole VM as this caller sees it."""
     return {
         "id": vm.id,
@@ -125,7 +125,7 @@ def _milliseconds(at: datetime) -> int:
     return int(at.timestamp() * 1000)
 
 
-def _links(viewer: Viewer, vm: Vm, nics: Sequence[Nic]) -> list[dict[str, Any]]:
+def _links(viewer: Viewer, vm: Vm, nics: Sequence[StoredNic]) -> list[dict[str, Any]]:
     link, path = viewer.links.link, vm_path(vm)
     found = [
         link("edit", path, "virtualmachine", title=vm.label),
@@ -196,16 +196,16 @@ def _groups(links: Linker, vm: Vm) -> list[dict[str, Any]]:
     return found
 
 
-def _nic_link(links: Linker, vm: Vm, nic: Nic) -> dict[str, Any]:
+def _nic_link(links: Linker, vm: Vm, nic: StoredNic) -> dict[str, Any]:
     return links.link(f"nic{nic.n}", nic_path(nic), "privateip", title=_address(vm, nic))
 
 
-def _address(vm: Vm, nic: Nic) -> str:
+def _address(vm: Vm, nic: StoredNic) -> str:
     """A deallocated VM has no addresses until it starts again."""
     return "" if vm.deallocated else nic.address
 
 
-def nic_path(nic: Nic) -> str:
+def nic_path(nic: StoredNic) -> str:
     """The path of an interface's address."""
     return (
         f"cloud/virtualdatacenters/{nic.virtualdatacenter_id}"
@@ -213,7 +213,7 @@ def nic_path(nic: Nic) -> str:
     )
 
 
-def private_ip(links: Linker, vm: Vm, nic: Nic) -> dict[str, Any]:
+def private_ip(links: Linker, vm: Vm, nic: StoredNic) -> dict[str, Any]:
     """An interface with its address, as Abiquo calls it."""
     vdc = f"cloud/virtualdatacenters/{nic.virtualdatacenter_id}"
     network = f"{vdc}/privatenetworks/{nic.network_id}"

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from drivers.capabilities import Capabilities
+from gateway.caller import Caller
 from gateway.config.privileges import Privilege
 from gateway.lifecycle import Operation, VmState, allowed
 from gateway.store.vms import Vm
-from gateway.tasks.submission import Caller
 
 ACT = Privilege.VAPP_PERFORM_ACTIONS.value
 RELOCATE = Privilege.VM_RELOCATE.value

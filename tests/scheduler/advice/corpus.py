@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from random import Random
 from uuid import UUID
 
-from scheduler.cluster import Cluster, Hold, Resident
-from scheduler.demand import Demand, Reach
-from scheduler.inventory import Datastore, Host, HostState, RuleSet, Scope, Tier
-from scheduler.limits import Level, LoadKind, LoadRule, Rules
-from scheduler.placement import Refusal
-from scheduler.policy import FitPolicy
-from scheduler.values import replace
+from scheduler.fleet.ranking import FitPolicy
+from scheduler.model.demand import Demand, RelocationScope
+from scheduler.model.inventory import AggregateScope, Datastore, Host, HostState, RuleSet, Tier
+from scheduler.model.limits import Level, LoadKind, LoadRule, Rules
+from scheduler.model.placement import Refusal
+from scheduler.model.values import replace
+from scheduler.snapshot.snapshot import InventorySnapshot, SnapshotHold, SnapshotVm
 from tests.scheduler.advice.towns import Town, moving
 from tests.scheduler.places import DATASTORE, DEMAND, HOST, SCOPE
 
@@ -36,11 +36,11 @@ def _town(chance: Random) -> Town:
     hosts = [_host(chance, id) for id in range(1, chance.randint(3, 12))]
     stores = [_store(chance, id) for id in range(1, len(hosts) + 3)]
     racks = {host.rack for host in hosts}
-    scopes: list[Scope] = [replace(SCOPE, id=id, name=f"rack{id}") for id in sorted(racks)]
+    scopes: list[AggregateScope] = [replace(SCOPE, id=id, name=f"rack{id}") for id in sorted(racks)]
     residents = [_resident(chance, hosts, n) for n in range(chance.randint(2, 6) * len(hosts))]
     holds = [_hold(chance, hosts, n) for n in range(chance.randint(0, 4))]
     apart = {1: frozenset({2}), 2: frozenset({1})} if chance.random() < 0.3 else {}
-    cluster = Cluster(
+    cluster = InventorySnapshot(
         tuple(hosts),
         tuple(stores),
         tuple(scopes),
@@ -49,7 +49,9 @@ def _town(chance: Random) -> Town:
         tuple(holds),
     )
     rules = RuleSet(1, excluded=apart, restricted=frozenset({3} if chance.random() < 0.3 else ()))
-    return Town(cluster, DEMAND, chance.choice(list(FitPolicy)), chance.choice(list(Reach)), rules)
+    return Town(
+        cluster, DEMAND, chance.choice(list(FitPolicy)), chance.choice(list(RelocationScope)), rules
+    )
 
 
 def _host(chance: Random, id: int) -> Host:
@@ -114,10 +116,10 @@ def _loads(chance: Random) -> tuple[LoadRule, ...]:
     return (*found, stored) if chance.random() < 0.5 else tuple(found)
 
 
-def _resident(chance: Random, hosts: list[Host], n: int) -> Resident:
+def _resident(chance: Random, hosts: list[Host], n: int) -> SnapshotVm:
     host = chance.choice(hosts)
     cpu, ram = chance.choice(SIZES[:4])
-    return Resident(
+    return SnapshotVm(
         UUID(int=n + 1),
         f"vm{n:03}",
         host.id,
@@ -133,11 +135,11 @@ def _resident(chance: Random, hosts: list[Host], n: int) -> Resident:
     )
 
 
-def _hold(chance: Random, hosts: list[Host], n: int) -> Hold:
+def _hold(chance: Random, hosts: list[Host], n: int) -> SnapshotHold:
     host = chance.choice(hosts)
     cpu, ram = chance.choice(SIZES)
     until = f"2030-01-0{chance.randint(1, 9)}T10:00:00Z"
-    return Hold(UUID(int=1000 + n), host.id, host.id, cpu, ram, 10 * GIB, until=until)
+    return SnapshotHold(UUID(int=1000 + n), host.id, host.id, cpu, ram, 10 * GIB, until=until)
 
 
 def _demand(chance: Random, town: Town) -> Demand:

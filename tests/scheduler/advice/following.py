@@ -4,6 +4,7 @@ from typing import Any, assert_never
 
 from scheduler.advice.changes import (
     AddCapacity,
+    AdviceStep,
     AllowHost,
     AllowReach,
     AttachDatastore,
@@ -22,12 +23,11 @@ from scheduler.advice.changes import (
     ReconnectHost,
     ReserveHost,
     ShrinkDemand,
-    Step,
     WaitHold,
 )
-from scheduler.inventory import Host, HostState
-from scheduler.limits import Level, LoadKind, LoadRule, Rules
-from scheduler.values import replace
+from scheduler.model.inventory import Host, HostState
+from scheduler.model.limits import Level, LoadKind, LoadRule, Rules
+from scheduler.model.values import replace
 from tests.scheduler.advice.towns import Town
 
 
@@ -91,7 +91,7 @@ def _raised(loads: tuple[LoadRule, ...], change: RaiseRule) -> tuple[LoadRule, .
     return tuple(_grown(each, change) if each.id == change.rule else each for each in loads)
 
 
-def _after(step: Step | None) -> int | None:
+def _after(step: AdviceStep | None) -> int | None:
     return None if step is None else step.after
 
 

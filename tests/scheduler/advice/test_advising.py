@@ -5,11 +5,18 @@ from collections.abc import Iterator
 from hypothesis import given, settings
 from msgspec.structs import replace as altered
 
-from scheduler.advice.advising import ADVICE_MAX
-from scheduler.advice.changes import AddCapacity, Advice, Change, RaiseRule, ShrinkDemand, Step
-from scheduler.advice.in_cluster import advice_in
-from scheduler.demand import Demand
-from scheduler.placement import Placement
+from scheduler.advice.changes import (
+    AddCapacity,
+    Advice,
+    AdviceStep,
+    Change,
+    RaiseRule,
+    ShrinkDemand,
+)
+from scheduler.advice.offline import advice_in
+from scheduler.advice.search import ADVICE_MAX
+from scheduler.model.demand import Demand
+from scheduler.model.placement import Placement
 from tests.scheduler.advice.following import followed
 from tests.scheduler.advice.towns import Town, towns
 
@@ -71,7 +78,7 @@ def _less(change: Change, demand: Demand) -> Iterator[Change]:
             for name in ("cpu", "ram", "storage"):
                 step = getattr(change, name)
                 if step is not None and step.before + 1 < step.after:
-                    yield altered(change, **{name: Step(step.before, step.after - 1)})
+                    yield altered(change, **{name: AdviceStep(step.before, step.after - 1)})
         case AddCapacity():
             for name in ("cpu", "ram_mib", "disk_bytes"):
                 if getattr(change, name):

@@ -6,14 +6,14 @@ import msgspec
 import pytest
 
 from scheduler.advice.changes import Advice
-from scheduler.advice.telling import row, sentence
-from scheduler.cluster import Cluster, Hold, Resident
-from scheduler.demand import Demand, Reach
-from scheduler.inventory import HostState, RuleSet, Tier
-from scheduler.limits import Level, LoadKind, LoadRule, Rules
-from scheduler.plain import plain
-from scheduler.policy import FitPolicy
-from scheduler.values import replace
+from scheduler.advice.text import row, sentence
+from scheduler.fleet.ranking import FitPolicy
+from scheduler.model.demand import Demand, RelocationScope
+from scheduler.model.inventory import HostState, RuleSet, Tier
+from scheduler.model.limits import Level, LoadKind, LoadRule, Rules
+from scheduler.model.values import replace
+from scheduler.snapshot.json_values import to_json
+from scheduler.snapshot.snapshot import InventorySnapshot, SnapshotHold, SnapshotVm
 from tests.scheduler.advice.following import followed
 from tests.scheduler.advice.test_advising import advised, placed
 from tests.scheduler.advice.towns import Town, moving
@@ -25,14 +25,16 @@ DISKS = replace(DATASTORE, capacity_bytes=1000)
 OTHER = replace(DISKS, id=2, name="disks2")
 RULES = RuleSet(1, enterprises={1: "acme", 2: "umbrella"})
 BIG = replace(DEMAND, cpu=9)
-FULL = Resident(UUID(int=5), "old", 1, 1, 8, 128, 10, type="KVM")
+FULL = SnapshotVm(UUID(int=5), "old", 1, 1, 8, 128, 10, type="KVM")
 
 
-def _town(demand: Demand = DEMAND, reach: Reach = Reach.RACK, **fields: object) -> Town:
+def _town(
+    demand: Demand = DEMAND, reach: RelocationScope = RelocationScope.RACK, **fields: object
+) -> Town:
     given = {"hosts": (ONE,), "datastores": (DISKS,), **fields}
     rules = given.pop("rule_set", RULES)
     assert isinstance(rules, RuleSet)
-    cluster = Cluster(**given)  # type: ignore[arg-type]
+    cluster = InventorySnapshot(**given)  # type: ignore[arg-type]
     return Town(cluster, demand, FitPolicy.PROGRESSIVE, reach, rules)
 
 
@@ -154,9 +156,9 @@ CASES: list[tuple[str, Town, str]] = [
         _town(
             replace(DEMAND, cpu=8),
             holds=(
-                Hold(UUID(int=1), 1, 1, 1, 0, 0, until="2030-01-01T10:30:00Z"),
-                Hold(UUID(int=2), 1, 1, 1, 0, 0, until="2030-01-01T11:00:00+01:00"),
-                Hold(UUID(int=3), 1, 1, 0, 9, 0, until="2031-01-01T00:00:00Z"),
+                SnapshotHold(UUID(int=1), 1, 1, 1, 0, 0, until="2030-01-01T10:30:00Z"),
+                SnapshotHold(UUID(int=2), 1, 1, 1, 0, 0, until="2030-01-01T11:00:00+01:00"),
+                SnapshotHold(UUID(int=3), 1, 1, 0, 9, 0, until="2031-01-01T00:00:00Z"),
             ),
         ),
         "Wait until 2030-01-01T10:30:00Z, when 2 holds end.",
@@ -217,7 +219,7 @@ def test_this_is_advised(town: Town, told: str) -> None:
 def test_relocations_may_be_let_go_further() -> None:
     """A full rack is left only where the configuration says so."""
     town = _town(hosts=(ONE, TWO), datastores=(DISKS, OTHER), residents=(replace(FULL, cpu=1),))
-    demand = moving(town.cluster, town.cluster.residents[0], Reach.RACK)
+    demand = moving(town.cluster, town.cluster.residents[0], RelocationScope.RACK)
     found = advised(replace(town, demand=demand))
     assert found is not None
     assert "Let relocations reach the whole datacenter." in [sentence(each) for each in found]
@@ -254,5 +256,5 @@ def test_light_comes_before_heavy_and_small_before_large() -> None:
 def test_advice_goes_through_json(town: Town) -> None:
     """It crosses a process and is kept with its refusal."""
     for advice in advised(town) or ():
-        assert msgspec.json.decode(msgspec.json.encode(plain(advice)), type=Advice) == advice
+        assert msgspec.json.decode(msgspec.json.encode(to_json(advice)), type=Advice) == advice
         assert row(advice)["sentence"] == sentence(advice)

@@ -6,14 +6,14 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from scheduler.cluster import Cluster, Hold, Resident
-from scheduler.demand import Demand, Origin, Reach
-from scheduler.fleet import Fleet
-from scheduler.inventory import Datastore, Host, RuleSet, Scope
-from scheduler.ledger import Row
-from scheduler.limits import Level, LoadKind, LoadRule, Rules, resolve
-from scheduler.policy import FitPolicy
-from scheduler.values import replace
+from scheduler.fleet.fleet import Fleet
+from scheduler.fleet.ranking import FitPolicy
+from scheduler.fleet.usage_ledger import Row
+from scheduler.model.demand import Demand, Origin, RelocationScope
+from scheduler.model.inventory import AggregateScope, Datastore, Host, RuleSet
+from scheduler.model.limits import Level, LoadKind, LoadRule, Rules, resolve
+from scheduler.model.values import replace
+from scheduler.snapshot.snapshot import InventorySnapshot, SnapshotHold, SnapshotVm
 from tests.scheduler import places
 
 UNTIL = ("2030-01-01T10:00:00Z", "2030-01-01T11:00:00+00:00", "2030-01-01T11:30:00+01:00")
@@ -25,10 +25,10 @@ Room = Mapping[tuple[str, int], tuple[int, int, int]]
 class Town:
     """A cluster, what is asked of it, and what hands did there: room freed."""
 
-    cluster: Cluster
+    cluster: InventorySnapshot
     demand: Demand
     policy: FitPolicy
-    reach: Reach
+    reach: RelocationScope
     rules: RuleSet
     freed: tuple[tuple[tuple[str, int], tuple[int, int, int]], ...] = ()
 
@@ -42,7 +42,7 @@ class Town:
     def rows(self) -> list[Row]:
         """Every row: use by adding up, limits by the rules."""
         town = self.cluster
-        everyone: list[Resident | Hold] = [*town.residents, *town.holds]
+        everyone: list[SnapshotVm | SnapshotHold] = [*town.residents, *town.holds]
         hosts = [_peopled(host, [e for e in everyone if e.host == host.id]) for host in town.hosts]
         stores = [
             replace(
@@ -56,7 +56,7 @@ class Town:
         return [_freer(row, dict(self.freed)) for row in rows]
 
 
-def _peopled(host: Host, there: Iterable[Resident | Hold]) -> Host:
+def _peopled(host: Host, there: Iterable[SnapshotVm | SnapshotHold]) -> Host:
     there = list(there)
     return replace(
         host,
@@ -67,7 +67,9 @@ def _peopled(host: Host, there: Iterable[Resident | Hold]) -> Host:
     )
 
 
-def _summed(scope: Scope, hosts: list[Host], everyone: list[Resident | Hold]) -> Scope:
+def _summed(
+    scope: AggregateScope, hosts: list[Host], everyone: list[SnapshotVm | SnapshotHold]
+) -> AggregateScope:
     inside = {h.id for h in hosts if getattr(h, scope.kind) == scope.id}
     there = [e for e in everyone if e.host in inside]
     return replace(
@@ -97,7 +99,7 @@ def _freer(row: Row, freed: Room) -> Row:
                 used_bytes=max(row.used_bytes - disk, 0),
                 limit_bytes=row.limit_bytes + max(disk - row.used_bytes, 0),
             )
-        case Scope():
+        case AggregateScope():
             room = freed.get((row.kind, row.id), (0, 0, 0))
             limits = (row.cpu_limit, row.ram_limit_mib, row.disk_limit_bytes)
             wider = [None if a is None else a + b for a, b in zip(limits, room, strict=True)]
@@ -141,8 +143,8 @@ def towns(draw: st.DrawFn) -> Town:
     residents = tuple(draw(st.lists(_residents(hosts), max_size=7, unique_by=_vm))) if hosts else ()
     holds = tuple(draw(st.lists(_holds(hosts), max_size=2, unique_by=_id))) if hosts else ()
     rules = Rules(loads=draw(load_rules()))
-    cluster = Cluster(hosts, stores, world.scopes, rules, residents, holds)
-    reach = draw(st.sampled_from(Reach))
+    cluster = InventorySnapshot(hosts, stores, world.scopes, rules, residents, holds)
+    reach = draw(st.sampled_from(RelocationScope))
     demand = draw(places.demands(replace(world, hosts=())))
     if residents and draw(st.sampled_from([False, False, True])):
         vm = draw(st.sampled_from(residents))
@@ -150,7 +152,7 @@ def towns(draw: st.DrawFn) -> Town:
     return Town(cluster, demand, draw(st.sampled_from(FitPolicy)), reach, world.rules)
 
 
-def moving(cluster: Cluster, vm: Resident, reach: Reach) -> Demand:
+def moving(cluster: InventorySnapshot, vm: SnapshotVm, reach: RelocationScope) -> Demand:
     """What the relocation of a resident asks for."""
     host = next(each for each in cluster.hosts if each.id == vm.host)
     shared = any(store.shared for store in cluster.datastores if store.id == vm.datastore)
@@ -170,19 +172,19 @@ def moving(cluster: Cluster, vm: Resident, reach: Reach) -> Demand:
     )
 
 
-def _vm(one: Resident) -> UUID:
+def _vm(one: SnapshotVm) -> UUID:
     return one.vm
 
 
-def _id(one: Hold) -> UUID:
+def _id(one: SnapshotHold) -> UUID:
     return one.id
 
 
 @st.composite
-def _residents(draw: st.DrawFn, hosts: tuple[Host, ...]) -> Resident:
+def _residents(draw: st.DrawFn, hosts: tuple[Host, ...]) -> SnapshotVm:
     host = draw(st.sampled_from(hosts))
     vm = UUID(int=draw(st.integers(1, 99)))
-    return Resident(
+    return SnapshotVm(
         vm,
         f"vm{vm.int}",
         host.id,
@@ -198,9 +200,9 @@ def _residents(draw: st.DrawFn, hosts: tuple[Host, ...]) -> Resident:
 
 
 @st.composite
-def _holds(draw: st.DrawFn, hosts: tuple[Host, ...]) -> Hold:
+def _holds(draw: st.DrawFn, hosts: tuple[Host, ...]) -> SnapshotHold:
     host = draw(st.sampled_from(hosts))
-    return Hold(
+    return SnapshotHold(
         UUID(int=draw(st.integers(100, 199))),
         host.id,
         draw(st.sampled_from(host.datastores or (9,))),

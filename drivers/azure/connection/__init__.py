@@ -1,0 +1,1 @@
+"""The connection with Azure: calls, their pace and repeats, and operations that take long."""

@@ -1,0 +1,1 @@
+"""Slow questions about the whole inventory, which are answered in a child process."""

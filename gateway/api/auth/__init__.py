@@ -1,0 +1,1 @@
+"""Who calls: credentials, their verification, and what the caller may do."""

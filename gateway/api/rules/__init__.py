@@ -1,0 +1,1 @@
+"""Workload rules, rule sets, and what rules are about: clusters, tiers, layers, reservations."""

@@ -1,0 +1,1 @@
+"""VMs and appliances: their resources, their actions, and their tasks."""

@@ -1,0 +1,1 @@
+"""Placement in the gateway: the fleet mirror, claims, holds, the decision log, and advice."""

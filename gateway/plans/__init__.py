@@ -1,0 +1,1 @@
+"""Relocation plans: proposed, approved, run."""

@@ -1,0 +1,1 @@
+"""Capacity on record: the ledger, bookings, claims, holds, and the decisions about them."""

@@ -1,0 +1,1 @@
+"""The outbox, and the feed that it is moved to in the order of commits."""

@@ -1,0 +1,1 @@
+"""Workload rules on record, their versions, and what they are about."""

@@ -1,0 +1,1 @@
+"""Tasks on record: the queue, the journal, what they wait for, what they left behind."""

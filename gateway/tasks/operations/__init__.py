@@ -1,0 +1,1 @@
+"""The operations on VMs, one file each, with the table of their sagas."""

@@ -1,0 +1,1 @@
+"""The live index: it finds the best host for a demand, and keeps up with changes."""

@@ -1,0 +1,1 @@
+"""Values without any search: demands, the inventory, limits, placements, reasons."""

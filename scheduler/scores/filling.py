@@ -1,9 +1,0 @@
-"""Filling takes the host that is most in use, so that few hosts carry many VMs."""
-
-from scheduler.capacity import in_use
-from scheduler.inventory import Host
-
-
-def filling(host: Host) -> int:
-    """The shares of CPU and memory in use, added; 0 for an unused host."""
-    return in_use((host.cpu_used, host.cpu_limit), (host.ram_used_mib, host.ram_limit_mib))

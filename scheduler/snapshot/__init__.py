@@ -1,0 +1,1 @@
+"""A whole inventory at one moment as one JSON file, to decide and to plan without the service."""
