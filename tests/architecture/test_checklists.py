@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from typing import Any
 
 import msgspec
@@ -38,8 +38,8 @@ WITHOUT_CONSEQUENCES = {
 def tables_of_rule_kinds() -> dict[str, set[str]]:
     """Return the keys of each module-level table of API and store that has two kinds of rules."""
     found = {}
-    for package in ("gateway.api", "gateway.api.representations", "gateway.store"):
-        for each in iter_modules(import_module(package).__path__, f"{package}."):
+    for package in ("gateway.api", "gateway.store"):
+        for each in walk_packages(import_module(package).__path__, f"{package}."):
             for name, value in vars(import_module(each.name)).items():
                 if isinstance(value, dict) and len(RULE_WORDS.keys() & set(value)) > 1:
                     found[f"{each.name}.{name}"] = set(value)

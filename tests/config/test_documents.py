@@ -81,7 +81,7 @@ def test_every_code_is_documented_and_no_other():
 
 def test_every_status_is_documented():
     problems = import_module("gateway.api.http.problems")
-    assert set(problems.STATUS) == set(import_module("gateway.denial").Kind)
+    assert set(problems.STATUS) == set(import_module("gateway.denial").ErrorKind)
     told = {int(status) for status in re.findall(r"^\| ([45]\d\d) \|", API, re.MULTILINE)}
     assert told == {*problems.STATUS.values(), 405, 413, 500}
 
@@ -99,7 +99,7 @@ def metrics() -> Iterator[str]:
 
 def test_metrics_are_documented_and_no_other():
     """The table of operations.md names each metric of the source."""
-    table = OPERATIONS.partition("| metric | watch |")[2].partition("\n\n")[0]
+    table = OPERATIONS.partition("| metric | watch for |")[2].partition("\n\n")[0]
     assert set(re.findall(r"vmgate_\w+", table)) == set(metrics())
 
 
