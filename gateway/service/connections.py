@@ -26,7 +26,7 @@ RESPONSE_STEP_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Caps and deadlines of a listener; see `gateway.config.model.Server`."""
+    """Caps and deadlines of a listener; see `gateway.config.model.ServerSection`."""
 
     connections_max: int = 2048
     connections_per_address: int = 512

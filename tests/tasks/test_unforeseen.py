@@ -45,7 +45,7 @@ def _in_order(patch: pytest.MonkeyPatch) -> None:
 PLACES: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "an effect": _in_effect,
     "the order of a step": _in_order,
-    "the saga": lambda patch: patch.setattr(executor, "next_move", _fail),
+    "the saga": lambda patch: patch.setattr(executor, "next_action", _fail),
     "the journal": lambda patch: patch.setattr(journal, "read", _fail),
     "the store of VMs": lambda patch: patch.setattr(vm_record, "record_state", _fail),
     "the end": lambda patch: patch.setattr(task_journal.TaskTransaction, "finish", _fail),
