@@ -176,7 +176,7 @@ class Remove(msgspec.Struct, frozen=True, tag="remove"):
     volume: str
 
 
-class CleanUp(msgspec.Struct, frozen=True, tag="clear"):
+class Clear(msgspec.Struct, frozen=True, tag="clear"):
     """Delete what a move left at `at`, after the VM was seen living on `lives_on`.
 
     Only the named volume, and a definition that is not running, may go. An empty `volume`
@@ -189,7 +189,7 @@ class CleanUp(msgspec.Struct, frozen=True, tag="clear"):
     volume: str = ""
 
 
-Order = Deploy | Power | Reset | Reconfigure | Redeploy | Relocate | Remove | CleanUp
+Order = Deploy | Power | Reset | Reconfigure | Redeploy | Relocate | Remove | Clear
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -285,7 +285,7 @@ class Driver(Protocol):
     async def redeploy(self, permit: Permit, order: Redeploy) -> None: ...
     async def relocate(self, permit: Permit, order: Relocate) -> None: ...
     async def remove(self, permit: Permit, order: Remove) -> None: ...
-    async def clear(self, permit: Permit, order: CleanUp) -> None: ...
+    async def clear(self, permit: Permit, order: Clear) -> None: ...
 
     async def objections(self, order: Order) -> tuple[str, ...]:
         """Why an order would be refused now, each a sentence; only looks, and promises nothing."""

@@ -28,7 +28,7 @@ from drivers.azure.vm_operations import CallContext
 from drivers.capabilities import Capabilities, HypervisorType
 from drivers.changes import StateChange, StateChangeStream
 from drivers.contract import (
-    CleanUp,
+    Clear,
     Deploy,
     HostLink,
     Order,
@@ -177,7 +177,7 @@ class AzureDriver:
         self._scene().link(order.at.host)
         await self._do(permit, order.vm, lambda s, guard: delete.remove(s, order, guard))
 
-    async def clear(self, permit: Permit, order: CleanUp) -> None:
+    async def clear(self, permit: Permit, order: Clear) -> None:
         """Nothing moves, so nothing is left behind."""
         for host in (order.at.host, order.lives_on):
             self._scene().link(host)

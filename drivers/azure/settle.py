@@ -12,7 +12,7 @@ from drivers.azure.faults import NO_CAPACITY, Reaction, Said
 from drivers.azure.vm_operations import CallContext
 from drivers.azure.vm_parser import AzureVm, Figures, place_of
 from drivers.contract import (
-    CleanUp,
+    Clear,
     Deploy,
     Outcome,
     Power,
@@ -31,7 +31,7 @@ from drivers.faults import Indeterminate
 def hosts_of(ticket: Ticket) -> tuple[str, ...]:
     """Every place that must be known."""
     match ticket.order:
-        case Deploy(at=at) | Remove(at=at) | CleanUp(at=at):
+        case Deploy(at=at) | Remove(at=at) | Clear(at=at):
             return (at.host,)
         case Power(host=host) | Reset(host=host) | Reconfigure(host=host) | Redeploy(host=host):
             return (host,)
@@ -73,7 +73,7 @@ async def settle(scene: CallContext, operations: Operations, ticket: Ticket) -> 
             if stand.end is OperationState.UNKNOWN:
                 raise Indeterminate("it leaves no trace", host=host)
             return await _at(scene, host, seen, stand, stand.end is OperationState.DONE)
-        case CleanUp(at=at):
+        case Clear(at=at):
             left = await sighting_at(scene, seen, at.host)
             return Outcome(Verdict.ABSENT, left) if left else Outcome(Verdict.DONE)
         case Relocate():

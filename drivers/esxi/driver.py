@@ -8,7 +8,7 @@ from uuid import UUID
 
 from drivers.changes import StateChange, StateChangeStream
 from drivers.contract import (
-    CleanUp,
+    Clear,
     Deploy,
     HostLink,
     Order,
@@ -213,7 +213,7 @@ class EsxiDriver(NoRedeploy):
         link = self._link(order.at.host)
         await self._remains.remove(permit, order, lambda s: self._places.host(s, link))
 
-    async def clear(self, permit: Permit, order: CleanUp) -> None:
+    async def clear(self, permit: Permit, order: Clear) -> None:
         """See that the VM lives elsewhere: the vCenter leaves nothing behind."""
         links = [self._link(order.at.host), self._link(order.lives_on)]
         await self._vcenter.act(

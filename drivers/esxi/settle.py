@@ -9,7 +9,7 @@ from typing import Any, assert_never
 from uuid import UUID
 
 from drivers.contract import (
-    CleanUp,
+    Clear,
     Deploy,
     HostLink,
     Order,
@@ -50,7 +50,7 @@ class SettleScope:
 def hosts_of(order: Order) -> tuple[str, ...]:
     """Every host that must be in sight."""
     match order:
-        case Deploy(at=at) | Remove(at=at) | CleanUp(at=at):
+        case Deploy(at=at) | Remove(at=at) | Clear(at=at):
             return (at.host,)
         case Power(host=host) | Reset(host=host) | Reconfigure(host=host) | Redeploy(host=host):
             return (host,)
@@ -96,7 +96,7 @@ def settle(service: Service, ticket: Ticket, scope: SettleScope) -> Outcome:
             return _relocate(relocate, at)
         case Remove(at=place):
             return _remove(at, place.host)
-        case CleanUp(at=place):
+        case Clear(at=place):
             left = seen.sighting(place.host)
             return Outcome(Verdict.ABSENT, left) if left else Outcome(Verdict.DONE)
         case _:

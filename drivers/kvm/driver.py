@@ -9,7 +9,7 @@ from uuid import UUID
 from drivers.capabilities import Capabilities, HypervisorType
 from drivers.changes import StateChange, StateChangeStream
 from drivers.contract import (
-    CleanUp,
+    Clear,
     Deploy,
     HostLink,
     Order,
@@ -164,7 +164,7 @@ class KvmDriver(NoRedeploy):
         host = self._host(order.at.host)
         await host.act(lambda c, check: operations.remove(c, order, check), permit)
 
-    async def clear(self, permit: Permit, order: CleanUp) -> None:
+    async def clear(self, permit: Permit, order: Clear) -> None:
         """Delete what a move left, once the VM is seen living on the other host."""
         lives = await self.look(order.vm, order.lives_on)
         if lives is None or lives.arriving:

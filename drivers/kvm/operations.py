@@ -10,7 +10,7 @@ from uuid import UUID
 
 import libvirt
 
-from drivers.contract import CleanUp, Deploy, Power, PowerRequest, Reconfigure, Remove, Reset
+from drivers.contract import Clear, Deploy, Power, PowerRequest, Reconfigure, Remove, Reset
 from drivers.faults import Missing, Rejected
 from drivers.kvm import definition_rewrite, domain_xml, preflight, queries, states, volumes
 from drivers.kvm.domain_xml import HostSetting
@@ -127,7 +127,7 @@ def remove(connection: Any, order: Remove, check: Check) -> None:
     volumes.remove(connection, order.at.datastore, order.volume, check)
 
 
-def clear(connection: Any, order: CleanUp, check: Check) -> None:
+def clear(connection: Any, order: Clear, check: Check) -> None:
     """Delete what a move left here; the caller saw the VM living elsewhere."""
     domain = queries.find(connection, order.vm)
     if domain is not None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from drivers.contract import (
-    CleanUp,
+    Clear,
     Deploy,
     Location,
     Outcome,
@@ -45,7 +45,7 @@ def places_of(ticket: Ticket) -> tuple[tuple[str, Location | None], ...]:
     match ticket.order:
         case Deploy(at=at):
             return ((at.host, None),)
-        case Remove(at=at) | CleanUp(at=at):
+        case Remove(at=at) | Clear(at=at):
             return ((at.host, at),)
         case Power(host=host) | Reset(host=host) | Reconfigure(host=host) | Redeploy(host=host):
             return ((host, None),)
@@ -60,7 +60,7 @@ def see(connection: Any, ticket: Ticket, host: str, at: Location | None) -> KvmS
     order = ticket.order
     vm = order.spec.vm if isinstance(order, Deploy | Reconfigure | Relocate) else order.vm
     left = False
-    if at is not None and isinstance(order, Remove | CleanUp) and order.volume:
+    if at is not None and isinstance(order, Remove | Clear) and order.volume:
         left = volumes.exists(connection, at.datastore, order.volume)
     # Asked on both sides of the look, so that no end of a move slips between.
     busy = queries.moving(connection, vm)
@@ -81,7 +81,7 @@ def settle(ticket: Ticket, seen: list[KvmSightings]) -> Outcome:
             return _reconfigure(reconfigure, seen[0].vm)
         case Relocate():
             return _relocate(ticket.order, seen[0], seen[1])
-        case Remove() | CleanUp():
+        case Remove() | Clear():
             gone = seen[0].vm is None and not seen[0].volume_left
             return Outcome(Verdict.DONE) if gone else Outcome(Verdict.ABSENT, seen[0].vm)
         case _:

@@ -13,7 +13,7 @@ import msgspec
 from drivers.capabilities import HypervisorType
 from drivers.changes import Change, StateChange
 from drivers.contract import (
-    CleanUp,
+    Clear,
     Deploy,
     HostLink,
     Outcome,
@@ -188,7 +188,7 @@ class SimulatedDriver(NothingForeseen):
             permit, order.at.host, "remove", lambda: operations.remove(self.world, task, order)
         )
 
-    async def clear(self, permit: Permit, order: CleanUp) -> None:
+    async def clear(self, permit: Permit, order: Clear) -> None:
         """Delete what a move left."""
         self._need(self.capabilities.relocation, "moves no VM")
         task = str(permit.task)

@@ -2,7 +2,7 @@
 
 from drivers.changes import Change
 from drivers.contract import (
-    CleanUp,
+    Clear,
     Deploy,
     Location,
     Power,
@@ -224,7 +224,7 @@ def remove(world: World, task: str, order: Remove) -> None:
     _drop_volume(world, order.at, order.volume)
 
 
-def clear(world: World, task: str, order: CleanUp) -> None:
+def clear(world: World, task: str, order: Clear) -> None:
     """Delete what a move left, once the VM is seen living elsewhere."""
     vm, host = str(order.vm), order.at.host
     lives = world.row(

@@ -4,7 +4,7 @@ from typing import assert_never
 from uuid import UUID
 
 from drivers.contract import (
-    CleanUp,
+    Clear,
     Deploy,
     Outcome,
     Power,
@@ -47,7 +47,7 @@ def hosts_of(ticket: Ticket) -> tuple[str, ...]:
             return (host,)
         case Relocate(source=source, target=target):
             return (source.host, target.host)
-        case CleanUp(at=at):
+        case Clear(at=at):
             return (at.host,)
         case _:
             assert_never(ticket.order)
@@ -68,7 +68,7 @@ def settle(world: World, ticket: Ticket) -> Outcome:
             return _relocate(world, ticket, order)
         case Remove() as order:
             return _gone(world, str(order.vm), order.at.host, place_of(order.at), order.volume)
-        case CleanUp() as order:
+        case Clear() as order:
             return _gone(world, str(order.vm), order.at.host, place_of(order.at), order.volume)
         case _:
             assert_never(ticket.order)

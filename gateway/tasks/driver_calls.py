@@ -11,7 +11,7 @@ import msgspec
 
 from drivers.contract import (
     KEPT_MAX,
-    CleanUp,
+    Clear,
     Deploy,
     Driver,
     LeaseLost,
@@ -86,7 +86,7 @@ async def _verb(driver: Driver, permit: Permit, order: Order) -> None:
             await driver.relocate(permit, order)
         case Remove():
             await driver.remove(permit, order)
-        case CleanUp():
+        case Clear():
             await driver.clear(permit, order)
         case _:
             assert_never(order)

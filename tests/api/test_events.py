@@ -86,7 +86,7 @@ async def test_filters(api: Api) -> None:
     wanted = {
         "severity=ERROR": [1],
         "user=admin": [2],
-        "entity=RACK": [3],
+        "entity=CLUSTER": [3],
         "entity=MACHINE&entityId=2": [2],
         "action=MODIFY": [3],
         "has=RO_": [1],

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from drivers.contract import (
-    CleanUp,
+    Clear,
     Driver,
     Permit,
     PowerRequest,
@@ -109,7 +109,7 @@ class Interrupted:
         volume, gone = order.volume, order.spec.disk.volume
         if verdict is Verdict.DONE:
             lives, left, volume, gone = left, lives, gone, volume
-        await rig.driver.clear(permitted(), CleanUp(vm, left, lives.host, gone))
+        await rig.driver.clear(permitted(), Clear(vm, left, lives.host, gone))
         assert await rig.driver.look(vm, left.host) is None
         assert (await rig.volumes(left), await rig.volumes(lives)) == (set(), {volume})
         seen = await rig.driver.look(vm, lives.host)

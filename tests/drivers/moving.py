@@ -2,7 +2,7 @@
 
 import pytest
 
-from drivers.contract import CleanUp, Power, PowerRequest, Verdict
+from drivers.contract import Clear, Power, PowerRequest, Verdict
 from drivers.facts import PowerState
 from drivers.faults import Fault, Indeterminate, Missing, Rejected, Unreachable
 from tests.drivers.rigs import Rig, closing, permitted, reported, surveyed, ticket
@@ -53,7 +53,7 @@ class Moving:
         assert await rig.driver.look(spec.vm, rig.first) is None
         assert await rig.volumes(order.target) == {order.spec.disk.volume}
         clearing = permitted()
-        clear = CleanUp(spec.vm, order.source, rig.second, order.volume)
+        clear = Clear(spec.vm, order.source, rig.second, order.volume)
         for _ in range(2):
             await rig.driver.clear(clearing, clear)
             cleared = await rig.driver.settle(ticket(clearing, clear))
@@ -151,7 +151,7 @@ class Moving:
         """Neither where it is the only one, nor while the other host cannot be asked."""
         spec = await rig.deployed()
         at = rig.at(rig.first)
-        permit, order = permitted(), CleanUp(spec.vm, at, rig.second, spec.disk.volume)
+        permit, order = permitted(), Clear(spec.vm, at, rig.second, spec.disk.volume)
         assert (await rig.driver.settle(ticket(permit, order))).verdict is Verdict.ABSENT
         with pytest.raises(Rejected):
             await rig.driver.clear(permit, order)
@@ -167,7 +167,7 @@ class Moving:
         spec = await rig.started()
         permit, order = rig.relocation(spec)
         await rig.driver.relocate(permit, order)
-        clear = CleanUp(spec.vm, order.target, rig.second, spec.disk.volume)
+        clear = Clear(spec.vm, order.target, rig.second, spec.disk.volume)
         with pytest.raises(Rejected):
             await rig.driver.clear(permitted(), clear)
         assert await rig.volumes(order.target) == {spec.disk.volume}
@@ -178,7 +178,7 @@ class Moving:
         spec = await rig.deployed()
         permit, order = rig.relocation(spec)
         await rig.driver.relocate(permit, order)
-        clearing, clear = permitted(), CleanUp(spec.vm, order.source, rig.second)
+        clearing, clear = permitted(), Clear(spec.vm, order.source, rig.second)
         await rig.driver.clear(clearing, clear)
         assert (await rig.driver.settle(ticket(clearing, clear))).verdict is Verdict.DONE
         assert await rig.volumes(order.target) == {spec.disk.volume}

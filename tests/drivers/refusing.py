@@ -2,7 +2,7 @@
 
 import pytest
 
-from drivers.contract import CleanUp, Order, Power, PowerRequest, Redeploy, Relocate
+from drivers.contract import Clear, Order, Power, PowerRequest, Redeploy, Relocate
 from drivers.faults import Fault, Rejected, Unsupported
 from tests.drivers.rigs import Rig, permitted_times
 from tests.drivers.trouble import call, promised
@@ -21,7 +21,7 @@ class Refusing:
             Power(spec.vm, rig.first, PowerRequest.RESUME),
             Redeploy(spec.vm, rig.first),
             Relocate(spec, here, there, spec.disk.volume),
-            CleanUp(spec.vm, there, rig.first, spec.disk.volume),
+            Clear(spec.vm, there, rig.first, spec.disk.volume),
         ]
         can = rig.driver.capabilities
         refused: list[Fault] = []

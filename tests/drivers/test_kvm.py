@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from drivers.capabilities import HypervisorType
-from drivers.contract import CleanUp, Deploy, Driver, Power, PowerRequest, Verdict, VmSpec
+from drivers.contract import Clear, Deploy, Driver, Power, PowerRequest, Verdict, VmSpec
 from drivers.facts import PowerState
 from drivers.faults import Indeterminate, Missing, Rejected, Unreachable
 from tests.drivers.contract_suite import DriverContract
@@ -141,7 +141,7 @@ class TestKvm(DriverContract):
             await rig.driver.relocate(permit, order)
         assert (await rig.driver.settle(ticket(permit, order))).verdict is Verdict.ABSENT
         assert await rig.driver.look(spec.vm, rig.first) == before
-        clear = CleanUp(spec.vm, order.target, rig.first, order.spec.disk.volume)
+        clear = Clear(spec.vm, order.target, rig.first, order.spec.disk.volume)
         await rig.driver.clear(permitted(), clear)
         assert await rig.volumes(order.target) == set()
         assert await rig.volumes(at) == {spec.disk.volume}

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from drivers.contract import (
-    CleanUp,
+    Clear,
     Deploy,
     Driver,
     Order,
@@ -104,7 +104,7 @@ async def test_a_move_that_failed_over_a_leftover_did_not_happen(kvm: KvmRig) ->
         await kvm.driver.look(spec.vm, kvm.first),
     )
     assert "did not happen: the VM is ON on lab-1" in outcome.reason
-    await kvm.driver.clear(permitted(), CleanUp(spec.vm, order.target, kvm.first))
+    await kvm.driver.clear(permitted(), Clear(spec.vm, order.target, kvm.first))
     assert await kvm.everything(kvm.second) == set()
     assert kvm.boots(spec.vm) == 1
     await kvm.driver.relocate(permitted(), kvm.relocation(spec)[1])
@@ -138,7 +138,7 @@ async def test_a_live_move_is_cancelled(kvm: KvmRig, shared: bool) -> None:
         assert await stopped(driver, moving, ticket(permit, order)) < CANCELLED_WITHIN_S
     assert (await kvm.driver.settle(ticket(permit, order))).verdict is Verdict.ABSENT
     left = "" if shared else order.spec.disk.volume
-    await kvm.driver.clear(permitted(), CleanUp(spec.vm, order.target, kvm.first, left))
+    await kvm.driver.clear(permitted(), Clear(spec.vm, order.target, kvm.first, left))
     assert await kvm.everything(kvm.first) == {spec.vm}
     assert await kvm.everything(kvm.second) == set()
     assert await kvm.volumes(kvm.at(kvm.second, shared=False)) == set()

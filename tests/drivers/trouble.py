@@ -10,7 +10,7 @@ import pytest
 
 from drivers.capabilities import Capabilities
 from drivers.contract import (
-    CleanUp,
+    Clear,
     Deploy,
     Driver,
     LeaseLost,
@@ -63,7 +63,7 @@ def promised(can: Capabilities, order: Order) -> bool:
     match order:
         case Power(request=PowerRequest.PAUSE | PowerRequest.RESUME):
             return can.pause
-        case Relocate() | CleanUp():
+        case Relocate() | Clear():
             return can.relocation
         case Redeploy():
             return can.redeploy
@@ -84,7 +84,7 @@ class Trouble:
             await rig.power(spec, request)
         seen = await rig.driver.look(spec.vm, rig.first)
         new = Deploy(rig.spec(), rig.at(rig.second))
-        clear = CleanUp(spec.vm, rig.at(rig.second), rig.first, spec.disk.volume)
+        clear = Clear(spec.vm, rig.at(rig.second), rig.first, spec.disk.volume)
         clears = [clear] if promised(rig.driver.capabilities, clear) else []
         for order in [new, *clears, *orders_for(rig, spec, rig.first, rig.second)]:
             with pytest.raises(LeaseLost):
@@ -203,7 +203,7 @@ class Trouble:
         with pytest.raises(Unreachable):
             await driver.look(spec.vm, host)
         deploy = Deploy(rig.spec(), rig.at(host))
-        clear = CleanUp(spec.vm, rig.at(host), rig.second)
+        clear = Clear(spec.vm, rig.at(host), rig.second)
         for order in [deploy, *orders_for(rig, spec, host, rig.second)]:
             with pytest.raises((Unreachable, Indeterminate)) as lost:
                 await call(driver, permitted(), order)

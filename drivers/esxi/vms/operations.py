@@ -10,7 +10,7 @@ from typing import Any
 from pyVmomi import vim
 
 from drivers.capabilities import Capabilities, HypervisorType
-from drivers.contract import CleanUp, Power, PowerRequest, Reconfigure, Remove, Reset
+from drivers.contract import Clear, Power, PowerRequest, Reconfigure, Remove, Reset
 from drivers.esxi import queries
 from drivers.esxi.connection.session import Service
 from drivers.esxi.queries import VsphereVm
@@ -182,7 +182,7 @@ def unprotected(seen: VsphereVm, host: str) -> None:
         raise Rejected(f"Fault Tolerance of the VM is {state}: turn it off first", host=host)
 
 
-def clear(service: Service, order: CleanUp, hosts: dict[str, Any]) -> None:
+def clear(service: Service, order: Clear, hosts: dict[str, Any]) -> None:
     """A move leaves nothing behind in a vCenter; that the VM lives elsewhere is seen to be so."""
     seen = queries.see(service, order.vm, hosts)
     if seen.vm is None or seen.host != order.lives_on:

@@ -7,7 +7,7 @@ done, and what comes after must still know where the VM came from.
 from collections.abc import Mapping
 from typing import Any
 
-from drivers.contract import CleanUp, Location, Order, Outcome, Relocate
+from drivers.contract import Clear, Location, Order, Outcome, Relocate
 from gateway.store import vm_record
 from gateway.store.capacity import bookings
 from gateway.store.db.pool import Connection
@@ -52,13 +52,13 @@ async def _moved(c: Connection, at: StepContext, outcome: Outcome) -> None:
 def _clear_target(at: StepContext) -> Order:
     source, target = _places(at)
     volume = "" if _same_disk(at) else at.detail("reserve")["target_volume"]
-    return CleanUp(at.vm.uuid, target, source.host, volume)
+    return Clear(at.vm.uuid, target, source.host, volume)
 
 
 def _clear_source(at: StepContext) -> Order:
     source, target = _places(at)
     volume = "" if _same_disk(at) else at.detail("reserve")["source_volume"]
-    return CleanUp(at.vm.uuid, source, target.host, volume)
+    return Clear(at.vm.uuid, source, target.host, volume)
 
 
 async def _give_back(c: Connection, at: StepContext, leaves: int, stays: int) -> None:

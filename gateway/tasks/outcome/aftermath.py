@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import replace
 
 from drivers.contract import (
-    CleanUp,
+    Clear,
     Deploy,
     Order,
     Outcome,
@@ -102,7 +102,7 @@ async def _asked(
     except (Unreachable, Busy) as away:
         if isinstance(fault, Unreachable | Busy):
             return None, fault
-        if isinstance(ticket.order, CleanUp):
+        if isinstance(ticket.order, Clear):
             return None, away
         await park(at.record, away.message)
     except Fault as unclear:

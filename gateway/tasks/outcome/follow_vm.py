@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from drivers.contract import CleanUp, Deploy, Location, Order, Power, PowerRequest, Relocate, Remove
+from drivers.contract import Clear, Deploy, Location, Order, Power, PowerRequest, Relocate, Remove
 from drivers.facts import PowerState, Sighting
 from gateway.events.event import Severity
 from gateway.lifecycle import Operation, VmState
@@ -44,7 +44,7 @@ async def write(page: TaskTransaction, move: NextAction, order: Order, ruling: R
 
 async def leave(page: TaskTransaction, order: Order, said: str) -> None:
     """Put on record, and tell, what could not be deleted."""
-    if not isinstance(order, CleanUp | Remove):
+    if not isinstance(order, Clear | Remove):
         return
     at = await page.situation()
     vm = at.vm
@@ -133,7 +133,7 @@ async def _lose(page: TaskTransaction, move: NextAction, order: Order, ruling: R
     said = (ruling.said, ruling.told)
     if deploying and reading.word is Word.DOUBLED:
         await _over(page, move, said, success=False)
-    elif isinstance(order, CleanUp):
+    elif isinstance(order, Clear):
         await leave(page, order, ruling.said)
         await page.write(move.step, JournalEvent.UNDONE if move.undoing else JournalEvent.DONE, {})
     elif move.undoing:
@@ -146,7 +146,7 @@ async def _lose(page: TaskTransaction, move: NextAction, order: Order, ruling: R
 async def _leave_half(page: TaskTransaction, vm: VmRecord, order: Order, said: str) -> None:
     """The disk that a move made at its target, which may be the one that counts."""
     if isinstance(order, Relocate) and order.volume != order.spec.disk.volume:
-        left = CleanUp(vm.uuid, order.target, order.source.host, order.spec.disk.volume)
+        left = Clear(vm.uuid, order.target, order.source.host, order.spec.disk.volume)
         await leave(page, left, said)
 
 
@@ -158,7 +158,7 @@ async def _leave_idle(
     assert seen is not None
     for host in ruling.reading.idle:
         if home is not None:
-            left = CleanUp(vm.uuid, replace_host(home, host), seen.host)
+            left = Clear(vm.uuid, replace_host(home, host), seen.host)
             await leave(page, left, f"the VM lives on {seen.host}")
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from drivers.contract import CleanUp, Deploy, Driver, Order, Outcome, Relocate, Remove, Verdict
+from drivers.contract import Clear, Deploy, Driver, Order, Outcome, Relocate, Remove, Verdict
 from drivers.facts import Sighting
 from gateway.store.vm_record import VmRecord
 from gateway.tasks import fault_policy
@@ -80,7 +80,7 @@ def hosts_of(order: Order) -> tuple[str, ...]:
     match order:
         case Relocate(source=source, target=target):
             return (source.host, target.host)
-        case CleanUp(at=place, lives_on=lives_on):
+        case Clear(at=place, lives_on=lives_on):
             return (lives_on, place.host)
         case Deploy(at=place) | Remove(at=place):
             return (place.host,)

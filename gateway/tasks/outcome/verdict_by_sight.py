@@ -8,7 +8,7 @@ lost for everybody else.
 from dataclasses import dataclass, replace
 
 from drivers.contract import (
-    CleanUp,
+    Clear,
     Deploy,
     Order,
     Outcome,
@@ -76,7 +76,7 @@ def judge(
     match order:
         case Relocate(target=target) if sighting.host == target.host:
             return Ruling(Fate.DONE, there)
-        case CleanUp(at=place):
+        case Clear(at=place):
             if sighting.host == place.host or sighting.host != order.lives_on:
                 return follow(reading, why.said)
             return _not_done(at, move, ticket, (reading, why))
@@ -134,7 +134,7 @@ def _not_done(
     if isinstance(ticket.order, Relocate) and reading.idle:
         said = f"{why.said}; what it left on {' and '.join(reading.idle)} is deleted"
         return replace(ruling, said=said)
-    if isinstance(ticket.order, CleanUp):
+    if isinstance(ticket.order, Clear):
         vain = tries(at.record.lines, move.step.name)
         if vain + 1 >= at.limits.attempts_max * 2:
             return Ruling(Fate.LEFT, Outcome(Verdict.DONE), why.said, reading=reading)
@@ -156,7 +156,7 @@ def as_said(at: RulingContext, move: NextAction, ticket: Ticket, fault: Fault) -
     """Nobody answered, and nobody does: the fault says that nothing was begun."""
     why = CallFailure(fault.message, Then.AGAIN, fault=fault)
     vain = tries(at.record.lines, move.step.name)
-    if isinstance(ticket.order, CleanUp) and vain + 1 >= at.limits.attempts_max * 2:
+    if isinstance(ticket.order, Clear) and vain + 1 >= at.limits.attempts_max * 2:
         return Ruling(Fate.LEFT, Outcome(Verdict.DONE), fault.message)
     return _vain(at, move, replace(_told(ticket.order, why), clean=True))
 
