@@ -81,6 +81,15 @@ async def test_an_approval_closes_the_machine(api: Api) -> None:
     assert placed in (200, 409)
 
 
+async def test_a_vm_whose_state_is_unknown_is_blocked_as_that(api: Api) -> None:
+    """Fault T4: it is no VM that was moved a short while ago, and the plan says why it stays."""
+    async with api.store.transaction() as c:
+        await c.execute("update vm set state = 'UNKNOWN'")
+    made = (await api.call("POST", "admin/plans", DRAIN)).body
+    assert [each["reasons"] for each in made["blocked"]] == [["UNKNOWN"]] * 2
+    assert all("unknown" in each["message"] for each in made["blocked"])
+
+
 async def test_a_blocked_vm_is_told_with_its_reasons(api: Api) -> None:
     async with api.store.transaction() as c:
         await c.execute("update host set state = 'HALTED' where id = 2")
