@@ -168,7 +168,7 @@ class _Bench:
 
     @contextlib.asynccontextmanager
     async def coming(self, clients: int) -> AsyncIterator[None]:
-        """So many clients ask at the same moment, again and again."""
+        """Run `clients` callers that all ask at the same moment, once a second."""
 
         async def come(number: int, turn: int) -> None:
             status, _ = await self.ask(f"client-{number}", PASSWORD)

@@ -131,3 +131,17 @@ def test_the_vague_words_are_found() -> None:
         assert VAGUE.search(name), name
     for name in ("processor", "database", "hosts", "metadata"):
         assert not VAGUE.search(name), name
+
+
+def test_no_package_hides_a_name_behind_a_module_of_it() -> None:
+    """Importing `a.b` sets `b` in the package `a`, also over a function of that name."""
+    for path in OURS:
+        if path.name == "__init__.py":
+            modules = {each.stem for each in (ROOT / path).parent.iterdir()}
+            package = ".".join(path.parts[:-1])
+            for node in ast.walk(ast.parse((ROOT / path).read_text())):
+                if isinstance(node, ast.ImportFrom) and node.module != package:
+                    names = {a.asname or a.name for a in node.names}
+                    # From the module of that name: it is imported before the name is set.
+                    hidden = {n for n in names & modules if node.module != f"{package}.{n}"}
+                    assert not hidden, path
